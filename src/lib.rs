@@ -1,0 +1,20 @@
+//! portvakt: a TLS sidecar for servers that cannot be changed.
+//!
+//! ```text
+//! level 7   cli                         arguments, exit codes, printed errors
+//! level 6   app                         builds the rooms, tasks, signals, reload, drain, demo
+//! level 5   config                      TOML as written -> settings, every problem at once
+//! level 4   manager   proxy   admin     certificates' carrier; pingora adapter; operators' listener
+//! level 3   source   listener   upstream
+//! level 2   store   tls   metrics
+//! level 1   lifecycle   route           pure decisions
+//! level 0   pki   challenge   time   platform
+//! ```
+//!
+//! Arrows point down. Requests: config → listener → tls accept → route → upstream.
+//! Certificates: source → store → tls resolver → metrics, carried by `manager`, decided by `lifecycle`.
+
+pub mod challenge;
+pub mod pki;
+pub mod platform;
+pub mod time;

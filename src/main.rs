@@ -1,0 +1,3 @@
+//! The `portvakt` program; everything lives in the library.
+
+fn main() {}

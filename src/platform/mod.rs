@@ -1,0 +1,67 @@
+//! What differs between operating systems about private files.
+//!
+//! In: paths. Out: folders and files that only our user can read, and the certainty that they survive a power cut. Imports
+//! std and rustix; knows nothing of what the files hold.
+//!
+//! # Why
+//!
+//! Windows has no modes: a new file takes the access list of its folder, so the state directory's list, set when it was
+//! made, guards everything below it. It also has no way to flush a folder; renames there are journalled by NTFS.
+
+mod signal;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+use unix as system;
+#[cfg(windows)]
+use windows as system;
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+pub use signal::{Signal, Signals};
+
+/// Creates a folder that only our user can enter (0700), and the folders above it.
+///
+/// # Errors
+///
+/// As [`std::fs::create_dir_all`]; none when it is there already.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    system::create_private_dir(path)
+}
+
+/// Opens a file for reading and writing, and creates it for our user alone (0600) when it is not there.
+///
+/// # Errors
+///
+/// As [`std::fs::OpenOptions::open`].
+pub fn open_private_file(path: &Path) -> io::Result<File> {
+    system::open_private_file(path)
+}
+
+/// Makes names created, renamed or removed in a folder durable.
+///
+/// # Errors
+///
+/// As [`File::sync_all`], but none from a file system that cannot flush folders: there is nothing to mend then.
+pub fn sync_dir(path: &Path) -> io::Result<()> {
+    system::sync_dir(path)
+}
+
+/// Whether others than our user may read this file or enter this folder.
+///
+/// # Errors
+///
+/// As [`std::fs::metadata`].
+pub fn is_mode_too_open(path: &Path) -> io::Result<bool> {
+    system::is_mode_too_open(path)
+}
+
+/// Who we are to the file system, for messages.
+pub fn user() -> String {
+    system::user()
+}

@@ -1,0 +1,30 @@
+//! Modes and `fsync` of POSIX.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+pub(super) fn open_private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
+    match File::open(path)?.sync_all() {
+        // Some network and user-space file systems know no fsync of folders.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        result => result,
+    }
+}
+
+pub(super) fn is_mode_too_open(path: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(path)?.permissions().mode() & 0o077 != 0)
+}
+
+pub(super) fn user() -> String {
+    format!("user id {}", rustix::process::geteuid().as_raw())
+}

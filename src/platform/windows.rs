@@ -1,0 +1,28 @@
+//! Access lists of Windows, inherited from the folder.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+pub(super) fn open_private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+pub(super) fn sync_dir(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+pub(super) fn is_mode_too_open(path: &Path) -> io::Result<bool> {
+    fs::metadata(path).map(|_| false)
+}
+
+pub(super) fn user() -> String {
+    match std::env::var("USERNAME") {
+        Ok(name) => format!("user `{name}`"),
+        Err(_) => "the service's user".to_owned(),
+    }
+}
