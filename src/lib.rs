@@ -15,6 +15,8 @@
 //! Certificates: source → store → tls resolver → metrics, carried by `manager`, decided by `lifecycle`.
 
 pub mod challenge;
+pub mod lifecycle;
 pub mod pki;
 pub mod platform;
+pub mod route;
 pub mod time;

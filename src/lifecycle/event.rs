@@ -1,0 +1,82 @@
+//! What happens in a certificate's life, told once to log and metrics.
+
+use super::{Failure, Kind, Validity, Why};
+use crate::time::Timestamp;
+
+/// One happening.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Something will be done later.
+    Planned {
+        /// When; `None` is not before the settings change.
+        at: Option<Timestamp>,
+        /// What is waited for.
+        why: Why,
+    },
+    /// A certificate is asked for.
+    Attempt {
+        /// First certificate or renewal.
+        kind: Kind,
+        /// What makes it necessary.
+        why: Why,
+        /// Failures before this attempt.
+        failures: u32,
+    },
+    /// The attempt gave a certificate.
+    Issued {
+        /// First certificate or renewal.
+        kind: Kind,
+        /// Of the new certificate.
+        validity: Validity,
+        /// Of the new certificate, lower-case hex.
+        serial: String,
+    },
+    /// The attempt gave none.
+    Failed {
+        /// First certificate or renewal.
+        kind: Kind,
+        /// Why.
+        failure: Failure,
+        /// Failures in a row, this one included.
+        consecutive: u32,
+    },
+    /// Handshakes get another identity from now on.
+    Activated {
+        /// Where it comes from.
+        origin: Origin,
+        /// Last second of its validity.
+        not_after: Timestamp,
+        /// Identifiers asked for that it is not issued to.
+        uncovered: Vec<String>,
+    },
+    /// Something outside of an attempt went wrong: files that cannot be used, a store that cannot be written.
+    Trouble {
+        /// What, why and how to mend it.
+        failure: Failure,
+    },
+}
+
+/// Where an identity that is served comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Just issued.
+    Issued,
+    /// Found in the store, at start or put there by another process.
+    Store,
+    /// Read from files.
+    Files,
+    /// Made by ourselves, trusted by nobody.
+    Placeholder,
+}
+
+impl Origin {
+    /// For the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Issued => "issued",
+            Self::Store => "store",
+            Self::Files => "files",
+            Self::Placeholder => "placeholder",
+        }
+    }
+}

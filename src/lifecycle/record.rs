@@ -1,0 +1,151 @@
+//! What is remembered of a certificate over restarts.
+
+use serde::{Deserialize, Serialize};
+
+use super::schedule::{FAILURES_PER_HOUR, HOUR, SHORTEST, Validity};
+use super::{Kind, Reason, Served, Why};
+use crate::time::Timestamp;
+
+/// Kept in the store beside the certificate. Unknown fields of a newer version are ignored, missing ones are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// What is asked for.
+    pub asked: Asked,
+    /// [`Asked::product`] that the certificate served was issued for.
+    pub issued_for: Option<String>,
+    /// An attempt that has begun and not ended.
+    pub attempt: Option<Attempt>,
+    /// Failures since the last success.
+    pub consecutive_failures: u32,
+    /// When the last attempt began.
+    pub last_attempt: Option<Timestamp>,
+    /// When the last attempt succeeded.
+    pub last_success: Option<Timestamp>,
+    /// The last attempt's failure; empty after a success.
+    pub last_failure: Option<LastFailure>,
+    pub(super) plan: Option<Plan>,
+    pub(super) hold: Option<Hold>,
+    pub(super) recent_failures: Vec<Timestamp>,
+}
+
+impl Record {
+    /// The first record. A certificate found without one is taken to be what is asked for.
+    pub(super) fn new(asked: &Asked, served: Served) -> Self {
+        let issued_for = served.validity().map(|_| asked.product.clone());
+        Self { asked: asked.clone(), issued_for, ..Self::default() }
+    }
+
+    /// Takes over new settings: what was refused may now be granted.
+    ///
+    /// Asking for the same thing in another way does not lift a wait that the CA has named.
+    pub(super) fn asked_for(mut self, asked: &Asked) -> Self {
+        if self.asked.product != asked.product {
+            self.hold = None;
+            self.attempt = None;
+            self.consecutive_failures = 0;
+        } else if self.asked.way != asked.way {
+            self.hold = self.hold.filter(|hold| matches!(hold, Hold::ByIssuer { .. }));
+            self.consecutive_failures = 0;
+        }
+        self.asked = asked.clone();
+        self
+    }
+
+    pub(super) fn note_failure(&mut self, now: Timestamp) {
+        self.recent_failures.retain(|at| is_recent(*at, now));
+        self.recent_failures.push(now);
+    }
+
+    /// When the hour has room for another failure, if it has none now.
+    pub(super) fn crowded_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut recent: Vec<_> = self.recent_failures.iter().copied().filter(|at| is_recent(*at, now)).collect();
+        recent.sort_unstable();
+        let nth = recent.len().checked_sub(FAILURES_PER_HOUR)?;
+        Some(recent[nth] + HOUR)
+    }
+}
+
+/// Whether a failure lies in the hour before `now`. One in the future was noted by a clock that has been put right.
+fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+    at <= now && now < at + HOUR
+}
+
+/// What the settings ask for, as two comparable texts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    /// What makes the certificate: source, directory, identifiers, key type, profile. Another one must be issued when
+    /// it changes.
+    pub product: String,
+    /// How it is got: contact, challenges and the like. A change lets a refused order be tried again.
+    pub way: String,
+}
+
+/// An attempt that has begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When.
+    pub started_at: Timestamp,
+    /// First certificate or renewal.
+    pub kind: Kind,
+    /// How often it was taken up again after the process had died in it.
+    #[serde(default)]
+    pub resumed: u32,
+}
+
+/// How the last attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastFailure {
+    /// When.
+    pub at: Timestamp,
+    /// Kind.
+    pub reason: Reason,
+    /// What happened.
+    pub detail: String,
+    /// What the operator can do.
+    pub fix: Option<String>,
+}
+
+/// The drawn moment of renewal, and of what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Plan {
+    pub(super) of: Validity,
+    pub(super) at: Timestamp,
+}
+
+/// What keeps the next attempt from beginning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Hold {
+    UntilChanged,
+    ByIssuer { since: Timestamp, until: Timestamp },
+    Backoff { since: Timestamp, until: Timestamp },
+}
+
+impl Hold {
+    /// A hold that begins in the future was made by a clock that has been put right, and could last for years.
+    pub(super) fn is_in_force(&self, now: Timestamp) -> bool {
+        match self {
+            Self::UntilChanged => true,
+            Self::ByIssuer { since, until } | Self::Backoff { since, until } => {
+                *since <= now + SHORTEST && now < *until
+            }
+        }
+    }
+
+    pub(super) const fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::UntilChanged => None,
+            Self::ByIssuer { until, .. } | Self::Backoff { until, .. } => Some(*until),
+        }
+    }
+
+    pub(super) const fn why(&self) -> Why {
+        match self {
+            Self::UntilChanged => Why::WaitingForChange,
+            Self::ByIssuer { .. } => Why::IssuerSaysWait,
+            Self::Backoff { .. } => Why::Backoff,
+        }
+    }
+}

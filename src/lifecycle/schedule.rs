@@ -1,0 +1,83 @@
+//! When to renew, and how long to wait after a failure.
+
+use std::time::Duration;
+
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+use super::failure::Class;
+use crate::time::Timestamp;
+
+/// First and last second in which a certificate is valid, both included (RFC 5280 §4.1.2.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validity {
+    /// First second.
+    pub not_before: Timestamp,
+    /// Last second.
+    pub not_after: Timestamp,
+}
+
+impl Validity {
+    /// Its length; zero when it ends before it begins.
+    pub fn total(self) -> Duration {
+        self.not_after.since(self.not_before)
+    }
+
+    /// The latest moment to renew at, whatever any plan says: a twentieth of the total validity before its end.
+    pub fn emergency(self) -> Timestamp {
+        self.not_after - self.total() / 20
+    }
+
+    /// Draws the moment to renew at: two thirds of the validity, one half under ten days of it, and up to a fiftieth of
+    /// it earlier.
+    ///
+    /// The random part keeps certificates that were issued together from being renewed together. Draw once and keep the
+    /// result.
+    pub fn draw_renewal(self, rng: &mut impl Rng) -> Timestamp {
+        let total = self.total();
+        let point = if total < SHORT_LIVED { total / 2 } else { total / 3 * 2 };
+        let earlier = (total / 50).mul_f64(rng.random_range(0.0..=1.0));
+        self.not_before + point - earlier
+    }
+}
+
+/// How long to wait after the `failures`th failure in a row, with `remaining` life in the certificate served.
+///
+/// Let's Encrypt's published schedule with a jitter of 30 %, never more than an eighth of the remaining life, so that a
+/// short-lived certificate still gets its tries; with nothing valid served, never more than six hours. Never less than
+/// [`SHORTEST`].
+pub(super) fn backoff(class: Class, failures: u32, remaining: Duration, rng: &mut impl Rng) -> Duration {
+    let steps: &[u64] = match class {
+        Class::Transient => &TRANSIENT,
+        Class::Lasting => &LASTING,
+    };
+    let nth = usize::try_from(failures.max(1) - 1).unwrap_or(usize::MAX);
+    let step = Duration::from_secs(steps[nth.min(steps.len() - 1)]);
+    let cap = if remaining.is_zero() { LONGEST_WITHOUT_CERTIFICATE } else { remaining / 8 };
+    step.mul_f64(rng.random_range(0.7..=1.3)).min(cap).max(SHORTEST)
+}
+
+/// A time that a CA has named, within bounds: no sooner than [`SHORTEST`], no later than a week.
+pub(super) fn retry_at(at: Timestamp, now: Timestamp) -> Timestamp {
+    at.clamp(now + SHORTEST, now + LONGEST_RETRY_AFTER)
+}
+
+/// Failures of one certificate in any hour, at most (Let's Encrypt refuses the sixth).
+pub const FAILURES_PER_HOUR: usize = 4;
+
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+
+/// No two attempts are closer.
+pub(super) const SHORTEST: Duration = Duration::from_secs(42);
+
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(7 * 86_400);
+
+const LONGEST_WITHOUT_CERTIFICATE: Duration = Duration::from_secs(6 * 3600);
+
+const SHORT_LIVED: Duration = Duration::from_secs(10 * 86_400);
+
+/// Let's Encrypt's integration guide: 1 min, 10 min, 100 min, then daily.
+const LASTING: [u64; 4] = [60, 600, 6_000, 86_400];
+
+/// Nothing at the CA was used up: the network, the CA's own trouble, our disk.
+const TRANSIENT: [u64; 6] = [60, 300, 900, 3_600, 21_600, 86_400];

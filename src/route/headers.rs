@@ -1,0 +1,359 @@
+//! Header rules: what is taken away, what is set, what is mended in answers.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use super::decide::https_origin;
+use super::{HostName, Mode, Routes, Site};
+
+/// Whether a request header of the peer is taken away before the request is forwarded.
+///
+/// Servers behind a proxy believe these headers, so only a proxy may set them. From a trusted peer `X-Forwarded-*`
+/// stays, and [`forwarding`] builds on it; everything else goes even then, since nobody between us and it needs it.
+/// `_` counts as `-`: CGI and FastCGI make the same variable of both, and such a spelling is never kept.
+pub fn is_stripped(name: &str, trusted: bool) -> bool {
+    if begins(name, "x-forwarded-") {
+        return !trusted || name.contains('_');
+    }
+    STRIPPED.iter().any(|stripped| name.len() == stripped.len() && begins(name, stripped))
+        || STRIPPED_BEGINNINGS.iter().any(|beginning| begins(name, beginning))
+}
+
+/// What a forwarded request is told about its peer.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer<'a> {
+    /// The other end of the connection.
+    pub address: IpAddr,
+    /// It is one of `trusted_proxies`.
+    pub trusted: bool,
+    /// The connection is TLS.
+    pub secure: bool,
+    /// `Host` or `:authority` as sent.
+    pub host: Option<&'a str>,
+    /// The port that clients use for HTTPS.
+    pub public_https_port: u16,
+    /// What the peer itself sent; looked at only where it is trusted. Several `X-Forwarded-For` lines are joined by `, `.
+    pub received: Received<'a>,
+}
+
+/// `X-Forwarded-*` of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Received<'a> {
+    /// `X-Forwarded-For`.
+    pub for_: Option<&'a str>,
+    /// `X-Forwarded-Proto`.
+    pub proto: Option<&'a str>,
+    /// `X-Forwarded-Host`.
+    pub host: Option<&'a str>,
+    /// `X-Forwarded-Port`.
+    pub port: Option<&'a str>,
+}
+
+/// The forwarding headers to set; each replaces what is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarding<'a> {
+    /// `X-Forwarded-For`: the client first, our peer last.
+    pub for_: String,
+    /// `X-Forwarded-Proto`.
+    pub proto: Cow<'a, str>,
+    /// `X-Forwarded-Host`; `None` where the request named no host.
+    pub host: Option<Cow<'a, str>>,
+    /// `X-Forwarded-Port`.
+    pub port: Cow<'a, str>,
+}
+
+/// Makes the forwarding headers of a request.
+pub fn forwarding<'a>(peer: &Peer<'a>) -> Forwarding<'a> {
+    let received = if peer.trusted { peer.received } else { Received::default() };
+    let address = peer.address.to_canonical();
+    let kept = |value: Option<&'a str>| value.filter(|text| !text.is_empty()).map(Cow::Borrowed);
+    Forwarding {
+        for_: match received.for_.filter(|text| !text.trim().is_empty()) {
+            Some(before) => format!("{before}, {address}"),
+            None => address.to_string(),
+        },
+        proto: kept(received.proto).unwrap_or(Cow::Borrowed(if peer.secure { "https" } else { "http" })),
+        host: kept(received.host).or_else(|| peer.host.map(Cow::Borrowed)),
+        port: kept(received.port).unwrap_or_else(|| public_port(peer)),
+    }
+}
+
+/// `Strict-Transport-Security` for an answer (RFC 6797 §6.1), where it may be sent.
+///
+/// Only over TLS (§7.2), only when redirects are `permanent`, and only while a certificate of a CA is served: a browser
+/// that has seen the header offers no way around a placeholder.
+pub fn hsts(site: &Site, secure: bool, ca_certificate_served: bool) -> Option<String> {
+    let hsts = site.hsts.filter(|_| secure && ca_certificate_served && site.https.mode == Mode::Permanent)?;
+    let subdomains = if hsts.include_subdomains { "; includeSubDomains" } else { "" };
+    Some(format!("max-age={}{subdomains}", hsts.max_age))
+}
+
+impl Routes {
+    /// A `Set-Cookie` value with `Secure` added; `None` where it stays as it is.
+    ///
+    /// Added only where no plain path can reach the cookie: nothing of the site is allowed in clear, and for a cookie
+    /// with `Domain`, which other sites get too, nothing of any site is. A browser would keep it from them.
+    pub fn secure_cookie(&self, site: usize, value: &[u8]) -> Option<Vec<u8>> {
+        let sites = &self.settings().sites;
+        let mut attributes = value.split(|&byte| byte == b';').skip(1).map(attribute_name);
+        let (mut is_secure, mut has_domain) = (false, false);
+        attributes.by_ref().for_each(|name| {
+            is_secure |= name.eq_ignore_ascii_case(b"secure");
+            has_domain |= name.eq_ignore_ascii_case(b"domain");
+        });
+        let reached_in_clear = match has_domain {
+            true => sites.iter().any(|site| site.https.is_plain_reachable()),
+            false => sites.get(site)?.https.is_plain_reachable(),
+        };
+        if is_secure || reached_in_clear {
+            return None;
+        }
+        let end = value.trim_ascii_end();
+        Some([end.strip_suffix(b";").unwrap_or(end), b"; Secure"].concat())
+    }
+
+    /// A `Location` of an answer over TLS, moved to HTTPS; `None` where it stays as it is.
+    ///
+    /// Servers that believe they are spoken to in clear send clients back to `http://`. Only absolute URLs to a host of
+    /// `site` are touched; scheme and port change, path and query stay byte for byte.
+    pub fn upgrade_location(&self, site: usize, location: &str) -> Option<String> {
+        let (scheme, rest) = location.split_at_checked("http://".len())?;
+        if !scheme.eq_ignore_ascii_case("http://") {
+            return None;
+        }
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let host = HostName::parse(authority).ok()?;
+        if self.site(&host) != Some(site) {
+            return None;
+        }
+        let mut upgraded = https_origin(&host.in_url(), self.settings().public_https_port);
+        upgraded.push_str(path);
+        Some(upgraded)
+    }
+}
+
+/// The port that the client used, as far as it can be known.
+fn public_port<'a>(peer: &Peer<'a>) -> Cow<'a, str> {
+    if peer.secure {
+        return match peer.public_https_port {
+            443 => Cow::Borrowed("443"),
+            port => Cow::Owned(port.to_string()),
+        };
+    }
+    match peer.host.and_then(|host| HostName::parse(host).ok()).and_then(|host| host.port()) {
+        Some(port) => Cow::Owned(port.to_string()),
+        None => Cow::Borrowed("80"),
+    }
+}
+
+/// The name of `name=value` or of a bare attribute (RFC 6265 §5.2).
+fn attribute_name(attribute: &[u8]) -> &[u8] {
+    attribute.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii()
+}
+
+/// Whether `name` begins with `beginning` (lower case), with `_` as `-`.
+fn begins(name: &str, beginning: &str) -> bool {
+    let same = |(ours, theirs): (u8, u8)| ours == if theirs == b'_' { b'-' } else { theirs.to_ascii_lowercase() };
+    name.len() >= beginning.len() && beginning.bytes().zip(name.bytes()).all(same)
+}
+
+/// `Proxy` is httpoxy; the URL and method headers are believed by IIS URL Rewrite and by frameworks, before authorization.
+const STRIPPED: [&str; 6] =
+    ["forwarded", "x-real-ip", "front-end-https", "x-rewrite-url", "x-http-method-override", "proxy"];
+
+/// ARR's and other proxies' words about client certificates and the original request; RFC 9440's `Client-Cert`.
+const STRIPPED_BEGINNINGS: [&str; 4] = ["x-arr-", "x-original-", "x-ssl-", "client-cert"];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::route::decide::tests::{settings, site};
+    use crate::route::{Hsts, PathPrefix, PlainPolicy, Settings};
+
+    #[test]
+    fn given_a_header_name_when_asked_then_stripped_by_trust() {
+        #[rustfmt::skip]
+        let table = [
+            // name                     untrusted  trusted
+            ("X-Forwarded-For",          true,  false),
+            ("x-forwarded-proto",        true,  false),
+            ("X-Forwarded-Anything",     true,  false),
+            ("X_Forwarded_For",          true,  true),
+            ("X-Forwarded_For",          true,  true),
+            ("Forwarded",                true,  true),
+            ("X-Real-IP",                true,  true),
+            ("X_Real_IP",                true,  true),
+            ("Front-End-Https",          true,  true),
+            ("X-ARR-ClientCert",         true,  true),
+            ("X-ARR-LOG-ID",             true,  true),
+            ("X-Original-URL",           true,  true),
+            ("X-Original-Host",          true,  true),
+            ("X-Rewrite-URL",            true,  true),
+            ("X-HTTP-Method-Override",   true,  true),
+            ("Client-Cert",              true,  true),
+            ("Client-Cert-Chain",        true,  true),
+            ("X-SSL-Client-Cert",        true,  true),
+            ("Proxy",                    true,  true),
+            ("Host",                     false, false),
+            ("Proxy-Authorization",      false, false),
+            ("X-Forwarded",              false, false),
+            ("Forwarded-Mail",           false, false),
+            ("SOAPAction",               false, false),
+            ("X-HTTP-Method",            false, false),
+            ("",                         false, false),
+        ];
+        for (name, untrusted, trusted) in table {
+            assert_eq!(is_stripped(name, false), untrusted, "{name}");
+            assert_eq!(is_stripped(name, true), trusted, "{name} from a trusted peer");
+        }
+    }
+
+    fn peer() -> Peer<'static> {
+        Peer {
+            address: IpAddr::from([192, 0, 2, 7]),
+            trusted: false,
+            secure: true,
+            host: Some("m5.test"),
+            public_https_port: 443,
+            received: Received {
+                for_: Some("198.51.100.1, 198.51.100.2"),
+                proto: Some("ftp"),
+                host: Some("evil.test"),
+                port: Some("1"),
+            },
+        }
+    }
+
+    fn parts<'a>(forwarding: &'a Forwarding<'_>) -> (&'a str, &'a str, Option<&'a str>, &'a str) {
+        (&forwarding.for_, &forwarding.proto, forwarding.host.as_deref(), &forwarding.port)
+    }
+
+    #[test]
+    fn given_one_fact_changed_when_forwarding_then_its_headers() {
+        let mapped = IpAddr::V6(std::net::Ipv4Addr::new(192, 0, 2, 7).to_ipv6_mapped());
+        #[rustfmt::skip]
+        let table = [
+            (peer(),                                              ("192.0.2.7", "https", Some("m5.test"), "443")),
+            (Peer { address: mapped, ..peer() },                  ("192.0.2.7", "https", Some("m5.test"), "443")),
+            (Peer { secure: false, ..peer() },                    ("192.0.2.7", "http", Some("m5.test"), "80")),
+            (Peer { public_https_port: 5001, ..peer() },          ("192.0.2.7", "https", Some("m5.test"), "5001")),
+            (Peer { host: None, ..peer() },                       ("192.0.2.7", "https", None, "443")),
+            (Peer { secure: false, host: Some("m5.test:81"), ..peer() }, ("192.0.2.7", "http", Some("m5.test:81"), "81")),
+            (Peer { trusted: true, ..peer() }, ("198.51.100.1, 198.51.100.2, 192.0.2.7", "ftp", Some("evil.test"), "1")),
+            (Peer { trusted: true, received: Received::default(), ..peer() }, ("192.0.2.7", "https", Some("m5.test"), "443")),
+        ];
+        for (peer, expected) in table {
+            assert_eq!(parts(&forwarding(&peer)), expected, "{peer:?}");
+        }
+    }
+
+    #[test]
+    fn given_one_condition_missing_when_asked_for_hsts_then_none() {
+        let hsts_of = |max_age, include_subdomains| Some(Hsts { max_age, include_subdomains });
+        let mut sound = Site { hsts: hsts_of(300, false), ..site() };
+        sound.https.mode = Mode::Permanent;
+        assert_eq!(hsts(&sound, true, true).as_deref(), Some("max-age=300"));
+        let with_subdomains = Site { hsts: hsts_of(1, true), ..sound.clone() };
+        assert_eq!(hsts(&with_subdomains, true, true).as_deref(), Some("max-age=1; includeSubDomains"));
+        assert_eq!(hsts(&sound, false, true), None);
+        assert_eq!(hsts(&sound, true, false), None);
+        assert_eq!(hsts(&Site { hsts: None, ..sound.clone() }, true, true), None);
+        for mode in [Mode::Observe, Mode::Temporary] {
+            sound.https.mode = mode;
+            assert_eq!(hsts(&sound, true, true), None, "{mode:?}");
+        }
+    }
+
+    fn secured(settings: Settings, value: &str) -> Option<String> {
+        let value = Routes::new(settings).secure_cookie(0, value.as_bytes())?;
+        Some(String::from_utf8(value).expect("text"))
+    }
+
+    #[test]
+    fn given_a_cookie_when_nothing_is_allowed_in_clear_then_secure_once() {
+        #[rustfmt::skip]
+        let table = [
+            ("a=b; path=/",               Some("a=b; path=/; Secure")),
+            ("a=b",                       Some("a=b; Secure")),
+            ("a=b; ",                     Some("a=b; Secure")),
+            ("secure=1; path=/secure",    Some("secure=1; path=/secure; Secure")),
+            ("a=b; Domain=m5.test",       Some("a=b; Domain=m5.test; Secure")),
+            ("a=b; Secure",               None),
+            ("a=b;SECURE;path=/",         None),
+            ("a=b; secure=",              None),
+        ];
+        for (value, expected) in table {
+            assert_eq!(secured(settings(), value).as_deref(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn given_something_allowed_in_clear_when_a_cookie_is_set_then_unchanged() {
+        type Change = fn(&mut Site);
+        #[rustfmt::skip]
+        let table: [(&str, Change, bool); 5] = [
+            ("observe",        |site| site.https.mode = Mode::Observe, false),
+            ("rest = allow",   |site| site.https.rest = PlainPolicy::Allow, false),
+            ("a path allowed", |site| site.https.paths.push((PathPrefix::root(), PlainPolicy::Allow)), false),
+            ("a path reject",  |site| site.https.paths.push((PathPrefix::root(), PlainPolicy::Reject)), true),
+            ("rest = reject",  |site| site.https.rest = PlainPolicy::Reject, true),
+        ];
+        for (what, change, added) in table {
+            let mut settings = settings();
+            change(&mut settings.sites[0]);
+            assert_eq!(secured(settings, "a=b").is_some(), added, "{what}");
+        }
+    }
+
+    #[test]
+    fn given_another_site_in_clear_when_a_cookie_has_a_domain_then_unchanged() {
+        let mut settings = settings();
+        settings.sites[1].https.rest = PlainPolicy::Allow;
+        assert_eq!(secured(settings.clone(), "a=b; domain=test"), None);
+        assert!(secured(settings, "a=b").is_some());
+    }
+
+    #[test]
+    fn given_a_location_when_upgraded_then_only_plain_urls_of_the_site_change() {
+        #[rustfmt::skip]
+        let table = [
+            ("http://m5.test/a?b#c",       Some("https://m5.test:5001/a?b#c")),
+            ("HTTP://M5.TEST:8080/a",      Some("https://m5.test:5001/a")),
+            ("http://m5.test",             Some("https://m5.test:5001")),
+            ("http://m5.test?a",           Some("https://m5.test:5001?a")),
+            ("http://m5.test//evil.test/", Some("https://m5.test:5001//evil.test/")),
+            ("https://m5.test/a",          None),
+            ("http://other.test/a",        None),
+            ("http://evil.test/http://m5.test/", None),
+            ("http://m5.test@evil.test/",  None),
+            ("http://m5.test\\evil.test/", None),
+            ("//m5.test/a",                None),
+            ("/a",                         None),
+            ("http:/\u{e5}",               None),
+            ("",                           None),
+        ];
+        let routes = Routes::new(Settings { public_https_port: 5001, ..settings() });
+        for (location, expected) in table {
+            assert_eq!(routes.upgrade_location(0, location).as_deref(), expected, "{location}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn given_any_bytes_when_a_cookie_is_secured_then_a_second_time_changes_nothing(value: Vec<u8>) {
+            let routes = Routes::new(settings());
+            if let Some(secured) = routes.secure_cookie(0, &value) {
+                prop_assert_eq!(routes.secure_cookie(0, &secured), None);
+            }
+        }
+
+        #[test]
+        fn given_any_text_when_upgraded_then_no_panic_and_https(location: String) {
+            if let Some(upgraded) = Routes::new(settings()).upgrade_location(0, &location) {
+                prop_assert!(upgraded.starts_with("https://m5.test"));
+            }
+        }
+    }
+}

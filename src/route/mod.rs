@@ -1,0 +1,132 @@
+//! What happens to a request: decided from its facts alone.
+//!
+//! In: [`Settings`] and [`Facts`]. Out: a [`Decision`], and rules on headers. Pure: no socket, file or clock.
+//! May import: `http`'s types, nothing of ours.
+//!
+//! Standards: request targets and `Host` (RFC 9112 §3.2, RFC 9110 §7.2), misdirected requests (RFC 9110 §15.5.20),
+//! dot segments (RFC 3986 §5.2.4), `http-01` (RFC 8555 §8.3), HSTS (RFC 6797).
+//!
+//! Promises: no bytes panic; a path that an IIS would read as below a rejected prefix is never forwarded over plain
+//! HTTP; a redirect names only a host of the site, whatever the request says.
+
+pub mod headers;
+
+mod decide;
+mod decision;
+mod host;
+mod path;
+mod target;
+
+pub use decide::{Routes, challenge_token};
+pub use decision::{Action, Decision, Facts, Outcome, Reason};
+pub use host::{HostError, HostName};
+pub use path::{CanonicalPath, PathError, PathPrefix};
+pub use target::Target;
+
+/// Every site and how plain HTTP is to be answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// In the order of the configuration.
+    pub sites: Vec<Site>,
+    /// The port that redirects name; 443 is left out of URLs.
+    pub public_https_port: u16,
+}
+
+/// One `[[site]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Metric label and certificate name.
+    pub name: String,
+    /// Lower case; `*.example.com` stands for one label (RFC 6125 §6.4.3).
+    pub domains: Vec<String>,
+    /// `default = true`: takes requests that name no host, and handshakes without server name.
+    pub is_default: bool,
+    /// How plain HTTP is answered.
+    pub https: Enforcement,
+    /// `Strict-Transport-Security`, opt-in.
+    pub hsts: Option<Hsts>,
+    /// Longest path first; the last one is `/`.
+    pub routes: Vec<Route>,
+}
+
+/// `[site.https]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Enforcement {
+    /// How hard.
+    pub mode: Mode,
+    /// What plain HTTP gets where no path matches.
+    pub rest: PlainPolicy,
+    /// What plain HTTP gets below a path.
+    pub paths: Vec<(PathPrefix, PlainPolicy)>,
+    /// Which methods may be redirected.
+    pub redirect_methods: RedirectMethods,
+}
+
+/// `site.https.mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Serves everything and counts what would have been redirected or refused.
+    Observe,
+    /// Redirects with 302 (307 where bodies may follow).
+    #[default]
+    Temporary,
+    /// Redirects with 301 (308 where bodies may follow).
+    Permanent,
+}
+
+/// What a plain HTTP request gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlainPolicy {
+    /// GET and HEAD go to HTTPS, everything else is refused.
+    #[default]
+    Redirect,
+    /// 403.
+    Reject,
+    /// Forwarded as it is.
+    Allow,
+}
+
+/// `site.https.redirect_methods`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RedirectMethods {
+    /// GET and HEAD only: any other body has already crossed in clear.
+    #[default]
+    Safe,
+    /// Every method, with 308 or 307.
+    All,
+}
+
+/// `site.hsts` (RFC 6797).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hsts {
+    /// Seconds.
+    pub max_age: u64,
+    /// `includeSubDomains`.
+    pub include_subdomains: bool,
+}
+
+impl Default for Hsts {
+    /// Half a year: long enough to protect, short enough to be survived when it was a mistake.
+    fn default() -> Self {
+        Self { max_age: 180 * 24 * 3600, include_subdomains: false }
+    }
+}
+
+/// A path rule that leads to an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Metric label; default `site:path`.
+    pub name: String,
+    /// Where it begins.
+    pub path: PathPrefix,
+    /// Index into the configuration's list of upstreams.
+    pub upstream: usize,
+}
+
+impl Enforcement {
+    /// Whether some request can reach the site over plain HTTP.
+    pub fn is_plain_reachable(&self) -> bool {
+        let allows = |policy: &PlainPolicy| *policy == PlainPolicy::Allow;
+        self.mode == Mode::Observe || allows(&self.rest) || self.paths.iter().any(|(_, policy)| allows(policy))
+    }
+}
