@@ -16,7 +16,9 @@
 
 pub mod challenge;
 pub mod lifecycle;
+pub mod metrics;
 pub mod pki;
 pub mod platform;
 pub mod route;
+pub mod store;
 pub mod time;

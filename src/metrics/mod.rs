@@ -1,0 +1,250 @@
+//! Numbers for Prometheus: names, registry, typed handles.
+//!
+//! In: what the other rooms count, through handles; the state of every certificate, asked for at each scrape. Out: the
+//! text format 0.0.4. May import: `lifecycle`, `route`, `time`. The only room that knows the `prometheus` library.
+//!
+//! Names are `portvakt_<thing>_<unit>[_total]` in base units; points of time are Unix timestamps. They are an interface:
+//! a test compares them with `names.txt`.
+//!
+//! Promises: labels come from closed sets (configured names, enums, status codes), never from a peer; every counter of a
+//! closed set exists from the start, so that `increase()` sees the first failure; what a reload removed leaves no series
+//! ([`Metrics::retain`]), and certificates never do, since they are read at scrape.
+
+mod certificate;
+mod families;
+mod handles;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use crate::time::Timestamp;
+
+pub use certificate::{CertificateRole, CertificateSource, CertificateStatus};
+pub use handles::{
+    AcmeMetrics, ConnectionRejection, HandshakeFailure, InFlight, ListenerMetrics, OpenConnection, RouteMetrics,
+    TlsMetrics, TlsVersion, UpstreamMetrics, UpstreamTlsFailure,
+};
+
+use certificate::Certificates;
+use families::Families;
+
+/// Every metric of the process.
+pub struct Metrics {
+    registry: Registry,
+    families: Families,
+    reload: Reload,
+    routes: Handles<String, RouteMetrics>,
+    listeners: Handles<String, ListenerMetrics>,
+    tls: Handles<String, TlsMetrics>,
+    upstreams: Handles<String, UpstreamMetrics>,
+    acme: Handles<(String, String), AcmeMetrics>,
+}
+
+impl Metrics {
+    /// Registers everything. `certificates` is called at each scrape.
+    ///
+    /// # Errors
+    ///
+    /// When two metrics clash; that is a mistake in this room, and its tests would show it.
+    pub fn new(
+        build: BuildInfo,
+        started: Timestamp,
+        certificates: CertificateSource,
+    ) -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        register_build(&registry, build)?;
+        let start_time =
+            IntGauge::new("portvakt_start_time_seconds", "When the process started, as a Unix timestamp.")?;
+        start_time.set(started.as_unix());
+        registry.register(Box::new(start_time))?;
+        registry.register(Box::new(Certificates::new(certificates)?))?;
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        Ok(Self {
+            families: Families::register(&registry)?,
+            reload: Reload::register(&registry)?,
+            registry,
+            routes: Handles::default(),
+            listeners: Handles::default(),
+            tls: Handles::default(),
+            upstreams: Handles::default(),
+            acme: Handles::default(),
+        })
+    }
+
+    /// The handle of a route; [`NO_ROUTE`] for requests that found none.
+    pub fn route(&self, name: &str) -> Arc<RouteMetrics> {
+        self.routes.get(name.to_owned(), || RouteMetrics::new(&self.families, name))
+    }
+
+    /// The handle of a listener's connections.
+    pub fn listener(&self, name: &str) -> Arc<ListenerMetrics> {
+        self.listeners.get(name.to_owned(), || ListenerMetrics::new(&self.families, name))
+    }
+
+    /// The handle of a listener's handshakes.
+    pub fn tls(&self, listener: &str) -> Arc<TlsMetrics> {
+        self.tls.get(listener.to_owned(), || TlsMetrics::new(&self.families, listener))
+    }
+
+    /// The handle of an upstream.
+    pub fn upstream(&self, name: &str) -> Arc<UpstreamMetrics> {
+        self.upstreams.get(name.to_owned(), || UpstreamMetrics::new(&self.families, name))
+    }
+
+    /// The handle of a certificate's orders from one CA.
+    pub fn acme(&self, certificate: &str, ca: &str) -> Arc<AcmeMetrics> {
+        let key = (certificate.to_owned(), ca.to_owned());
+        self.acme.get(key, || AcmeMetrics::new(&self.families, certificate, ca))
+    }
+
+    /// Counts a reload that worked, or the first load.
+    pub fn reload_succeeded(&self, now: Timestamp) {
+        self.reload.successful.set(1);
+        self.reload.success_timestamp.set(now.as_unix());
+        self.reload.ok.inc();
+    }
+
+    /// Counts a reload that changed nothing because it failed.
+    pub fn reload_failed(&self) {
+        self.reload.successful.set(0);
+        self.reload.error.inc();
+    }
+
+    /// Forgets every series whose label value is not in `live`. Handles of what is forgotten count on unseen.
+    pub fn retain(&self, live: &Live<'_>) {
+        let is_route = |name: &str| name == NO_ROUTE || live.routes.contains(&name);
+        let is_listener = |name: &str| live.listeners.contains(&name);
+        let is_upstream = |name: &str| live.upstreams.contains(&name);
+        let is_certificate = |name: &str| live.certificates.contains(&name);
+        self.routes.retain(|name| is_route(name)).iter().for_each(|route| route.retired.set());
+        self.listeners.retain(|name| is_listener(name)).iter().for_each(|listener| listener.retired.set());
+        self.upstreams.retain(|name| is_upstream(name)).iter().for_each(|upstream| upstream.retired.set());
+        self.tls.retain(|name| is_listener(name));
+        self.acme.retain(|(certificate, _)| is_certificate(certificate));
+        self.families.retain("route", &is_route);
+        self.families.retain("listener", &is_listener);
+        self.families.retain("upstream", &is_upstream);
+        self.families.retain("cert", &is_certificate);
+    }
+
+    /// Everything in Prometheus' text format 0.0.4; to be sent as [`CONTENT_TYPE`].
+    pub fn render(&self) -> Vec<u8> {
+        let text = TextEncoder::new().encode_to_string(&self.registry.gather());
+        text.unwrap_or_else(|error| format!("# cannot be rendered: {error}\n")).into_bytes()
+    }
+}
+
+/// What exists after a reload, by label value.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Live<'a> {
+    /// Names of listeners.
+    pub listeners: &'a [&'a str],
+    /// Names of routes.
+    pub routes: &'a [&'a str],
+    /// Names of upstreams.
+    pub upstreams: &'a [&'a str],
+    /// Names of certificates.
+    pub certificates: &'a [&'a str],
+}
+
+/// Labels of `portvakt_build_info`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuildInfo {
+    /// Ours.
+    pub version: &'static str,
+    /// The commit, where the build was told `PORTVAKT_REVISION`; else `unknown`.
+    pub revision: &'static str,
+    /// The TLS library's.
+    pub rustls: &'static str,
+    /// The proxy library's.
+    pub pingora: &'static str,
+}
+
+impl BuildInfo {
+    /// This build.
+    pub const fn current() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            revision: match option_env!("PORTVAKT_REVISION") {
+                Some(revision) => revision,
+                None => "unknown",
+            },
+            rustls: "0.23.46",
+            pingora: "0.9.1",
+        }
+    }
+}
+
+fn register_build(registry: &Registry, build: BuildInfo) -> Result<(), prometheus::Error> {
+    let opts = Opts::new("portvakt_build_info", "What this process was built from; always 1.");
+    let info = IntGaugeVec::new(opts, &["version", "revision", "rustls", "pingora"])?;
+    info.with_label_values(&[build.version, build.revision, build.rustls, build.pingora]).set(1);
+    registry.register(Box::new(info))
+}
+
+struct Reload {
+    successful: IntGauge,
+    success_timestamp: IntGauge,
+    ok: IntCounter,
+    error: IntCounter,
+}
+
+impl Reload {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauge = |name, help| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let opts =
+            Opts::new("portvakt_config_reloads_total", "Attempts to load the configuration, the first included.");
+        let reloads = prometheus::IntCounterVec::new(opts, &["result"])?;
+        registry.register(Box::new(reloads.clone()))?;
+        Ok(Self {
+            successful: gauge(
+                "portvakt_config_last_reload_successful",
+                "Whether the last attempt to load the configuration worked; where it is 0 the one before serves on.",
+            )?,
+            success_timestamp: gauge(
+                "portvakt_config_last_reload_success_timestamp_seconds",
+                "When the configuration that serves was loaded, as a Unix timestamp.",
+            )?,
+            ok: reloads.with_label_values(&["ok"]),
+            error: reloads.with_label_values(&["error"]),
+        })
+    }
+}
+
+/// One handle for each name, made when first asked for.
+struct Handles<K, T>(Mutex<HashMap<K, Arc<T>>>);
+
+impl<K: Eq + std::hash::Hash, T> Handles<K, T> {
+    fn get(&self, key: K, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        handles.entry(key).or_insert_with(|| Arc::new(make())).clone()
+    }
+
+    /// Gives what was not kept.
+    fn retain(&self, keep: impl Fn(&K) -> bool) -> Vec<Arc<T>> {
+        let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        handles.extract_if(|key, _| !keep(key)).map(|(_, handle)| handle).collect()
+    }
+}
+
+impl<K, T> Default for Handles<K, T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+/// Label `route` of requests that were answered before a route was known.
+pub const NO_ROUTE: &str = "none";
+
+/// `Content-Type` of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+#[cfg(test)]
+mod tests;

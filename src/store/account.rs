@@ -1,0 +1,161 @@
+//! ACME accounts, one for each directory.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zeroize::Zeroize;
+
+use super::{Store, StoreError, document};
+
+/// An account at a CA (RFC 8555 §7.1.2).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// The directory that it belongs to.
+    pub directory: String,
+    /// `mailto:` URLs that the CA knows.
+    pub contact: Vec<String>,
+    /// Account URL and key, in the form of the ACME client.
+    pub credentials: Credentials,
+}
+
+/// What an ACME client proves an account with. Its strings are zeroized on drop.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Credentials(Value);
+
+impl Credentials {
+    /// Takes what the client wants kept.
+    pub fn new(value: Value) -> Self {
+        Self(value)
+    }
+
+    /// Shows it, for the client alone.
+    pub fn expose(&self) -> &Value {
+        &self.0
+    }
+}
+
+impl Drop for Credentials {
+    fn drop(&mut self) {
+        zeroize(&mut self.0);
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+impl Store {
+    /// Loads the account at a directory; `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] rather than `None` for a damaged file: a new account for every start would soon meet the
+    /// CA's limits.
+    pub fn load_account(&self, directory: &str) -> Result<Option<Account>, StoreError> {
+        let path = self.layout.account(directory).join(ACCOUNT);
+        document::load(
+            &path,
+            "put `account.prev.json` in its place if there is one, or delete it to register a new account",
+        )
+    }
+
+    /// Saves the account at a directory. An account that it replaces is kept beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`]; the account before is unharmed then.
+    pub fn save_account(&self, directory: &str, account: &Account) -> Result<(), StoreError> {
+        let folder = self.layout.account(directory);
+        if let Some(before) = document::read(&folder.join(ACCOUNT))? {
+            super::atomic::write(&folder.join("account.prev.json"), &before)?;
+        }
+        document::save(&folder.join(ACCOUNT), account)
+    }
+}
+
+fn zeroize(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(values) => values.iter_mut().for_each(zeroize),
+        Value::Object(fields) => fields.values_mut().for_each(zeroize),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+const ACCOUNT: &str = "account.json";
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::platform;
+
+    const DIRECTORY: &str = "https://acme.test/dir";
+
+    fn account(id: &str) -> Account {
+        Account {
+            directory: DIRECTORY.to_owned(),
+            contact: vec!["mailto:a@m5.test".to_owned()],
+            credentials: Credentials::new(json!({ "id": id, "key_pkcs8": "hunter2", "urls": [{ "x": "y" }] })),
+        }
+    }
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        (dir, store)
+    }
+
+    #[test]
+    fn given_an_account_when_saved_then_loads_for_its_directory_alone() {
+        let (_dir, store) = store();
+        store.save_account(DIRECTORY, &account("1")).unwrap();
+
+        let loaded = store.load_account(DIRECTORY).unwrap().unwrap();
+        assert_eq!(loaded.credentials.expose(), account("1").credentials.expose());
+        assert_eq!(loaded.contact, ["mailto:a@m5.test"]);
+        assert!(store.load_account("https://acme.test/other").unwrap().is_none());
+        assert!(!platform::is_mode_too_open(&store.layout.account(DIRECTORY).join(ACCOUNT)).unwrap());
+    }
+
+    #[test]
+    fn given_an_account_when_replaced_then_the_one_before_is_kept() {
+        let (_dir, store) = store();
+        for id in ["1", "2", "3"] {
+            store.save_account(DIRECTORY, &account(id)).unwrap();
+        }
+        let path = store.layout.account(DIRECTORY).join("account.prev.json");
+        let before: Account = document::load(&path, "").unwrap().unwrap();
+        assert_eq!(before.credentials.expose()["id"], "2");
+        assert!(!platform::is_mode_too_open(&path).unwrap());
+    }
+
+    #[test]
+    fn given_a_damaged_account_when_loaded_then_an_error_that_says_how_to_mend_it() {
+        let (_dir, store) = store();
+        store.save_account(DIRECTORY, &account("1")).unwrap();
+        fs::write(store.layout.account(DIRECTORY).join(ACCOUNT), "{\"directory\": \"x\", \"key\": \"hunter2").unwrap();
+        let error = store.load_account(DIRECTORY).unwrap_err().to_string();
+        assert!(error.contains("account.prev.json") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn given_an_account_when_debugged_then_its_credentials_are_not_shown() {
+        let text = format!("{:?}", account("1"));
+        assert!(text.contains("Credentials(..)") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn given_credentials_when_wiped_then_no_string_is_left() {
+        let mut value = account("1").credentials.expose().clone();
+        zeroize(&mut value);
+        assert_eq!(value, json!({ "id": "", "key_pkcs8": "", "urls": [{ "x": "" }] }));
+    }
+}

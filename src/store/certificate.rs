@@ -1,0 +1,456 @@
+//! Identities in generations, and the record of their lifecycle.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Store, StoreError, atomic, document};
+use crate::pki::{CertificateChain, Identity, IdentityError, PrivateKey};
+use crate::platform;
+use crate::time::Timestamp;
+
+/// What is kept beside a certificate, since the certificate does not say it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Who issued it, such as `acme https://acme.example/directory` or `internal`.
+    pub source: String,
+    /// When we got it.
+    pub issued_at: Timestamp,
+    /// What it was ordered for.
+    pub identifiers: Vec<String>,
+}
+
+/// An identity as it was found.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Number of the generation, counted from 1.
+    pub generation: u64,
+    /// Chain and key, which belong together.
+    pub identity: Identity,
+    /// What was saved beside them.
+    pub meta: Meta,
+    /// Why this is not the generation that it should be; `None` when it is.
+    pub fallback: Option<String>,
+}
+
+impl Store {
+    /// Saves a new generation of a certificate, makes it the current one, and gives its number.
+    ///
+    /// The last three are kept. To be called under [`Store::lock`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`]; the generation before stays the current one then.
+    pub fn save_identity(&self, name: &str, identity: &Identity, meta: &Meta) -> Result<u64, StoreError> {
+        let folder = Generations::of(self, name);
+        let number = folder.numbers()?.last().map_or(1, |last| last.saturating_add(1));
+        folder.write(number, identity, meta)?;
+        atomic::write(&folder.pointer(), format!("{number}\n").as_bytes())?;
+        folder.prune(number);
+        Ok(number)
+    }
+
+    /// Loads the current generation of a certificate or, when it is damaged, the newest that can be read.
+    ///
+    /// `None` when none was ever saved.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoneReadable`] when all are damaged, [`StoreError::Io`] when the folder cannot be read. Neither is a
+    /// reason not to serve.
+    pub fn load_identity(&self, name: &str) -> Result<Option<Stored>, StoreError> {
+        let folder = Generations::of(self, name);
+        let numbers = folder.numbers()?;
+        if numbers.is_empty() {
+            return Ok(None);
+        }
+        let mut reasons = Vec::new();
+        let current = folder.current().map_err(|reason| reasons.push(reason)).ok();
+        let others = numbers.into_iter().rev().filter(|number| Some(*number) != current);
+        for generation in current.into_iter().chain(others) {
+            match folder.read(generation) {
+                Ok((identity, meta)) => {
+                    let fallback = (!reasons.is_empty()).then(|| reasons.join("; "));
+                    return Ok(Some(Stored { generation, identity, meta, fallback }));
+                }
+                Err(reason) => reasons.push(format!("generation {generation}: {reason}")),
+            }
+        }
+        Err(StoreError::NoneReadable { name: name.to_owned(), reasons: reasons.join("; ") })
+    }
+
+    /// Saves the record of a certificate's lifecycle.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`]; the record before is unharmed then.
+    pub fn save_record<T: Serialize>(&self, name: &str, record: &T) -> Result<(), StoreError> {
+        document::save(&self.record(name), record)
+    }
+
+    /// Loads the record of a certificate's lifecycle; `None` when there is none, or a damaged one, which is logged.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] when the file is there but cannot be read.
+    pub fn load_record<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        document::load_or_warn(&self.record(name))
+    }
+
+    fn record(&self, name: &str) -> PathBuf {
+        self.layout.certificate(name).join("lifecycle.json")
+    }
+}
+
+/// The folder of one certificate.
+struct Generations {
+    folder: PathBuf,
+}
+
+impl Generations {
+    fn of(store: &Store, name: &str) -> Self {
+        Self { folder: store.layout.certificate(name) }
+    }
+
+    fn pointer(&self) -> PathBuf {
+        self.folder.join("current")
+    }
+
+    fn generation(&self, number: u64) -> PathBuf {
+        self.folder.join(number.to_string())
+    }
+
+    /// All that are there, whole or not, in rising order.
+    fn numbers(&self) -> Result<Vec<u64>, StoreError> {
+        let refused = || StoreError::io("list the folder", &self.folder);
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(refused()(error)),
+        };
+        let mut numbers = Vec::new();
+        for entry in entries {
+            numbers.extend(number_of(&entry.map_err(refused())?));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// The generation that the pointer names, or why there is none.
+    fn current(&self) -> Result<u64, String> {
+        let text = document::read(&self.pointer()).map_err(|error| error.with_causes())?;
+        let text = text.ok_or_else(|| format!("`{}` is missing", self.pointer().display()))?;
+        let number = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
+        number.ok_or_else(|| format!("`{}` holds no number of a generation", self.pointer().display()))
+    }
+
+    fn write(&self, number: u64, identity: &Identity, meta: &Meta) -> Result<(), StoreError> {
+        atomic::create_dir(&self.folder)?;
+        let unfinished = Unfinished(Some(self.generation(number)));
+        let folder = self.generation(number);
+        platform::create_private_dir(&folder).map_err(StoreError::io("create the folder", &folder))?;
+        write_new(&folder.join("key.pem"), identity.key().to_pem().as_bytes())?;
+        write_new(&folder.join("chain.pem"), identity.chain().to_pem().as_bytes())?;
+        let meta_path = folder.join("meta.json");
+        write_new(&meta_path, &document::to_json(&meta_path, meta)?)?;
+        atomic::sync(&folder)?;
+        atomic::sync(&self.folder)?;
+        unfinished.finish();
+        Ok(())
+    }
+
+    fn read(&self, number: u64) -> Result<(Identity, Meta), String> {
+        let folder = self.generation(number);
+        let bytes = |file: &str| {
+            let bytes = document::read(&folder.join(file)).map_err(|error| error.with_causes())?;
+            bytes.ok_or_else(|| format!("`{file}` is missing"))
+        };
+        let chain =
+            CertificateChain::from_pem(&bytes("chain.pem")?).map_err(|error| format!("`chain.pem`: {error}"))?;
+        warn_if_open(&folder.join("key.pem"));
+        let key = PrivateKey::from_pem(&bytes("key.pem")?).map_err(|error| format!("`key.pem`: {error}"))?;
+        let identity = Identity::new(chain, key).map_err(|error: IdentityError| error.to_string())?;
+        let meta = serde_json::from_slice(&bytes("meta.json")?).map_err(|error| format!("`meta.json`: {error}"))?;
+        Ok((identity, meta))
+    }
+
+    /// Removes generations older than the last three, and older ones that were never finished. A failure is no reason to
+    /// call the new certificate unsaved.
+    fn prune(&self, current: u64) {
+        let older: Vec<u64> =
+            self.numbers().unwrap_or_default().into_iter().filter(|number| *number < current).collect();
+        let (whole, unfinished): (Vec<u64>, Vec<u64>) =
+            older.into_iter().partition(|number| self.generation(*number).join("meta.json").exists());
+        let surplus = whole.len().saturating_sub(KEPT - 1);
+        for number in whole.into_iter().take(surplus).chain(unfinished) {
+            let folder = self.generation(number);
+            if let Err(error) = fs::remove_dir_all(&folder) {
+                tracing::warn!(path = %folder.display(), %error, "could not remove an old generation");
+            }
+        }
+    }
+}
+
+/// A generation that is being written, removed when it is not finished.
+struct Unfinished(Option<PathBuf>);
+
+impl Unfinished {
+    fn finish(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(folder) = self.0.take() {
+            // What cannot be removed is passed over by the next reader and pruned by the next writer.
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+fn number_of(entry: &fs::DirEntry) -> Option<u64> {
+    let name = entry.file_name();
+    let name = name.to_str()?;
+    let number: u64 = name.parse().ok()?;
+    // `007` and `+7` are none of ours.
+    (number.to_string() == name && entry.file_type().ok()?.is_dir()).then_some(number)
+}
+
+/// We write it closed, so somebody has opened it: he must hear of it, but a served certificate is worth more.
+fn warn_if_open(key: &Path) {
+    if platform::is_mode_too_open(key).unwrap_or(false) {
+        tracing::warn!(path = %key.display(), "others can read a private key; close it with `chmod 600`");
+    }
+}
+
+/// In a folder that nobody reads yet, so that no rename is needed.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let write = || {
+        let mut file = platform::open_private_file(path)?;
+        file.set_len(0)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(StoreError::io("write", path))
+}
+
+/// Generations that are left after a new one was saved, the new one included.
+const KEPT: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NAME: &str = "*.m5.test";
+    const NOW: Timestamp = Timestamp::from_unix(1_795_311_180);
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        (dir, store)
+    }
+
+    fn identity() -> Identity {
+        Identity::self_signed(&["m5.test".to_owned()], NOW, NOW).unwrap()
+    }
+
+    fn meta() -> Meta {
+        Meta { source: "internal".to_owned(), issued_at: NOW, identifiers: vec!["m5.test".to_owned()] }
+    }
+
+    fn fingerprint(identity: &Identity) -> String {
+        identity.chain().leaf().fingerprint.to_string()
+    }
+
+    fn folder(store: &Store) -> PathBuf {
+        store.layout.certificate(NAME)
+    }
+
+    /// A store with two generations, and their fingerprints.
+    fn with_two() -> (tempfile::TempDir, Store, [String; 2]) {
+        let (dir, store) = store();
+        let identities = [identity(), identity()];
+        for identity in &identities {
+            store.save_identity(NAME, identity, &meta()).unwrap();
+        }
+        let fingerprints = [fingerprint(&identities[0]), fingerprint(&identities[1])];
+        (dir, store, fingerprints)
+    }
+
+    #[test]
+    fn given_nothing_saved_when_loaded_then_none() {
+        let (_dir, store) = store();
+        assert!(store.load_identity(NAME).unwrap().is_none());
+    }
+
+    #[test]
+    fn given_an_identity_when_saved_then_another_process_loads_it() {
+        let (dir, store) = store();
+        let identity = identity();
+        assert_eq!(store.save_identity(NAME, &identity, &meta()).unwrap(), 1);
+
+        let stored = Store::open(dir.path()).unwrap().load_identity(NAME).unwrap().unwrap();
+        assert_eq!((stored.generation, stored.fallback), (1, None));
+        assert_eq!(stored.meta, meta());
+        assert_eq!(stored.identity.chain().certificates(), identity.chain().certificates());
+        assert_eq!(stored.identity.key().der(), identity.key().der());
+    }
+
+    #[test]
+    fn given_five_saved_when_listed_then_the_last_three_are_left_and_the_newest_is_given() {
+        let (_dir, store) = store();
+        let numbers: Vec<u64> = (0..5).map(|_| store.save_identity(NAME, &identity(), &meta()).unwrap()).collect();
+        assert_eq!(numbers, [1, 2, 3, 4, 5]);
+        assert_eq!(Generations::of(&store, NAME).numbers().unwrap(), [3, 4, 5]);
+        assert_eq!(store.load_identity(NAME).unwrap().unwrap().generation, 5);
+    }
+
+    #[test]
+    fn given_one_damage_to_the_current_generation_when_loaded_then_the_one_before_and_the_reason() {
+        type Damage = fn(&Path);
+        let rows: [(&str, Damage, &str); 10] = [
+            ("key cut", |dir| cut(&dir.join("2/key.pem")), "`key.pem`"),
+            ("chain cut", |dir| cut(&dir.join("2/chain.pem")), "`chain.pem`"),
+            ("meta cut", |dir| cut(&dir.join("2/meta.json")), "`meta.json`"),
+            ("key empty", |dir| fs::write(dir.join("2/key.pem"), "").unwrap(), "`key.pem`"),
+            ("chain gone", |dir| fs::remove_file(dir.join("2/chain.pem")).unwrap(), "`chain.pem` is missing"),
+            (
+                "foreign key",
+                |dir| assert!(fs::copy(dir.join("1/key.pem"), dir.join("2/key.pem")).unwrap() > 0),
+                "does not belong",
+            ),
+            ("generation gone", |dir| fs::remove_dir_all(dir.join("2")).unwrap(), "is missing"),
+            ("pointer to nowhere", |dir| fs::write(dir.join("current"), "9").unwrap(), "generation 9"),
+            ("pointer empty", |dir| fs::write(dir.join("current"), "").unwrap(), "holds no number"),
+            ("pointer gone", |dir| fs::remove_file(dir.join("current")).unwrap(), "is missing"),
+        ];
+        for (name, damage, reason) in rows {
+            let (_dir, store, fingerprints) = with_two();
+            damage(&folder(&store));
+
+            let stored = store.load_identity(NAME).unwrap().unwrap();
+
+            // A damaged pointer leaves the newest generation whole.
+            let expected = if name.starts_with("pointer") { 2 } else { 1 };
+            assert_eq!(stored.generation, expected, "{name}");
+            assert_eq!(fingerprint(&stored.identity), fingerprints[usize::try_from(expected).unwrap() - 1], "{name}");
+            let fallback = stored.fallback.unwrap_or_default();
+            assert!(fallback.contains(reason), "{name}: {fallback}");
+        }
+    }
+
+    #[test]
+    fn given_a_pointer_to_an_older_generation_when_loaded_then_that_one_without_complaint() {
+        let (_dir, store, fingerprints) = with_two();
+        fs::write(folder(&store).join("current"), "1\n").unwrap();
+        let stored = store.load_identity(NAME).unwrap().unwrap();
+        assert_eq!((fingerprint(&stored.identity), stored.fallback), (fingerprints[0].clone(), None));
+    }
+
+    #[test]
+    fn given_all_damaged_when_loaded_then_an_error_with_every_reason() {
+        let (_dir, store, _) = with_two();
+        cut(&folder(&store).join("1/key.pem"));
+        cut(&folder(&store).join("2/chain.pem"));
+        let error = store.load_identity(NAME).unwrap_err().to_string();
+        assert!(
+            error.contains(NAME) && error.contains("generation 1: `key") && error.contains("generation 2: `ch"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn given_all_damaged_when_saved_then_the_new_one_is_given() {
+        let (_dir, store, _) = with_two();
+        cut(&folder(&store).join("1/key.pem"));
+        cut(&folder(&store).join("2/key.pem"));
+        assert_eq!(store.save_identity(NAME, &identity(), &meta()).unwrap(), 3);
+        assert_eq!(store.load_identity(NAME).unwrap().unwrap().fallback, None);
+    }
+
+    #[test]
+    fn given_a_crash_before_the_pointer_moved_when_saved_again_then_the_unfinished_one_is_gone() {
+        let (_dir, store, fingerprints) = with_two();
+        fs::create_dir(folder(&store).join("3")).unwrap();
+        fs::write(folder(&store).join("3/key.pem"), "-----BEG").unwrap();
+
+        let stored = store.load_identity(NAME).unwrap().unwrap();
+        assert_eq!((fingerprint(&stored.identity), stored.fallback), (fingerprints[1].clone(), None));
+
+        assert_eq!(store.save_identity(NAME, &identity(), &meta()).unwrap(), 4);
+        assert_eq!(Generations::of(&store, NAME).numbers().unwrap(), [1, 2, 4]);
+    }
+
+    #[test]
+    fn given_a_folder_that_cannot_be_written_when_saved_then_the_old_one_is_still_given() {
+        let (_dir, store, fingerprints) = with_two();
+        // A file where the next generation's folder must go: works for every user, root included.
+        fs::write(folder(&store).join("3"), "").unwrap();
+        let error = store.save_identity(NAME, &identity(), &meta()).unwrap_err().to_string();
+        assert!(error.starts_with("cannot create the folder `") && error.contains("/3`; "), "{error}");
+        let stored = store.load_identity(NAME).unwrap().unwrap();
+        assert_eq!((fingerprint(&stored.identity), stored.fallback), (fingerprints[1].clone(), None));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn given_a_saved_identity_when_looked_at_then_folders_0700_and_files_0600() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let (dir, store, _) = with_two();
+        store.save_record(NAME, &1).unwrap();
+        let mut paths = vec![dir.path().join("certs"), dir.path().join("version")];
+        let mut seen = 0;
+        while let Some(path) = paths.pop() {
+            let metadata = fs::metadata(&path).unwrap();
+            let expected = if metadata.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(metadata.permissions().mode() & 0o777, expected, "{}", path.display());
+            seen += 1;
+            if metadata.is_dir() {
+                paths.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            }
+        }
+        assert_eq!(seen, 13);
+    }
+
+    #[test]
+    fn given_meta_from_a_later_portvakt_when_loaded_then_its_new_fields_are_passed_over() {
+        let (_dir, store, _) = with_two();
+        let path = folder(&store).join("2/meta.json");
+        let later = fs::read_to_string(&path).unwrap().replacen('{', "{\"later\": [1],", 1);
+        fs::write(&path, later).unwrap();
+        assert_eq!(store.load_identity(NAME).unwrap().unwrap().fallback, None);
+    }
+
+    #[test]
+    fn given_a_record_when_saved_then_loads_and_when_damaged_then_none() {
+        let (_dir, store) = store();
+        assert_eq!(store.load_record::<Meta>(NAME).unwrap(), None);
+        store.save_record(NAME, &meta()).unwrap();
+        assert_eq!(store.load_record(NAME).unwrap(), Some(meta()));
+        cut(&folder(&store).join("lifecycle.json"));
+        assert_eq!(store.load_record::<Meta>(NAME).unwrap(), None);
+    }
+
+    #[test]
+    fn given_any_bytes_in_the_pointer_when_loaded_then_an_identity_is_given() {
+        let (_dir, store) = store();
+        store.save_identity(NAME, &identity(), &meta()).unwrap();
+        // One store for all cases: saving waits for the disk.
+        proptest!(|(bytes: Vec<u8>)| {
+            fs::write(folder(&store).join("current"), bytes).unwrap();
+            prop_assert_eq!(store.load_identity(NAME).unwrap().unwrap().generation, 1);
+        });
+    }
+
+    fn cut(path: &Path) {
+        let bytes = fs::read(path).unwrap();
+        fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+    }
+}

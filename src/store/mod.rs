@@ -1,0 +1,158 @@
+//! The state directory: what must outlive the process.
+//!
+//! In: identities, records, orders, accounts and the internal CA. Out: the same, after a restart or a power cut. Imports
+//! `pki`, `platform` and `time`, serde for its files; all calls block, so async callers wrap them in `spawn_blocking`.
+//!
+//! ```text
+//! version                                 layout of this folder, `major.minor`
+//! certs/<name>/<n>/{chain,key}.pem        one generation of an identity, and meta.json about it
+//! certs/<name>/current                    which generation is served
+//! certs/<name>/{lifecycle,order}.json     the plan; an order that waits for the CA
+//! acme/<host>-<hash>/account.json         one account for each directory; the one before in account.prev.json
+//! ca/{root,key}.pem                       the internal CA
+//! locks/<name>.lock                       who may order; never who may serve
+//! ```
+//!
+//! # Promises
+//!
+//! - A reader never sees half a file, nor a key and a chain of different generations.
+//! - What is saved is on the disk when the call returns (`fsync` of file and folder).
+//! - Folders are 0700, files 0600. Nothing is deleted but generations older than the last three.
+//! - A damaged certificate, record or order never stops serving: the newest readable generation is given, with the reason.
+//! - A damaged account or internal CA is an error that says how to mend it, since making a new one in silence would cost
+//!   the CA's patience or every client's trust.
+
+mod account;
+mod atomic;
+mod ca;
+mod certificate;
+mod document;
+mod error;
+mod layout;
+mod lock;
+mod order;
+
+use std::path::Path;
+
+pub use account::{Account, Credentials};
+pub use certificate::{Meta, Stored};
+pub use error::StoreError;
+pub use lock::LockGuard;
+pub use order::OrderRecord;
+
+use crate::platform;
+use layout::Layout;
+
+/// A state directory. Clones share it, and so may several processes.
+#[derive(Clone, Debug)]
+pub struct Store {
+    layout: Layout,
+}
+
+impl Store {
+    /// Opens a state directory, and makes it (0700) when it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] when it cannot be made or read, [`StoreError::TooNew`] when a later portvakt has changed its
+    /// layout, [`StoreError::Damaged`] when its `version` file says nothing.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let layout = Layout::new(dir);
+        atomic::create_dir(layout.root())?;
+        if platform::is_mode_too_open(layout.root()).unwrap_or(false) {
+            tracing::debug!(path = %dir.display(), "the state directory can be entered by others; its keys cannot be read");
+        }
+        match document::read(&layout.version())? {
+            None => atomic::write(&layout.version(), format!("{MAJOR}.{MINOR}\n").as_bytes())?,
+            Some(text) => check_version(&layout, &text)?,
+        }
+        Ok(Self { layout })
+    }
+
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        self.layout.root()
+    }
+}
+
+/// A later minor version adds files or fields that we pass over; a later major one moves what we need.
+fn check_version(layout: &Layout, text: &[u8]) -> Result<(), StoreError> {
+    let text = String::from_utf8_lossy(text);
+    let text = text.trim();
+    let major = text.split_once('.').map_or(text, |(major, _)| major);
+    match major.parse::<u32>() {
+        Ok(major) if major <= MAJOR => Ok(()),
+        Ok(_) => Err(StoreError::TooNew {
+            path: layout.root().to_owned(),
+            found: text.to_owned(),
+            known: format!("{MAJOR}.{MINOR}"),
+        }),
+        Err(_) => Err(StoreError::Damaged {
+            path: layout.version(),
+            reason: format!("expected a version such as `{MAJOR}.{MINOR}`, found `{}`", text.escape_debug()),
+            mend: "if this is portvakt's state directory, delete the file; else correct `state_dir`",
+        }),
+    }
+}
+
+/// Layout that this program reads and writes.
+const MAJOR: u32 = 1;
+const MINOR: u32 = 0;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn given_no_folder_when_opened_then_made_private_with_a_version() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("a/state");
+
+        let store = Store::open(&dir).unwrap();
+
+        assert_eq!(store.dir(), dir);
+        assert_eq!(fs::read_to_string(dir.join("version")).unwrap(), "1.0\n");
+        assert!(
+            !platform::is_mode_too_open(&dir).unwrap() && !platform::is_mode_too_open(&dir.join("version")).unwrap()
+        );
+    }
+
+    #[test]
+    fn given_one_version_file_when_opened_then_taken_or_refused() {
+        for (text, expected) in [
+            ("1.0\n", None),
+            ("1", None),
+            ("1.7\r\n", None),
+            ("0.9", None),
+            ("2.0\n", Some("made by a later portvakt (layout `2.0`, known up to `1.0`)")),
+            ("", Some("expected a version such as `1.0`, found ``")),
+            ("one", Some("found `one`")),
+            ("1x", Some("found `1x`")),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("version"), text).unwrap();
+            let error = Store::open(dir.path()).err().map(|error| error.to_string());
+            assert_eq!(error.is_some(), expected.is_some(), "{text:?}: {error:?}");
+            assert!(error.unwrap_or_default().contains(expected.unwrap_or_default()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn given_a_file_in_the_way_when_opened_then_the_error_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = Store::open(&file.join("state")).unwrap_err().to_string();
+        assert!(error.starts_with("cannot create the folder") && error.contains("file/state"), "{error}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn given_a_folder_that_nobody_can_write_to_when_opened_then_the_error_says_how_to_mend_it() {
+        let error = Store::open(Path::new("/sys/portvakt")).unwrap_err().to_string();
+        assert!(error.starts_with("cannot create the folder `/sys/portvakt`; "), "{error}");
+        assert!(error.contains("give user id ") || error.contains("read-only"), "{error}");
+    }
+}
