@@ -16,9 +16,13 @@
 
 pub mod challenge;
 pub mod lifecycle;
+pub mod listener;
 pub mod metrics;
 pub mod pki;
 pub mod platform;
 pub mod route;
+pub mod source;
 pub mod store;
 pub mod time;
+pub mod tls;
+pub mod upstream;

@@ -1,0 +1,557 @@
+//! Why ACME gave no certificate: the CA's words, what they mean for the next attempt, and what the operator can do.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use instant_acme::Problem;
+
+use super::http::{Seen, TransportError};
+use crate::lifecycle::{Failure, Reason, Retry};
+use crate::pki::{ChainError, IdentityError, KeyError};
+use crate::source::with_causes;
+use crate::store::StoreError;
+use crate::time::Timestamp;
+
+/// Why ACME gave no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum AcmeError {
+    /// `agree_tos` is false.
+    #[error("`{directory}` issues only to those who agree to its terms of service")]
+    TermsNotAgreed {
+        /// Of the CA.
+        directory: String,
+    },
+    /// TLS cannot be set up.
+    #[error("HTTPS to the CA cannot be set up")]
+    Tls(#[from] rustls::Error),
+    /// No answer of an ACME server.
+    #[error("cannot {step} at `{directory}`")]
+    Unreachable {
+        /// Of the CA.
+        directory: String,
+        /// What was being done.
+        step: Step,
+        /// Whether the answer was an HTTP error, and when it asks to be back.
+        answer: Option<Answer>,
+        /// Name, network, TLS or HTTP.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// A problem document (RFC 8555 §6.7).
+    #[error("the CA refused to {step}{}: {}", Of(identifier), Words(problem))]
+    Refused {
+        /// What was being done.
+        step: Step,
+        /// What it was done for, when that is one identifier.
+        identifier: Option<String>,
+        /// The CA's own words.
+        problem: Box<Problem>,
+        /// HTTP status, and when to be back.
+        answer: Answer,
+    },
+    /// The CA did not come to an end.
+    #[error("the CA did not {step} within {} s", after.as_secs())]
+    Timeout {
+        /// What was waited for.
+        step: Step,
+        /// How long.
+        after: Duration,
+    },
+    /// None of our challenge kinds.
+    #[error("the CA offers {offered} for `{identifier}`, and the settings allow {allowed}")]
+    NoChallenge {
+        /// What is to be proven.
+        identifier: String,
+        /// The CA's kinds.
+        offered: String,
+        /// Ours.
+        allowed: String,
+    },
+    /// The CA gave the order up and did not say why.
+    #[error("the order became invalid, and the CA does not say why")]
+    OrderInvalid,
+    /// What was issued cannot be served.
+    #[error("the issued certificate cannot be used")]
+    Unusable(#[from] Unusable),
+    /// Account or order cannot be kept.
+    #[error("the state directory fails")]
+    Store(#[from] StoreError),
+    /// Another process or certificate registers the account, and does not come to an end.
+    #[error("the account of `{directory}` is locked by another process")]
+    AccountLocked {
+        /// Of the CA.
+        directory: String,
+    },
+    /// What is kept of the account is not what we keep.
+    #[error("the kept account of `{directory}` cannot be used")]
+    AccountUnreadable {
+        /// Of the CA.
+        directory: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A key cannot be made or used.
+    #[error("a private key fails")]
+    Key(#[from] KeyError),
+    /// The certificate of tls-alpn-01 cannot be made.
+    #[error("the answer to the challenge cannot be made")]
+    Challenge(#[source] IdentityError),
+}
+
+/// Why an issued certificate is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// Not a chain.
+    #[error("it cannot be read")]
+    Chain(#[from] ChainError),
+    /// Not ours.
+    #[error("it does not fit the private key")]
+    Identity(#[from] IdentityError),
+    /// An identifier is missing.
+    #[error("it is not issued to `{identifier}`")]
+    NotCovered {
+        /// What was ordered.
+        identifier: String,
+    },
+    /// Not valid now, by the CA's clock.
+    #[error("it is valid from {not_before} to {not_after}, and the CA's clock says {now}")]
+    NotNow {
+        /// First second.
+        not_before: Timestamp,
+        /// Last second.
+        not_after: Timestamp,
+        /// From the CA's `Date`.
+        now: Timestamp,
+    },
+}
+
+/// What was being done at the CA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// GET of the directory.
+    Connect,
+    /// newAccount.
+    Register,
+    /// newOrder, or looking at a stored one.
+    Order,
+    /// Authorizations and challenges.
+    Authorize,
+    /// Finalize.
+    Finalize,
+    /// GET of the certificate.
+    Download,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "read the directory",
+            Self::Register => "register the account",
+            Self::Order => "take the order",
+            Self::Authorize => "validate",
+            Self::Finalize => "issue the certificate",
+            Self::Download => "hand out the certificate",
+        })
+    }
+}
+
+/// What an HTTP response said beside its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Such as 429.
+    pub status: u16,
+    /// When to be back.
+    pub retry_after: Option<Timestamp>,
+}
+
+impl Answer {
+    pub(super) fn latest(seen: &Seen) -> Self {
+        Self { status: seen.status().unwrap_or(0), retry_after: seen.retry_after() }
+    }
+}
+
+impl AcmeError {
+    /// Sorts instant-acme's error.
+    pub(super) fn at(step: Step, directory: &str, seen: &Seen, error: instant_acme::Error) -> Self {
+        let source: Box<dyn StdError + Send + Sync> = match error {
+            instant_acme::Error::Api(problem) => {
+                let answer = Answer::latest(seen);
+                return Self::Refused { step, identifier: None, problem: problem.into(), answer };
+            }
+            instant_acme::Error::Other(other) => other,
+            other => other.into(),
+        };
+        let answer = matches!(source.downcast_ref(), Some(TransportError::Status { .. })).then(|| Answer::latest(seen));
+        Self::Unreachable { directory: directory.to_owned(), step, answer, source }
+    }
+
+    /// Names the identifier that a refusal is about.
+    pub(super) fn of(self, of: &str) -> Self {
+        match self {
+            Self::Refused { step, identifier: _, problem, answer } => {
+                Self::Refused { step, identifier: Some(of.to_owned()), problem, answer }
+            }
+            other => other,
+        }
+    }
+
+    /// The CA does not know our account (any more).
+    pub(super) fn is_account_gone(&self) -> bool {
+        matches!(self, Self::Refused { problem, .. } if kind(problem) == "accountDoesNotExist")
+    }
+
+    /// The CA says that it does not have what was asked for, rather than that it is not able to answer now.
+    pub(super) fn is_about_object(&self) -> bool {
+        match self {
+            Self::Refused { problem, .. } => !matches!(kind(problem), "rateLimited" | "serverInternal" | "badNonce"),
+            Self::Unreachable { answer: Some(answer), .. } => matches!(answer.status, 404 | 410),
+            _ => false,
+        }
+    }
+
+    /// Kind, for metrics and for the schedule.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::TermsNotAgreed { .. } | Self::AccountLocked { .. } | Self::AccountUnreadable { .. } => {
+                Reason::Account
+            }
+            Self::Unreachable { answer: Some(answer), .. } => reason_of_status(answer.status),
+            Self::Unreachable { source, .. } => match source.downcast_ref() {
+                Some(TransportError::Connect { .. } | TransportError::Exchange { .. }) => Reason::Network,
+                Some(TransportError::Timeout { .. }) => Reason::Timeout,
+                Some(TransportError::TooLong | TransportError::Status { .. }) | None => Reason::Server,
+            },
+            Self::Refused { problem, answer, step, .. } => ruling(problem, answer, *step).0,
+            Self::Timeout { .. } => Reason::Timeout,
+            Self::NoChallenge { .. } => Reason::RejectedIdentifier,
+            Self::OrderInvalid => Reason::OrderNotReady,
+            Self::Unusable(Unusable::NotNow { .. }) => Reason::Clock,
+            Self::Unusable(_) => Reason::Server,
+            Self::Store(_) | Self::Tls(_) => Reason::Storage,
+            Self::Key(_) | Self::Challenge(_) => Reason::BadCsr,
+        }
+    }
+
+    /// Whether trying again can help. `now` bounds times that the CA names in words.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::TermsNotAgreed { .. } | Self::NoChallenge { .. } | Self::Key(KeyError::Identifier { .. }) => {
+                Retry::Never
+            }
+            Self::Refused { problem, answer, step, .. } => ruling(problem, answer, *step).1,
+            Self::Unreachable { answer: Some(Answer { retry_after: Some(at), .. }), .. } => Retry::At(*at),
+            Self::Unreachable { .. }
+            | Self::AccountLocked { .. }
+            | Self::AccountUnreadable { .. }
+            | Self::Timeout { .. }
+            | Self::OrderInvalid
+            | Self::Unusable(_)
+            | Self::Store(_)
+            | Self::Tls(_)
+            | Self::Key(_)
+            | Self::Challenge(_) => Retry::Backoff,
+        }
+    }
+
+    /// What the operator can do.
+    pub fn fix(&self) -> Option<&'static str> {
+        match self {
+            Self::TermsNotAgreed { .. } => Some("read them, then set `agree_tos = true` under `[acme]`"),
+            Self::Unreachable { .. } => {
+                Some("check `acme.directory`, the way out to it, and for a private CA `acme.trust_anchors`")
+            }
+            Self::Refused { problem, answer, step, .. } => hint(ruling(problem, answer, *step).0),
+            Self::Timeout { .. } | Self::OrderInvalid | Self::AccountLocked { .. } => None,
+            Self::AccountUnreadable { .. } => {
+                Some("delete its `account.json` in the state directory to register a new account")
+            }
+            Self::NoChallenge { .. } => {
+                Some("wildcards and some names need another challenge kind: use file certificates for them")
+            }
+            Self::Unusable(Unusable::NotNow { .. }) => hint(Reason::Clock),
+            Self::Unusable(_) | Self::Tls(_) | Self::Challenge(_) | Self::Store(_) => None,
+            Self::Key(_) => Some("check the site's `domain`"),
+        }
+    }
+}
+
+impl From<AcmeError> for Failure {
+    fn from(error: AcmeError) -> Self {
+        Self {
+            reason: error.reason(),
+            retry: error.retry(),
+            fix: error.fix().map(str::to_owned),
+            detail: with_causes(&error),
+        }
+    }
+}
+
+/// What a problem document means (RFC 8555 §6.7, and types that CAs have added).
+fn ruling(problem: &Problem, answer: &Answer, step: Step) -> (Reason, Retry) {
+    let reason = reason_of(problem, answer, step);
+    let retry = match kind(problem) {
+        "rejectedIdentifier"
+        | "unsupportedIdentifier"
+        | "invalidProfile"
+        | "badCSR"
+        | "badPublicKey"
+        | "badSignatureAlgorithm"
+        | "externalAccountRequired"
+        | "invalidContact"
+        | "unsupportedContact" => Retry::Never,
+        _ => retry_after(problem, answer).map_or(Retry::Backoff, Retry::At),
+    };
+    (reason, retry)
+}
+
+fn reason_of(problem: &Problem, answer: &Answer, step: Step) -> Reason {
+    match kind(problem) {
+        "dns" if detail(problem).contains("DNSSEC") => Reason::Dnssec,
+        "dns" => Reason::Dns,
+        "connection" | "tls" => Reason::Connection,
+        "unauthorized" if step != Step::Authorize => Reason::Account,
+        "unauthorized" | "incorrectResponse" => Reason::Unauthorized,
+        "caa" => Reason::Caa,
+        "rateLimited" => Reason::RateLimited,
+        "rejectedIdentifier" | "unsupportedIdentifier" | "invalidProfile" => Reason::RejectedIdentifier,
+        "badCSR" | "badPublicKey" | "badSignatureAlgorithm" | "malformed" => Reason::BadCsr,
+        "orderNotReady" => Reason::OrderNotReady,
+        "accountDoesNotExist"
+        | "externalAccountRequired"
+        | "invalidContact"
+        | "unsupportedContact"
+        | "userActionRequired" => Reason::Account,
+        "compound" => {
+            problem.subproblems.iter().map(|sub| reason_of(&alone(sub), answer, step)).next().unwrap_or(Reason::Server)
+        }
+        _ => reason_of_status(answer.status),
+    }
+}
+
+fn alone(sub: &instant_acme::Subproblem) -> Problem {
+    Problem { r#type: sub.r#type.clone(), detail: sub.detail.clone(), status: None, subproblems: Vec::new() }
+}
+
+const fn reason_of_status(status: u16) -> Reason {
+    match status {
+        429 => Reason::RateLimited,
+        _ => Reason::Server,
+    }
+}
+
+/// The header first; Let's Encrypt also writes `retry after 2026-06-04 12:34:56 UTC` in its words.
+fn retry_after(problem: &Problem, answer: &Answer) -> Option<Timestamp> {
+    answer.retry_after.or_else(|| written_time(detail(problem)))
+}
+
+fn written_time(words: &str) -> Option<Timestamp> {
+    let (_, after) = words.split_once("retry after ")?;
+    let (date, rest) = after.split_at_checked(10)?;
+    let time = rest.trim_start_matches([' ', 'T']).get(..8)?;
+    let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+    let read = time::PrimitiveDateTime::parse(&format!("{date} {time}"), format).ok()?;
+    Some(Timestamp::from_unix(read.assume_utc().unix_timestamp()))
+}
+
+/// The last word of a problem's type.
+fn kind(problem: &Problem) -> &str {
+    let urn = problem.r#type.as_deref().unwrap_or_default();
+    urn.strip_prefix("urn:ietf:params:acme:error:").unwrap_or(urn)
+}
+
+fn detail(problem: &Problem) -> &str {
+    problem.detail.as_deref().unwrap_or_default()
+}
+
+const fn hint(reason: Reason) -> Option<&'static str> {
+    match reason {
+        Reason::Dns => Some("make the name resolve, for the whole internet, to this machine"),
+        Reason::Connection => Some(
+            "the CA must reach port 80 (http-01) or 443 (tls-alpn-01) at every address of the name: check firewall, port forwarding and AAAA records",
+        ),
+        Reason::Unauthorized => {
+            Some("something else answers in portvakt's place: check A and AAAA records, proxies and port forwarding")
+        }
+        Reason::Caa => Some("add this CA to the CAA records of the domain"),
+        Reason::Dnssec => Some("repair the DNSSEC signatures of the domain"),
+        Reason::RateLimited => Some("nothing: portvakt comes back when the CA allows it"),
+        Reason::RejectedIdentifier => Some("take the name out of the configuration, or choose another CA or profile"),
+        Reason::BadCsr => Some("check the site's domains and `acme.key_type`"),
+        Reason::Account => Some("check `acme.contact` and what the CA says about the account"),
+        Reason::Clock => Some("set the clock of this machine, and keep it right with NTP"),
+        Reason::Server | Reason::Network | Reason::Timeout | Reason::OrderNotReady | Reason::Storage => None,
+    }
+}
+
+/// `for NAME`, when there is one.
+struct Of<'a>(&'a Option<String>);
+
+impl fmt::Display for Of<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(identifier) => write!(f, " for `{identifier}`"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A problem in the CA's own words.
+struct Words<'a>(&'a Problem);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.detail.as_deref() {
+            Some(detail) => f.write_str(detail)?,
+            None => f.write_str("it gives no detail")?,
+        }
+        for sub in &self.0.subproblems {
+            write!(f, "; {sub}")?;
+        }
+        match self.0.r#type.as_deref() {
+            Some(kind) => write!(f, " ({kind})"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATER: Timestamp = Timestamp::from_unix(1_900_000_000);
+
+    fn refused(kind: &str, detail: &str) -> AcmeError {
+        let body = serde_json::json!({"type": format!("urn:ietf:params:acme:error:{kind}"), "detail": detail});
+        AcmeError::Refused {
+            step: Step::Authorize,
+            identifier: None,
+            problem: serde_json::from_value(body).unwrap(),
+            answer: Answer { status: 403, retry_after: None },
+        }
+    }
+
+    fn with_retry_after(error: AcmeError, at: Timestamp) -> AcmeError {
+        match error {
+            AcmeError::Refused { step, identifier, problem, answer } => {
+                AcmeError::Refused { step, identifier, problem, answer: Answer { retry_after: Some(at), ..answer } }
+            }
+            other => other,
+        }
+    }
+
+    #[test]
+    fn given_each_problem_type_when_ruled_then_reason_and_retry() {
+        let table = [
+            ("dns", Reason::Dns, Retry::Backoff),
+            ("connection", Reason::Connection, Retry::Backoff),
+            ("tls", Reason::Connection, Retry::Backoff),
+            ("unauthorized", Reason::Unauthorized, Retry::Backoff),
+            ("incorrectResponse", Reason::Unauthorized, Retry::Backoff),
+            ("caa", Reason::Caa, Retry::Backoff),
+            ("rateLimited", Reason::RateLimited, Retry::Backoff),
+            ("rejectedIdentifier", Reason::RejectedIdentifier, Retry::Never),
+            ("unsupportedIdentifier", Reason::RejectedIdentifier, Retry::Never),
+            ("invalidProfile", Reason::RejectedIdentifier, Retry::Never),
+            ("badCSR", Reason::BadCsr, Retry::Never),
+            ("badPublicKey", Reason::BadCsr, Retry::Never),
+            ("malformed", Reason::BadCsr, Retry::Backoff),
+            ("orderNotReady", Reason::OrderNotReady, Retry::Backoff),
+            ("externalAccountRequired", Reason::Account, Retry::Never),
+            ("invalidContact", Reason::Account, Retry::Never),
+            ("userActionRequired", Reason::Account, Retry::Backoff),
+            ("accountDoesNotExist", Reason::Account, Retry::Backoff),
+            ("serverInternal", Reason::Server, Retry::Backoff),
+            ("badNonce", Reason::Server, Retry::Backoff),
+            ("somethingNew", Reason::Server, Retry::Backoff),
+        ];
+        for (kind, reason, retry) in table {
+            let error = refused(kind, "no");
+            assert_eq!((error.reason(), error.retry()), (reason, retry), "{kind}");
+        }
+    }
+
+    #[test]
+    fn given_a_retry_after_when_ruled_then_kept_unless_refused_for_good() {
+        assert_eq!(with_retry_after(refused("rateLimited", "no"), LATER).retry(), Retry::At(LATER));
+        assert_eq!(with_retry_after(refused("serverInternal", "no"), LATER).retry(), Retry::At(LATER));
+        assert_eq!(with_retry_after(refused("badCSR", "no"), LATER).retry(), Retry::Never);
+    }
+
+    #[test]
+    fn given_a_time_in_words_when_ruled_then_read() {
+        let table = [
+            ("too many certificates, retry after 2026-11-22 01:33:00 UTC: see x", Some(1_795_311_180)),
+            ("retry after 2026-11-22T01:33:00Z", Some(1_795_311_180)),
+            ("retry after some time", None),
+            ("retry after 2026-13-22 01:33:00", None),
+            ("retry after é", None),
+            ("no", None),
+        ];
+        for (words, expected) in table {
+            let expected = expected.map_or(Retry::Backoff, |at| Retry::At(Timestamp::from_unix(at)));
+            assert_eq!(refused("rateLimited", words).retry(), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn given_a_refused_account_when_ordering_then_it_is_not_a_failed_validation() {
+        let AcmeError::Refused { problem, answer, .. } = refused("unauthorized", "account deactivated") else {
+            unreachable!()
+        };
+        assert_eq!(ruling(&problem, &answer, Step::Order).0, Reason::Account);
+    }
+
+    #[test]
+    fn given_a_refusal_when_told_then_the_ca_is_quoted_and_a_fix_is_given() {
+        let failure =
+            Failure::from(refused("connection", "192.0.2.1: Fetching http://m5.test/: refused").of("m5.test"));
+
+        assert_eq!(
+            failure.detail,
+            "the CA refused to validate for `m5.test`: 192.0.2.1: Fetching http://m5.test/: refused \
+             (urn:ietf:params:acme:error:connection)"
+        );
+        assert!(failure.fix.is_some_and(|fix| fix.contains("port 80")));
+    }
+
+    #[test]
+    fn given_a_compound_problem_when_ruled_then_its_first_part_decides() {
+        let body = serde_json::json!({
+            "type": "urn:ietf:params:acme:error:compound",
+            "subproblems": [{"type": "urn:ietf:params:acme:error:caa", "detail": "CAA forbids"}],
+        });
+        let problem: Problem = serde_json::from_value(body).unwrap();
+        assert_eq!(ruling(&problem, &Answer { status: 403, retry_after: None }, Step::Authorize).0, Reason::Caa);
+        assert!(Words(&problem).to_string().contains("CAA forbids"));
+    }
+
+    #[test]
+    fn given_no_answer_when_sorted_then_network_timeout_or_server() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let table = [
+            (TransportError::Connect { source: refused.into() }, Reason::Network),
+            (TransportError::Timeout { after: Duration::from_secs(30) }, Reason::Timeout),
+            (TransportError::TooLong, Reason::Server),
+        ];
+        for (source, reason) in table {
+            let words = source.to_string();
+            let error = instant_acme::Error::Other(Box::new(source));
+            let error = AcmeError::at(Step::Connect, "https://ca.test/dir", &Seen::default(), error);
+            assert_eq!((error.reason(), error.retry()), (reason, Retry::Backoff), "{words}");
+            assert!(Failure::from(error).detail.contains(&words));
+        }
+    }
+
+    #[test]
+    fn given_an_http_error_without_problem_when_sorted_then_by_status() {
+        for (status, reason) in [(429, Reason::RateLimited), (503, Reason::Server), (500, Reason::Server)] {
+            let error = AcmeError::Unreachable {
+                directory: String::new(),
+                step: Step::Order,
+                answer: Some(Answer { status, retry_after: Some(LATER) }),
+                source: "x".into(),
+            };
+            assert_eq!((error.reason(), error.retry()), (reason, Retry::At(LATER)));
+        }
+    }
+}

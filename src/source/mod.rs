@@ -1,0 +1,166 @@
+//! Where identities come from.
+//!
+//! In: settings, and an [`Order`] for one certificate. Out: an [`Identity`], or why there is none. May import
+//! `pki`, `challenge`, `store`, `lifecycle` (its failures) and `time`.
+
+pub mod acme;
+
+pub mod files;
+pub mod internal;
+
+use std::error::Error as StdError;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+
+use crate::lifecycle::Failure;
+use crate::pki::{Identity, KeyType, TrustAnchors};
+use crate::store::Store;
+
+/// Gives identities.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// Gets an identity for the order; may take minutes. Dropping the future gives up; what was begun is in the store.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] that says whether and when to try again.
+    async fn obtain(&self, order: &Order) -> Result<Identity, Failure>;
+}
+
+/// Runs a call of the store, which waits for the disk, off the threads that serve requests.
+pub(crate) async fn blocking<T: Send + 'static>(store: &Store, call: impl FnOnce(&Store) -> T + Send + 'static) -> T {
+    let store = store.clone();
+    off_thread(move || call(&store)).await
+}
+
+/// Runs what waits for the disk, or takes a while, off the threads that serve requests.
+pub(crate) async fn off_thread<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime shuts down, and nobody waits for us any more.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn with_causes(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let words = inner.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+/// What is wanted from a [`Source`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Name of the certificate: folder in the store.
+    pub certificate: String,
+    /// DNS names, lower case, and IP addresses (RFC 8555 §9.7.7).
+    pub identifiers: Vec<String>,
+    /// Attempts that have failed since the last success; another way may be tried then.
+    pub failures: u32,
+}
+
+/// Where one certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settings {
+    /// An ACME CA (RFC 8555).
+    Acme(AcmeSettings),
+    /// The CA in our own state directory.
+    Internal,
+    /// Two PEM files, watched.
+    Files {
+        /// Leaf first.
+        chain: PathBuf,
+        /// PKCS #8, PKCS #1 or SEC 1.
+        key: PathBuf,
+    },
+}
+
+/// `[acme]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcmeSettings {
+    /// URL of the directory object (RFC 8555 §7.1.1).
+    pub directory: String,
+    /// For a CA that does not chain to a public root; `None` trusts Mozilla's roots.
+    pub trust_anchors: Option<TrustAnchors>,
+    /// The operator has agreed to the terms of service.
+    pub agree_tos: bool,
+    /// `mailto:` URLs.
+    pub contact: Vec<String>,
+    /// Challenge kinds in the order to be tried.
+    pub challenges: Vec<ChallengeKind>,
+    /// Key of the certificate.
+    pub key_type: KeyType,
+    /// Profile to ask for, checked by the CA.
+    pub profile: Option<String>,
+}
+
+impl AcmeSettings {
+    /// The directory that is asked when none is set.
+    pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+    /// Its twin for tries: high limits, certificates that nobody trusts.
+    pub const LETS_ENCRYPT_STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
+
+    /// Whether the CA is Let's Encrypt, staging included.
+    pub fn is_lets_encrypt(&self) -> bool {
+        [Self::LETS_ENCRYPT, Self::LETS_ENCRYPT_STAGING].contains(&self.directory.as_str())
+    }
+}
+
+impl Default for AcmeSettings {
+    /// Let's Encrypt, with both challenges; nothing is agreed to.
+    fn default() -> Self {
+        Self {
+            directory: Self::LETS_ENCRYPT.to_owned(),
+            trust_anchors: None,
+            agree_tos: false,
+            contact: Vec::new(),
+            challenges: vec![ChallengeKind::Http01, ChallengeKind::TlsAlpn01],
+            key_type: KeyType::default(),
+            profile: None,
+        }
+    }
+}
+
+/// How control over a name is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChallengeKind {
+    /// RFC 8555 §8.3, over plain HTTP on port 80.
+    Http01,
+    /// RFC 8737, in a TLS handshake on port 443.
+    TlsAlpn01,
+}
+
+impl ChallengeKind {
+    /// As in RFC 8555 §9.7.8.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http01 => "http-01",
+            Self::TlsAlpn01 => "tls-alpn-01",
+        }
+    }
+}
+
+/// One certificate that portvakt keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateSettings {
+    /// The site's name; metric label and folder in the store.
+    pub name: String,
+    /// What it is issued to: DNS names, lower case, and IP addresses (RFC 8555 §9.7.7).
+    pub identifiers: Vec<String>,
+    /// Where it comes from.
+    pub source: Settings,
+}

@@ -1,0 +1,293 @@
+//! One handshake as server.
+
+use std::any::Any;
+use std::error::Error as StdError;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pingora::listeners::TlsAccept;
+use pingora::listeners::tls::Acceptor;
+use pingora::protocols::l4::stream::Stream as L4Stream;
+use pingora::protocols::tls::TlsRef;
+use pingora::protocols::tls::server::handshake_with_callback;
+use pingora::protocols::{Digest, Ssl, Stream};
+use rustls::server::Acceptor as HelloReader;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Choice, Resolver};
+
+/// Runs the handshake on a fresh stream; `local` is the address that it was accepted on.
+///
+/// The caller limits it in time. Whatever the client sends, the answer is a handshake, an alert or a closed connection.
+///
+/// # Errors
+///
+/// [`Failure`] tells the metric's reason and the words for the log; the client has had its alert by then.
+pub async fn accept<C: Send + Sync + 'static>(
+    resolver: &Resolver,
+    mut stream: L4Stream,
+    local: IpAddr,
+    context: impl FnOnce(Arc<str>) -> Arc<C>,
+) -> Result<Accepted<C>, Failure> {
+    let Some(hello) = read_hello(&mut stream).await? else { return Ok(Accepted::Left) };
+    match resolver.choose(hello.server_name.as_deref(), hello.acme, local) {
+        Some(Choice::Site(site)) => {
+            let context = context(site.name());
+            let remember = Remember(context.clone());
+            let tls = handshake_with_callback(&Acceptor::from_server_config(site.config()), stream, &remember)
+                .await
+                .map_err(|e| Failure::from_handshake(&hello, &e))?;
+            let version = Version::of(&tls);
+            Ok(Accepted::Http { stream: Box::new(tls), version, context })
+        }
+        Some(Choice::Challenge(config)) => {
+            let mut tls = tokio_rustls::TlsAcceptor::from(config).accept(stream).await.map_err(Failure::io)?;
+            // The CA has seen the certificate; how it closes does not matter (RFC 8737 §3).
+            let _ = tls.shutdown().await;
+            Ok(Accepted::ChallengeAnswered { server_name: hello.server_name.unwrap_or_default() })
+        }
+        None => Err(refuse_name(stream, hello).await),
+    }
+}
+
+/// How a handshake ended well.
+pub enum Accepted<C> {
+    /// A client of a site.
+    Http {
+        /// Decrypted; its TLS digest carries `context`, for every request on it.
+        stream: Stream,
+        /// What the handshake agreed on.
+        version: Version,
+        /// What the caller made for the site.
+        context: Arc<C>,
+    },
+    /// A CA checked a tls-alpn-01 challenge; the connection is closed.
+    ChallengeAnswered {
+        /// What was validated.
+        server_name: String,
+    },
+    /// The peer closed without sending anything.
+    Left,
+}
+
+/// What [`accept`] was given along, as a request finds it in its connection's digest.
+pub fn context_of<C: Send + Sync + 'static>(digest: &Digest) -> Option<&Arc<C>> {
+    digest.ssl_digest.as_ref()?.extension.get::<Arc<C>>()
+}
+
+/// Why there was no handshake.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct Failure {
+    /// For the metric.
+    pub reason: FailureReason,
+    text: String,
+}
+
+impl Failure {
+    fn new(reason: FailureReason, text: impl Into<String>) -> Self {
+        Self { reason, text: text.into() }
+    }
+
+    fn io(error: io::Error) -> Self {
+        Self::new(FailureReason::of(&error), error.to_string())
+    }
+
+    fn from_handshake(hello: &Hello, error: &pingora::Error) -> Self {
+        let cause = error.root_cause();
+        let name = hello.server_name.as_deref().unwrap_or("no server name");
+        Self::new(FailureReason::of(cause), format!("handshake for {name}: {cause}"))
+    }
+}
+
+/// Why a handshake with a client failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureReason {
+    /// No server name, and no site is the default.
+    NoServerName,
+    /// A server name that no site has.
+    UnknownServerName,
+    /// Neither TLS 1.2 nor 1.3, or nothing but suites that are too weak.
+    OldProtocol,
+    /// Anything else: not TLS at all, the client did not like the certificate, the network broke.
+    Other,
+}
+
+impl FailureReason {
+    /// Looks for rustls's own error below what wraps it.
+    fn of(error: &(dyn StdError + 'static)) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            let rustls = error.downcast_ref().or_else(|| inner.and_then(|e| e.downcast_ref::<rustls::Error>()));
+            if let Some(rustls::Error::PeerIncompatible(_)) = rustls {
+                return Self::OldProtocol;
+            }
+            next = error.source();
+        }
+        Self::Other
+    }
+}
+
+#[derive(Debug, Default)]
+struct Hello {
+    server_name: Option<String>,
+    acme: bool,
+}
+
+/// Reads the ClientHello and puts it back; `None` when the peer closed without a word.
+async fn read_hello(stream: &mut L4Stream) -> Result<Option<Hello>, Failure> {
+    let mut reader = HelloReader::default();
+    let mut raw = Vec::with_capacity(2048);
+    let mut buffer = [0_u8; 4096];
+    loop {
+        let read = stream.read(&mut buffer).await.map_err(Failure::io)?;
+        if read == 0 && raw.is_empty() {
+            return Ok(None);
+        }
+        if read == 0 {
+            return Err(Failure::new(FailureReason::Other, "closed in the middle of the ClientHello"));
+        }
+        raw.extend_from_slice(&buffer[..read]);
+        if looks_like_http(&raw) {
+            return Err(refuse_plain_http(stream).await);
+        }
+        match feed(&mut reader, &buffer[..read]) {
+            Ok(Some(hello)) => {
+                stream.rewind(&raw);
+                return Ok(Some(hello));
+            }
+            Ok(None) if raw.len() <= MAX_HELLO => {}
+            Ok(None) => {
+                send_alert(stream, ALERT_DECODE_ERROR).await;
+                return Err(Failure::new(FailureReason::Other, format!("ClientHello larger than {MAX_HELLO} bytes")));
+            }
+            Err((failure, alert)) => {
+                // The peer may be gone; then there is nobody to tell.
+                let _ = stream.write_all(&alert).await;
+                let _ = stream.flush().await;
+                return Err(failure);
+            }
+        }
+    }
+}
+
+/// Gives bytes to rustls. Every byte is offered, since `read_tls` takes at most a record's worth at a time.
+fn feed(reader: &mut HelloReader, mut bytes: &[u8]) -> Result<Option<Hello>, (Failure, Vec<u8>)> {
+    while !bytes.is_empty() {
+        if let Err(e) = reader.read_tls(&mut bytes) {
+            return Err((Failure::io(e), alert_record(ALERT_DECODE_ERROR).to_vec()));
+        }
+        match reader.accept() {
+            Ok(None) => {}
+            Ok(Some(accepted)) => {
+                let hello = accepted.client_hello();
+                return Ok(Some(Hello {
+                    server_name: hello.server_name().map(str::to_ascii_lowercase),
+                    acme: hello.alpn().is_some_and(|mut protocols| protocols.any(|p| p == ACME_TLS_ALPN)),
+                }));
+            }
+            Err((error, mut alert)) => {
+                let mut record = Vec::new();
+                // Writing to memory does not fail.
+                let _ = alert.write_all(&mut record);
+                return Err((Failure::new(FailureReason::of(&error), error.to_string()), record));
+            }
+        }
+    }
+    Ok(None)
+}
+
+async fn refuse_name(mut stream: L4Stream, hello: Hello) -> Failure {
+    send_alert(&mut stream, ALERT_UNRECOGNIZED_NAME).await;
+    match hello.server_name {
+        Some(name) if hello.acme => {
+            Failure::new(FailureReason::UnknownServerName, format!("no tls-alpn-01 challenge is pending for {name}"))
+        }
+        Some(name) => Failure::new(FailureReason::UnknownServerName, format!("no site has the server name {name}")),
+        None => Failure::new(FailureReason::NoServerName, "no server name was sent and no site is the default"),
+    }
+}
+
+fn looks_like_http(raw: &[u8]) -> bool {
+    const METHODS: [&[u8]; 5] = [b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI"];
+    METHODS.iter().any(|method| raw.starts_with(method))
+}
+
+async fn refuse_plain_http(stream: &mut L4Stream) -> Failure {
+    // The peer may be gone; then there is nobody to tell.
+    let _ = stream.write_all(PLAIN_HTTP_ANSWER).await;
+    let _ = stream.flush().await;
+    Failure::new(FailureReason::Other, "plain HTTP on a TLS port")
+}
+
+async fn send_alert(stream: &mut L4Stream, description: u8) {
+    // The peer may be gone; then there is nobody to tell.
+    let _ = stream.write_all(&alert_record(description)).await;
+    let _ = stream.flush().await;
+}
+
+/// A fatal alert in the clear (RFC 8446 §6, §5.1).
+const fn alert_record(description: u8) -> [u8; 7] {
+    [21, 3, 3, 0, 2, 2, description]
+}
+
+/// Carries what is known of the connection into the stream's digest.
+struct Remember<C>(Arc<C>);
+
+#[async_trait]
+impl<C: Send + Sync + 'static> TlsAccept for Remember<C> {
+    async fn handshake_complete_callback(&self, _tls: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
+        Some(Arc::new(self.0.clone()))
+    }
+}
+
+/// A version that is spoken here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+impl Version {
+    fn of(stream: &dyn Ssl) -> Self {
+        match stream.get_ssl_digest().as_deref().map(|digest| digest.version.as_ref()) {
+            Some("TLSv1_2") => Self::Tls12,
+            _ => Self::Tls13,
+        }
+    }
+}
+
+/// RFC 8737 §6.2.
+const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
+/// More than any client's hello, post-quantum key shares and tickets included.
+const MAX_HELLO: usize = 64 * 1024;
+/// RFC 6066 §3.
+const ALERT_UNRECOGNIZED_NAME: u8 = 112;
+/// RFC 8446 §6.2.
+const ALERT_DECODE_ERROR: u8 = 50;
+const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 44\r\n\
+connection: close\r\n\r\nThis port speaks HTTPS; the URL said http://";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_an_old_peer_below_wrappers_when_classified_then_old_protocol() {
+        let error = rustls::Error::PeerIncompatible(rustls::PeerIncompatible::NoCipherSuitesInCommon);
+        assert_eq!(FailureReason::of(&io::Error::other(error)), FailureReason::OldProtocol);
+        assert_eq!(FailureReason::of(&io::Error::other("reset")), FailureReason::Other);
+    }
+
+    #[test]
+    fn given_the_plain_http_answer_then_its_length_is_true() {
+        let text = std::str::from_utf8(PLAIN_HTTP_ANSWER).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
+    }
+}

@@ -1,0 +1,262 @@
+//! Which site a handshake is for, and with which identity it is answered.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::{MinVersion, SiteSettings};
+use crate::challenge::Challenges;
+use crate::pki::Identity;
+
+/// Picks the site and its configuration; shared by every TLS listener.
+///
+/// The table of sites is replaced whole by [`Resolver::apply`]; an identity by [`Resolver::publish`]. Handshakes under way
+/// finish with what they began with.
+pub struct Resolver {
+    table: ArcSwap<Table>,
+    challenges: Challenges,
+}
+
+impl Resolver {
+    /// A resolver without sites, which answers challenges only.
+    pub fn new(challenges: Challenges) -> Self {
+        Self { table: ArcSwap::default(), challenges }
+    }
+
+    /// Replaces the sites.
+    ///
+    /// A site whose settings stay the same keeps its sessions and tickets; one that stays by name keeps its identity.
+    ///
+    /// # Errors
+    ///
+    /// Fails, and changes nothing, when the random source gives no ticket key.
+    pub fn apply(&self, sites: &[SiteSettings]) -> Result<(), rustls::Error> {
+        let old = self.table.load();
+        let sites = sites
+            .iter()
+            .map(|settings| match old.by_name.get(&settings.name) {
+                Some(site) if site.settings == *settings => Ok(site.clone()),
+                Some(site) => Site::new(settings, site.identity.clone()).map(Arc::new),
+                None => Site::new(settings, Arc::default()).map(Arc::new),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        self.table.store(Arc::new(Table::new(sites)));
+        Ok(())
+    }
+
+    /// Serves `identity` in the new handshakes of the site `name`. Unknown names are ignored: the site was just removed.
+    ///
+    /// `is_trusted` says that a CA issued it whom strangers believe; HSTS depends on it.
+    pub fn publish(&self, name: &str, identity: &Identity, is_trusted: bool) {
+        if let Some(site) = self.table.load().by_name.get(name) {
+            site.identity.is_trusted.store(is_trusted, Ordering::Relaxed);
+            site.identity.key.store(Some(identity.certified()));
+        }
+    }
+
+    /// Whether the site `name` serves an identity from a CA whom strangers believe.
+    pub fn is_trusted(&self, name: &str) -> bool {
+        self.table.load().by_name.get(name).is_some_and(|site| site.identity.is_trusted.load(Ordering::Relaxed))
+    }
+
+    /// What a handshake gets that asks for `server_name` on the local address `local`.
+    ///
+    /// `None` is a name that nobody here has. Without a name it is the site of that address, else the default site, else
+    /// the only one.
+    pub fn choose(&self, server_name: Option<&str>, acme: bool, local: IpAddr) -> Option<Choice> {
+        if acme {
+            return self.challenges.alpn(server_name?).map(Choice::Challenge);
+        }
+        let table = self.table.load();
+        let site = match server_name {
+            Some(name) => table.by_domain(name),
+            None => table.exact.get(&local.to_string()).or(table.default.as_ref()),
+        };
+        site.cloned().map(Choice::Site)
+    }
+}
+
+/// What answers a handshake.
+pub enum Choice {
+    /// A site's own configuration.
+    Site(Arc<Site>),
+    /// The configuration that answers one tls-alpn-01 challenge (RFC 8737).
+    Challenge(Arc<ServerConfig>),
+}
+
+/// One site's side of a handshake.
+pub struct Site {
+    name: Arc<str>,
+    settings: SiteSettings,
+    identity: Arc<CurrentIdentity>,
+    config: Arc<ServerConfig>,
+}
+
+impl Site {
+    fn new(settings: &SiteSettings, identity: Arc<CurrentIdentity>) -> Result<Self, rustls::Error> {
+        let versions: &[_] = match settings.min_version {
+            MinVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+            MinVersion::Tls13 => &[&rustls::version::TLS13],
+        };
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(versions)?
+            .with_no_client_auth()
+            .with_cert_resolver(identity.clone());
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.ticketer = aws_lc_rs::Ticketer::new()?;
+        Ok(Self { name: settings.name.as_str().into(), settings: settings.clone(), identity, config: Arc::new(config) })
+    }
+
+    /// The site's name.
+    pub fn name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    /// Versions, ALPN and identity in rustls's form.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        self.config.clone()
+    }
+}
+
+#[derive(Default)]
+struct Table {
+    by_name: HashMap<String, Arc<Site>>,
+    exact: HashMap<String, Arc<Site>>,
+    /// Keyed by what follows `*.`.
+    wildcard: HashMap<String, Arc<Site>>,
+    default: Option<Arc<Site>>,
+}
+
+impl Table {
+    fn new(sites: Vec<Arc<Site>>) -> Self {
+        let mut table = Self {
+            default: match &sites[..] {
+                [only] => Some(only.clone()),
+                all => all.iter().find(|site| site.settings.is_default).cloned(),
+            },
+            ..Self::default()
+        };
+        for site in sites {
+            for domain in &site.settings.domains {
+                match domain.strip_prefix("*.") {
+                    Some(parent) => table.wildcard.insert(parent.to_owned(), site.clone()),
+                    None => table.exact.insert(domain.clone(), site.clone()),
+                };
+            }
+            table.by_name.insert(site.settings.name.clone(), site);
+        }
+        table
+    }
+
+    fn by_domain(&self, name: &str) -> Option<&Arc<Site>> {
+        self.exact.get(name).or_else(|| self.wildcard.get(name.split_once('.')?.1))
+    }
+}
+
+/// The identity that new handshakes of a site get; empty until the first one is published.
+#[derive(Default)]
+struct CurrentIdentity {
+    key: ArcSwapOption<CertifiedKey>,
+    is_trusted: AtomicBool,
+}
+
+impl ResolvesServerCert for CurrentIdentity {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.key.load_full()
+    }
+}
+
+impl fmt::Debug for CurrentIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CurrentIdentity(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_names_when_chosen_then_exact_before_wildcard_and_one_label_only() {
+        let resolver = resolver(&[site("a", &["a.test", "www.a.test"], false), site("wild", &["*.a.test"], false)]);
+
+        for (name, expected) in [
+            ("a.test", Some("a")),
+            ("www.a.test", Some("a")),
+            ("x.a.test", Some("wild")),
+            ("x.y.a.test", None),
+            ("b.test", None),
+            ("test", None),
+        ] {
+            assert_eq!(chosen(&resolver, Some(name), "127.0.0.1").as_deref(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn given_no_server_name_when_chosen_then_address_default_only_site() {
+        let two = [site("a", &["a.test"], false), site("b", &["b.test", "127.0.0.9"], false)];
+        assert_eq!(chosen(&resolver(&two), None, "127.0.0.1"), None);
+        assert_eq!(chosen(&resolver(&two), None, "127.0.0.9").as_deref(), Some("b"));
+
+        let with_default = [site("a", &["a.test"], true), two[1].clone()];
+        assert_eq!(chosen(&resolver(&with_default), None, "127.0.0.1").as_deref(), Some("a"));
+        assert_eq!(chosen(&resolver(&two[..1]), None, "127.0.0.1").as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn given_the_same_settings_when_applied_again_then_sessions_are_kept() {
+        let sites = [site("a", &["a.test"], false)];
+        let resolver = resolver(&sites);
+        let before = config_of(&resolver, "a.test");
+
+        resolver.apply(&sites).unwrap();
+        assert!(Arc::ptr_eq(&before, &config_of(&resolver, "a.test")));
+
+        resolver.apply(&[site("a", &["a.test", "b.test"], false)]).unwrap();
+        assert!(!Arc::ptr_eq(&before, &config_of(&resolver, "a.test")));
+    }
+
+    #[test]
+    fn given_an_unknown_challenge_when_chosen_then_nothing() {
+        assert!(resolver(&[site("a", &["a.test"], true)]).choose(Some("a.test"), true, LOCAL).is_none());
+    }
+
+    fn resolver(sites: &[SiteSettings]) -> Resolver {
+        let resolver = Resolver::new(Challenges::default());
+        resolver.apply(sites).unwrap();
+        resolver
+    }
+
+    fn site(name: &str, domains: &[&str], is_default: bool) -> SiteSettings {
+        SiteSettings {
+            name: name.into(),
+            domains: domains.iter().map(|d| (*d).to_owned()).collect(),
+            is_default,
+            min_version: MinVersion::Tls12,
+        }
+    }
+
+    const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn chosen(resolver: &Resolver, name: Option<&str>, local: &str) -> Option<String> {
+        match resolver.choose(name, false, local.parse().unwrap())? {
+            Choice::Site(site) => Some(site.name().to_string()),
+            Choice::Challenge(_) => None,
+        }
+    }
+
+    fn config_of(resolver: &Resolver, name: &str) -> Arc<ServerConfig> {
+        match resolver.choose(Some(name), false, LOCAL) {
+            Some(Choice::Site(site)) => site.config(),
+            _ => panic!("no site"),
+        }
+    }
+}

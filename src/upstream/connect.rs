@@ -1,0 +1,395 @@
+//! The peer for the next connection, and whether the one that answered may be believed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use pingora::upstreams::peer::{ALPN, HttpPeer};
+use pingora::utils::tls::{WrappedX509, parse_x509};
+use rustls::pki_types::CertificateDer;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::probe::{ProbeError, Probed, probe};
+use super::resolve::Addresses;
+use super::{Address, Settings, TlsSettings, Trust};
+use crate::pki::Fingerprint;
+
+/// One upstream at work: its addresses, its trust and its part of the connection pool.
+pub struct Upstream {
+    settings: Settings,
+    /// Part of every pool key: unique in the process, so that a reload never meets an old connection.
+    generation: u64,
+    place: Place,
+    roots: Option<Arc<[WrappedX509]>>,
+    /// The leaf seen by the last good probe.
+    admitted: ArcSwapOption<Probed>,
+    probing: tokio::sync::Mutex<()>,
+    healthy: AtomicBool,
+    last_error: ArcSwapOption<String>,
+}
+
+enum Place {
+    Tcp(Arc<Addresses>),
+    #[cfg(unix)]
+    Unix(String),
+}
+
+/// Whose upstream connections a request may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Affinity {
+    /// The common pool.
+    Shared,
+    /// Only connections opened under this number: the peer has authenticated the connection itself (NTLM, Negotiate).
+    Own(u64),
+}
+
+impl Upstream {
+    /// Makes an upstream ready; connects to nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError`] when a trust anchor cannot be used or the socket's path is no text.
+    pub fn new(settings: Settings) -> Result<Self, UpstreamError> {
+        let place = match &settings.address {
+            Address::Tcp { host, port } => Place::Tcp(Arc::new(Addresses::new(host, *port))),
+            Address::Unix(path) => unix_place(&settings.name, path)?,
+        };
+        let roots = match settings.tls.as_ref().map(|tls| &tls.trust) {
+            None => None,
+            Some(Trust::Anchors(anchors)) => Some(wrap(&settings.name, anchors.certificates())?),
+            // Pinned peers are not verified by chain, but pingora refuses to connect with no root at all.
+            Some(Trust::Pinned { .. }) => Some(wrap(&settings.name, &[throwaway_root()?])?),
+        };
+        Ok(Self {
+            settings,
+            generation: NEXT_GENERATION.fetch_add(1, Ordering::Relaxed),
+            place,
+            roots,
+            admitted: ArcSwapOption::empty(),
+            probing: tokio::sync::Mutex::const_new(()),
+            healthy: AtomicBool::new(true),
+            last_error: ArcSwapOption::empty(),
+        })
+    }
+
+    /// What the configuration says.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The peer for the next connection; `long_lived` is for WebSockets.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError::Resolve`], or [`UpstreamError::NotBelieved`] from the probe of a pinned upstream.
+    pub async fn peer(&self, affinity: Affinity, long_lived: bool) -> Result<Box<HttpPeer>, UpstreamError> {
+        let mut peer = match &self.place {
+            Place::Tcp(addresses) => {
+                let address = self.resolve(addresses).await?;
+                self.settle_pin(address).await?;
+                HttpPeer::new(address, self.settings.tls.is_some(), self.server_name())
+            }
+            #[cfg(unix)]
+            Place::Unix(path) => HttpPeer::new_uds(path, false, String::new())
+                .map_err(|e| UpstreamError::Unusable { upstream: self.settings.name.clone(), why: e.to_string() })?,
+        };
+        self.set_options(&mut peer, long_lived);
+        peer.group_key = match affinity {
+            Affinity::Shared => mix(self.generation, 0),
+            Affinity::Own(connection) => mix(self.generation, connection.wrapping_add(1)),
+        };
+        Ok(Box::new(peer))
+    }
+
+    /// Whether a connection whose leaf has the SHA-256 `digest` may carry a request.
+    ///
+    /// With trust anchors rustls has decided. With pins an unknown leaf means one new probe, since the certificate may have
+    /// been renewed with the pinned key.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError::NotBelieved`]; nothing was sent.
+    pub async fn admit(&self, digest: Option<&[u8]>) -> Result<(), UpstreamError> {
+        let Some(tls) = &self.settings.tls else { return Ok(()) };
+        let Trust::Pinned { .. } = tls.trust else { return Ok(()) };
+        let shown: Option<[u8; 32]> = digest.and_then(|d| d.try_into().ok());
+        let shown = shown.map(Fingerprint);
+        if shown.is_some() && self.admitted_leaf() == shown {
+            return Ok(());
+        }
+        let Place::Tcp(addresses) = &self.place else { return Ok(()) };
+        let address = self.resolve(addresses).await?;
+        self.probe_now(address, tls).await?;
+        if shown.is_some() && self.admitted_leaf() == shown {
+            return Ok(());
+        }
+        Err(self.not_believed("its certificate changed between two connections".to_owned()))
+    }
+
+    /// Shakes hands once, to learn the certificate and whether it is believed; plain upstreams give `None`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Upstream::peer`].
+    pub async fn probe(&self) -> Result<Option<Arc<Probed>>, UpstreamError> {
+        let (Some(tls), Place::Tcp(addresses)) = (&self.settings.tls, &self.place) else { return Ok(None) };
+        let address = self.resolve(addresses).await?;
+        self.probe_now(address, tls).await.map(Some)
+    }
+
+    /// The chain seen by the last good probe.
+    pub fn certificate(&self) -> Option<Arc<Probed>> {
+        self.admitted.load_full()
+    }
+
+    /// Tells that a connection could not be opened: the next one tries another address.
+    pub fn connect_failed(&self, why: String) {
+        if let Place::Tcp(addresses) = &self.place {
+            addresses.failed();
+        }
+        self.fail(why);
+    }
+
+    /// Tells that a connection was opened.
+    pub fn connected(&self) {
+        if !self.healthy.swap(true, Ordering::Relaxed) {
+            self.last_error.store(None);
+        }
+    }
+
+    /// Whether the last connection could be opened; `true` before the first one.
+    pub fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Why the last connection could not be opened.
+    pub fn last_error(&self) -> Option<Arc<String>> {
+        self.last_error.load_full()
+    }
+
+    async fn resolve(&self, addresses: &Arc<Addresses>) -> Result<SocketAddr, UpstreamError> {
+        addresses.next().await.map_err(|source| {
+            let error = UpstreamError::Resolve { upstream: self.settings.name.clone(), source };
+            self.fail(error.with_causes());
+            error
+        })
+    }
+
+    /// Reads a pinned upstream's leaf before pingora meets it.
+    async fn settle_pin(&self, address: SocketAddr) -> Result<(), UpstreamError> {
+        let Some(tls) = &self.settings.tls else { return Ok(()) };
+        if matches!(tls.trust, Trust::Anchors(_)) || self.admitted.load().is_some() {
+            return Ok(());
+        }
+        let _one_at_a_time = self.probing.lock().await;
+        if self.admitted.load().is_some() {
+            return Ok(());
+        }
+        self.probe_now(address, tls).await.map(drop)
+    }
+
+    async fn probe_now(&self, address: SocketAddr, tls: &TlsSettings) -> Result<Arc<Probed>, UpstreamError> {
+        match probe(address, tls, self.settings.timeouts.connect + HANDSHAKE_EXTRA).await {
+            Ok(probed) => {
+                let probed = Arc::new(probed);
+                self.admitted.store(Some(probed.clone()));
+                Ok(probed)
+            }
+            Err(error) => {
+                if matches!(tls.trust, Trust::Pinned { .. }) {
+                    self.admitted.store(None);
+                }
+                let error = UpstreamError::NotBelieved { upstream: self.settings.name.clone(), source: error };
+                self.fail(error.with_causes());
+                Err(error)
+            }
+        }
+    }
+
+    fn admitted_leaf(&self) -> Option<Fingerprint> {
+        self.admitted.load().as_ref().map(|probed| probed.chain.leaf().fingerprint)
+    }
+
+    fn not_believed(&self, why: String) -> UpstreamError {
+        let error = UpstreamError::Unusable { upstream: self.settings.name.clone(), why };
+        self.fail(error.to_string());
+        error
+    }
+
+    fn fail(&self, why: String) {
+        self.healthy.store(false, Ordering::Relaxed);
+        self.last_error.store(Some(Arc::new(why)));
+    }
+
+    fn server_name(&self) -> String {
+        self.settings.tls.as_ref().map(|tls| tls.server_name.clone()).unwrap_or_default()
+    }
+
+    fn set_options(&self, peer: &mut HttpPeer, long_lived: bool) {
+        let timeouts = &self.settings.timeouts;
+        let options = &mut peer.options;
+        let traffic = if long_lived { timeouts.websocket_idle } else { timeouts.first_byte };
+        options.alpn = ALPN::H1;
+        options.connection_timeout = Some(timeouts.connect);
+        options.total_connection_timeout = Some(timeouts.connect + HANDSHAKE_EXTRA);
+        options.read_timeout = Some(traffic);
+        options.write_timeout = Some(traffic);
+        options.idle_timeout = Some(timeouts.idle);
+        options.ca = self.roots.clone();
+        if let Some(TlsSettings { trust: Trust::Pinned { .. }, .. }) = self.settings.tls {
+            options.verify_cert = false;
+            options.verify_hostname = false;
+        }
+    }
+}
+
+/// Why an upstream cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// Its name has no address.
+    #[error("the name of upstream `{upstream}` cannot be resolved")]
+    Resolve {
+        /// Its label.
+        upstream: String,
+        /// The resolver's word.
+        source: io::Error,
+    },
+    /// The probe refused it.
+    #[error("upstream `{upstream}` is not believed")]
+    NotBelieved {
+        /// Its label.
+        upstream: String,
+        /// Why.
+        source: ProbeError,
+    },
+    /// It cannot be used as it is.
+    #[error("upstream `{upstream}` cannot be used: {why}")]
+    Unusable {
+        /// Its label.
+        upstream: String,
+        /// Why.
+        why: String,
+    },
+}
+
+impl UpstreamError {
+    /// The error and its causes in one line.
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        text
+    }
+}
+
+/// Why a TLS handshake with an upstream failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFailure {
+    /// Another leaf than the pinned one.
+    Pin,
+    /// Not issued to the server name.
+    Name,
+    /// Run out, or not valid yet.
+    Expired,
+    /// Chains to no trust anchor, or is of a kind that cannot be verified.
+    UnknownCa,
+    /// It wants a client certificate, or did not like ours.
+    ClientCertRejected,
+    /// No common version or cipher suite.
+    OldProtocol,
+}
+
+impl TlsFailure {
+    /// Reads rustls's words in an error's text; pingora hands on nothing else.
+    pub fn in_text(text: &str) -> Option<Self> {
+        let rules: [(&[&str], Self); 6] = [
+            (&["not pinned", "changed between two connections"], Self::Pin),
+            (&["NotValidForName", "not valid for name", "not valid for any name"], Self::Name),
+            (&["Expired", "expired", "NotValidYet", "not valid yet"], Self::Expired),
+            (
+                &["CertificateRequired", "certificate required", "BadCertificate", "AccessDenied"],
+                Self::ClientCertRejected,
+            ),
+            (
+                &["HandshakeFailure", "ProtocolVersion", "peer is incompatible", "InsufficientSecurity"],
+                Self::OldProtocol,
+            ),
+            (&["UnknownIssuer", "invalid peer certificate", "UnknownCA"], Self::UnknownCa),
+        ];
+        rules.into_iter().find(|(words, _)| words.iter().any(|word| text.contains(word))).map(|(_, failure)| failure)
+    }
+
+    /// How an operator mends it.
+    pub const fn fix(self) -> &'static str {
+        match self {
+            Self::Pin => "if the change was meant, put the new fingerprint or pin into the upstream's table",
+            Self::Name => "set `server_name` to a name that the certificate has, or pin it with `fingerprint`",
+            Self::Expired => "renew the upstream's certificate, or pin it with `fingerprint` until that is done",
+            Self::UnknownCa => {
+                "name the upstream's root in `trust_anchors`, or pin a self-signed leaf with `fingerprint`"
+            }
+            Self::ClientCertRejected => "the upstream asks for a client certificate: switch that off for this client",
+            Self::OldProtocol => {
+                "the upstream offers neither TLS 1.3 nor TLS 1.2 with ECDHE and GCM: give it an ECDSA certificate, or let it \
+                 listen on loopback in plain HTTP"
+            }
+        }
+    }
+}
+
+/// A root that nobody can have issued anything under: its key is gone.
+///
+/// # Errors
+///
+/// Fails only when the random source does.
+pub fn throwaway_root() -> Result<CertificateDer<'static>, UpstreamError> {
+    let make = || {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate()?;
+        params.self_signed(&key).map(|certificate| certificate.der().clone())
+    };
+    make().map_err(|e: rcgen::Error| UpstreamError::Unusable { upstream: "all".into(), why: e.to_string() })
+}
+
+/// pingora's wrapper panics on bad DER, so every certificate is read once before.
+fn wrap(upstream: &str, certificates: &[CertificateDer<'static>]) -> Result<Arc<[WrappedX509]>, UpstreamError> {
+    let wrap_one = |der: &CertificateDer<'static>| match X509Certificate::from_der(der) {
+        Ok(_) => Ok(WrappedX509::new(der.to_vec(), parse_x509)),
+        Err(e) => Err(UpstreamError::Unusable { upstream: upstream.into(), why: format!("trust anchor: {e}") }),
+    };
+    certificates.iter().map(wrap_one).collect()
+}
+
+#[cfg(unix)]
+fn unix_place(upstream: &str, path: &Path) -> Result<Place, UpstreamError> {
+    path.to_str().map(|path| Place::Unix(path.to_owned())).ok_or_else(|| UpstreamError::Unusable {
+        upstream: upstream.to_owned(),
+        why: "the socket's path is not UTF-8".to_owned(),
+    })
+}
+
+#[cfg(windows)]
+fn unix_place(upstream: &str, _path: &Path) -> Result<Place, UpstreamError> {
+    Err(UpstreamError::Unusable { upstream: upstream.to_owned(), why: "Windows has no unix: upstreams".to_owned() })
+}
+
+/// Spreads two numbers over a pool key (the finalizer of SplitMix64).
+const fn mix(generation: u64, owner: u64) -> u64 {
+    let mut z = generation.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ owner;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
+/// What a slow handshake may take beyond the time to connect.
+const HANDSHAKE_EXTRA: Duration = Duration::from_secs(5);
