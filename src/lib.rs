@@ -14,12 +14,15 @@
 //! Arrows point down. Requests: config → listener → tls accept → route → upstream.
 //! Certificates: source → store → tls resolver → metrics, carried by `manager`, decided by `lifecycle`.
 
+pub mod admin;
 pub mod challenge;
 pub mod lifecycle;
 pub mod listener;
+pub mod manager;
 pub mod metrics;
 pub mod pki;
 pub mod platform;
+pub mod proxy;
 pub mod route;
 pub mod source;
 pub mod store;

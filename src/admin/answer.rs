@@ -1,0 +1,107 @@
+//! Request to answer, without a socket.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body_util::Full;
+
+use super::{State, page};
+use crate::metrics;
+use crate::route::HostName;
+
+/// Answers one request; its body is not looked at.
+pub(super) fn answer<B>(state: &dyn State, request: &Request<B>) -> Response<Full<Bytes>> {
+    let answered =
+        admit(request).map(|()| find(state, request.uri().path(), request.uri().query().unwrap_or_default()));
+    let Answer { status, content_type, body } = answered.unwrap_or_else(|refused| refused);
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.extend(FIXED_HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    response
+}
+
+struct Answer {
+    status: StatusCode,
+    content_type: &'static str,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn ok(content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        Self { status: StatusCode::OK, content_type, body: body.into() }
+    }
+
+    fn text(status: StatusCode, text: impl Into<Vec<u8>>) -> Self {
+        Self { status, content_type: "text/plain; charset=utf-8", body: text.into() }
+    }
+}
+
+/// Refuses what is not a question from somebody who knows this address.
+fn admit<B>(request: &Request<B>) -> Result<(), Answer> {
+    let hosts = request.headers().get_all(HOST);
+    if hosts.iter().count() > 1 || (hosts.iter().next().is_none() && request.version() > Version::HTTP_10) {
+        return Err(Answer::text(StatusCode::BAD_REQUEST, "exactly one Host is required\n"));
+    }
+    let named = hosts.iter().map(HeaderValue::to_str).chain(request.uri().authority().map(|it| Ok(it.as_str())));
+    if !named.into_iter().all(|host| host.is_ok_and(is_local)) {
+        return Err(Answer::text(StatusCode::FORBIDDEN, "use an IP address or localhost as host name\n"));
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are served\n"));
+    }
+    Ok(())
+}
+
+/// Whether no DNS answer can have brought the client here: an IP address, or `localhost` (RFC 6761 §6.3).
+fn is_local(host: &str) -> bool {
+    HostName::parse(host).is_ok_and(|host| {
+        let name = host.as_str();
+        name.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
+    })
+}
+
+fn find(state: &dyn State, path: &str, query: &str) -> Answer {
+    match path {
+        "/" => Answer::ok("text/html; charset=utf-8", page::render(&state.status())),
+        "/metrics" => Answer::ok(metrics::CONTENT_TYPE, state.metrics()),
+        "/status.json" => status_json(state),
+        "/livez" if state.is_live() => Answer::text(StatusCode::OK, "live\n"),
+        "/livez" => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "not live\n"),
+        "/readyz" => readiness(state, query.split('&').any(|pair| pair == "cert=strict")),
+        _ => {
+            Answer::text(StatusCode::NOT_FOUND, "not found; there are /, /metrics, /livez, /readyz and /status.json\n")
+        }
+    }
+}
+
+fn readiness(state: &dyn State, strict: bool) -> Answer {
+    match state.readiness(strict) {
+        Ok(()) => Answer::text(StatusCode::OK, "ready\n"),
+        Err(reasons) => Answer::text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{}\n", reasons.join("\n"))),
+    }
+}
+
+fn status_json(state: &dyn State) -> Answer {
+    match serde_json::to_vec_pretty(&state.status()) {
+        Ok(json) => Answer::ok("application/json", json),
+        Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
+/// The page loads nothing, runs nothing, and cannot be framed.
+const FIXED_HEADERS: [(HeaderName, &str); 4] = [
+    (CACHE_CONTROL, "no-store"),
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (REFERRER_POLICY, "no-referrer"),
+    (http::header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+];

@@ -1,0 +1,225 @@
+//! The status as a page for people: one file, nothing loaded, light and dark.
+
+use std::fmt::{self, Display, Write};
+use std::time::Duration;
+
+use super::status::{Certificate, Next, Status, Upstream};
+use crate::lifecycle::State;
+use crate::time::Timestamp;
+
+/// Renders the page. Every value is escaped.
+pub(super) fn render(status: &Status) -> String {
+    let mut page = String::with_capacity(8 * 1024);
+    // Writing to a `String` does not fail.
+    let _ = write_page(&mut page, status);
+    page
+}
+
+fn write_page(page: &mut String, status: &Status) -> fmt::Result {
+    write!(page, "{HEAD}<h1>portvakt {}</h1>", Escaped(&status.version))?;
+    write_summary(page, status)?;
+    write_certificates(page, status)?;
+    write_upstreams(page, &status.upstreams)?;
+    write_listeners(page, status)?;
+    page.write_str(FOOT)
+}
+
+fn write_summary(page: &mut String, status: &Status) -> fmt::Result {
+    let reload = &status.last_reload;
+    let config_file = status.config_file.as_deref().unwrap_or("command line");
+    let (class, word) =
+        if reload.ok { ("good", "worked") } else { ("bad", "failed; the configuration before it serves on") };
+    write!(
+        page,
+        "<p>Running for {} since {}. Configuration: <code>{}</code>, last load {} <b class={class}>{word}</b>.</p>",
+        Rough(Duration::from_secs(status.uptime)),
+        status.started,
+        Escaped(config_file),
+        reload.at,
+    )?;
+    match &reload.error {
+        Some(error) => write!(page, "<pre>{}</pre>", Escaped(error)),
+        None => Ok(()),
+    }
+}
+
+fn write_certificates(page: &mut String, status: &Status) -> fmt::Result {
+    let columns = ["Name", "State", "For", "Issuer", "Valid until", "Next", "Last error"];
+    write_table(page, "Certificates", &columns, &status.certificates, |page, certificate| {
+        let class = class_of(certificate.state);
+        write!(page, "<td>{}<br><small>{}</small>", Escaped(&certificate.name), certificate.role.as_str())?;
+        write!(page, "<td><b class={class}>{}</b>", certificate.state.as_str())?;
+        write!(page, "<td>{}", Escaped(&certificate.names.join(", ")))?;
+        write!(page, "<td>{}<br><small>{}</small>", Escaped(&certificate.issuer), Escaped(&certificate.key_type))?;
+        write!(page, "<td>{}<td>", When(certificate.not_after, status.now))?;
+        write_next(page, certificate, status.now)?;
+        write!(page, "<td>{}", Escaped(certificate.last_error.as_deref().unwrap_or("none")))
+    })
+}
+
+fn write_next(page: &mut String, certificate: &Certificate, now: Timestamp) -> fmt::Result {
+    let Some(Next { action, at, why }) = &certificate.next else {
+        return page.write_str(if certificate.renewal_manual { "replace by hand" } else { "nothing planned" });
+    };
+    write!(page, "{}", Escaped(action))?;
+    match at {
+        Some(at) => write!(page, ": {}", When(Some(*at), now))?,
+        None => page.write_str(" now")?,
+    }
+    write!(page, "<br><small>{}</small>", Escaped(why))
+}
+
+fn write_upstreams(page: &mut String, upstreams: &[Upstream]) -> fmt::Result {
+    write_table(page, "Upstreams", &["Name", "Address", "Health", "Last error"], upstreams, |page, upstream| {
+        let (class, word) = if upstream.healthy { ("good", "healthy") } else { ("bad", "unreachable") };
+        write!(page, "<td>{}<td><code>{}</code>", Escaped(&upstream.name), Escaped(&upstream.address))?;
+        write!(page, "<td><b class={class}>{word}</b>")?;
+        write!(page, "<td>{}", Escaped(upstream.last_error.as_deref().unwrap_or("none")))
+    })
+}
+
+fn write_listeners(page: &mut String, status: &Status) -> fmt::Result {
+    write_table(page, "Listeners", &["Kind", "Address"], &status.listeners, |page, listener| {
+        write!(page, "<td>{}<td><code>{}</code>", listener.kind.as_str(), Escaped(&listener.address))
+    })?;
+    write_table(page, "ACME accounts", &["Directory", "Account"], &status.acme, |page, acme| {
+        let account = acme.account.as_deref().unwrap_or("none yet");
+        write!(page, "<td><code>{}</code><td><code>{}</code>", Escaped(&acme.directory), Escaped(account))
+    })
+}
+
+/// A headline and a table; the headline alone says `none` for an empty one.
+fn write_table<T>(
+    page: &mut String,
+    title: &str,
+    columns: &[&str],
+    rows: &[T],
+    write_row: impl Fn(&mut String, &T) -> fmt::Result,
+) -> fmt::Result {
+    write!(page, "<h2>{title}</h2>")?;
+    if rows.is_empty() {
+        return page.write_str("<p>none</p>");
+    }
+    page.write_str("<div><table><tr>")?;
+    columns.iter().try_for_each(|column| write!(page, "<th scope=col>{column}"))?;
+    for row in rows {
+        page.write_str("\n<tr>")?;
+        write_row(page, row)?;
+    }
+    page.write_str("</table></div>")
+}
+
+fn class_of(state: State) -> &'static str {
+    match state {
+        State::Issued | State::Static => "good",
+        State::Placeholder => "poor",
+        State::Expired | State::Missing => "bad",
+    }
+}
+
+/// Text in HTML, between tags.
+struct Escaped<'a>(&'a str);
+
+impl Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| match character {
+            '&' => f.write_str("&amp;"),
+            '<' => f.write_str("&lt;"),
+            '>' => f.write_str("&gt;"),
+            '"' => f.write_str("&quot;"),
+            '\'' => f.write_str("&#39;"),
+            other => f.write_char(other),
+        })
+    }
+}
+
+/// A point of time, and how far it is from another.
+struct When(Option<Timestamp>, Timestamp);
+
+impl Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(Some(time), now) = *self else { return f.write_str("never") };
+        match time > now {
+            true => write!(f, "{time}<br><small>in {}</small>", Rough(time.since(now))),
+            false => write!(f, "{time}<br><small>{} ago</small>", Rough(now.since(time))),
+        }
+    }
+}
+
+/// A length of time in the two units that matter.
+struct Rough(Duration);
+
+impl Display for Rough {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+        match (days, hours, minutes) {
+            (0, 0, 0) => write!(f, "{seconds} s"),
+            (0, 0, _) => write!(f, "{minutes} min"),
+            (0, _, _) => write!(f, "{hours} h {} min", minutes % 60),
+            (1..10, _, _) => write!(f, "{days} d {} h", hours % 24),
+            _ => write!(f, "{days} d"),
+        }
+    }
+}
+
+const HEAD: &str = "<!DOCTYPE html>
+<html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>portvakt</title>
+<style>
+:root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif }
+body { max-width: 75rem; margin: 1.5rem auto; padding: 0 1rem }
+h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin: 1.5rem 0 .4rem }
+div { overflow-x: auto } table { border-collapse: collapse; width: 100% }
+th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8886 }
+small { opacity: .75 } pre { overflow-x: auto; padding: .6rem; border: 1px solid #8886 }
+.good { color: light-dark(#17692f, #6fce8b) } .poor { color: light-dark(#8a5a00, #e8b54a) } .bad { color: light-dark(#b01919, #ff8a80) }
+</style>
+";
+
+const FOOT: &str = "
+<p><small>The same for programs: <a href=/status.json>status.json</a>, <a href=/metrics>metrics</a>,
+<a href=/livez>livez</a>, <a href=/readyz>readyz</a>, <a href='/readyz?cert=strict'>readyz?cert=strict</a>.</small></p>
+";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn given_a_length_of_time_when_displayed_then_two_units() {
+        #[rustfmt::skip]
+        let table = [
+            (0, "0 s"), (59, "59 s"), (60, "1 min"), (3_599, "59 min"), (3_600, "1 h 0 min"), (86_399, "23 h 59 min"),
+            (86_400, "1 d 0 h"), (863_999, "9 d 23 h"), (864_000, "10 d"),
+        ];
+        for (seconds, text) in table {
+            assert_eq!(Rough(Duration::from_secs(seconds)).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn given_a_time_when_displayed_then_before_or_after_now() {
+        let now = Timestamp::from_unix(1_000);
+        assert_eq!(When(None, now).to_string(), "never");
+        assert_eq!(
+            When(Some(now + Duration::from_secs(5)), now).to_string(),
+            "1970-01-01T00:16:45Z<br><small>in 5 s</small>"
+        );
+        assert_eq!(
+            When(Some(now - Duration::from_secs(5)), now).to_string(),
+            "1970-01-01T00:16:35Z<br><small>5 s ago</small>"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn given_any_text_when_escaped_then_no_markup(text: String) {
+            let escaped = Escaped(&text).to_string();
+            prop_assert!(!escaped.contains(['<', '>', '"', '\'']));
+            let back = escaped.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'");
+            prop_assert_eq!(back.replace("&amp;", "&"), text);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What operators are shown. Its JSON is an interface: points of time are RFC 3339 strings in UTC.
+
+use serde::{Serialize, Serializer};
+
+use crate::lifecycle::State;
+use crate::metrics::{CertificateRole, CertificateStatus};
+use crate::time::Timestamp;
+
+/// Everything there is to know at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Our version.
+    pub version: String,
+    /// The moment.
+    #[serde(serialize_with = "time")]
+    pub now: Timestamp,
+    /// When the process started.
+    #[serde(serialize_with = "time")]
+    pub started: Timestamp,
+    /// Seconds since.
+    pub uptime: u64,
+    /// Absolute path; `None` when everything came from the command line.
+    pub config_file: Option<String>,
+    /// The last attempt to load the configuration.
+    pub last_reload: Reload,
+    /// Addresses that are listened on.
+    pub listeners: Vec<Listener>,
+    /// Every certificate.
+    pub certificates: Vec<Certificate>,
+    /// Every upstream.
+    pub upstreams: Vec<Upstream>,
+    /// Every CA that is ordered from.
+    pub acme: Vec<Acme>,
+}
+
+/// An attempt to load the configuration.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reload {
+    /// It serves; where not, the one before does.
+    pub ok: bool,
+    /// When it was tried.
+    #[serde(serialize_with = "time")]
+    pub at: Timestamp,
+    /// Why it failed, as printed in the log.
+    pub error: Option<String>,
+}
+
+/// An address that is listened on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listener {
+    /// What is spoken there.
+    pub kind: ListenerKind,
+    /// As bound, with the port that was really given.
+    pub address: String,
+}
+
+/// What is spoken on an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ListenerKind {
+    /// Plain HTTP.
+    Http,
+    /// TLS.
+    Https,
+    /// This.
+    Admin,
+}
+
+impl ListenerKind {
+    /// As in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// A certificate: its facts, what happens next to it, and why.
+#[derive(Clone, Debug, Serialize)]
+pub struct Certificate {
+    /// The configured name.
+    pub name: String,
+    /// What it is used for.
+    #[serde(serialize_with = "role")]
+    pub role: CertificateRole,
+    /// How it is served.
+    #[serde(serialize_with = "state")]
+    pub state: State,
+    /// DNS names and IP addresses that it is for.
+    pub names: Vec<String>,
+    /// Who issued it.
+    pub issuer: String,
+    /// Hexadecimal.
+    pub serial: String,
+    /// The fingerprint, hexadecimal.
+    pub sha256: String,
+    /// Such as `ecdsa-p256`.
+    pub key_type: String,
+    /// Begin of its validity.
+    #[serde(serialize_with = "maybe_time")]
+    pub not_before: Option<Timestamp>,
+    /// End of its validity.
+    #[serde(serialize_with = "maybe_time")]
+    pub not_after: Option<Timestamp>,
+    /// When it is to be renewed.
+    #[serde(serialize_with = "maybe_time")]
+    pub renewal_due: Option<Timestamp>,
+    /// No protocol renews it: somebody has to.
+    pub renewal_manual: bool,
+    /// When it was last tried to be obtained.
+    #[serde(serialize_with = "maybe_time")]
+    pub last_attempt: Option<Timestamp>,
+    /// When it was last obtained.
+    #[serde(serialize_with = "maybe_time")]
+    pub last_success: Option<Timestamp>,
+    /// Failed attempts since.
+    pub consecutive_failures: u32,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+    /// What happens next; `None` where nothing is planned.
+    pub next: Option<Next>,
+}
+
+impl Certificate {
+    /// Puts the facts that metrics have and the words that people need together.
+    pub fn new(facts: CertificateStatus, next: Option<Next>, last_error: Option<String>) -> Self {
+        Self {
+            name: facts.name,
+            role: facts.role,
+            state: facts.state,
+            names: facts.sans,
+            issuer: facts.issuer,
+            serial: facts.serial,
+            sha256: facts.sha256,
+            key_type: facts.key_type,
+            not_before: facts.not_before,
+            not_after: facts.not_after,
+            renewal_due: facts.renewal_due,
+            renewal_manual: facts.renewal_manual,
+            last_attempt: facts.last_attempt,
+            last_success: facts.last_success,
+            consecutive_failures: facts.consecutive_failures,
+            last_error,
+            next,
+        }
+    }
+}
+
+/// What happens next to a certificate.
+#[derive(Clone, Debug, Serialize)]
+pub struct Next {
+    /// A verb: `renew`, `try again`, `replace by hand`.
+    pub action: String,
+    /// When; `None` for now.
+    #[serde(serialize_with = "maybe_time")]
+    pub at: Option<Timestamp>,
+    /// Why then.
+    pub why: String,
+}
+
+/// An upstream.
+#[derive(Clone, Debug, Serialize)]
+pub struct Upstream {
+    /// The configured name.
+    pub name: String,
+    /// `http://127.0.0.1:8080`, `unix:/run/app.sock`.
+    pub address: String,
+    /// The last attempt to reach it worked, or none was made.
+    pub healthy: bool,
+    /// Why the last attempt that failed did.
+    pub last_error: Option<String>,
+}
+
+/// A CA that is ordered from.
+#[derive(Clone, Debug, Serialize)]
+pub struct Acme {
+    /// URL of its directory.
+    pub directory: String,
+    /// URL of our account there; `None` until there is one.
+    pub account: Option<String>,
+}
+
+fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
+}
+
+fn maybe_time<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.collect_str(time),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn role<S: Serializer>(role: &CertificateRole, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(role.as_str())
+}
+
+fn state<S: Serializer>(state: &State, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.as_str())
+}

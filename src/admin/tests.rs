@@ -1,0 +1,280 @@
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::lifecycle;
+use crate::metrics::{CertificateRole, CertificateStatus};
+use crate::time::Timestamp;
+
+struct Fixed {
+    live: bool,
+    reasons: Vec<String>,
+    strict_reasons: Vec<String>,
+}
+
+impl State for Fixed {
+    fn metrics(&self) -> Vec<u8> {
+        b"portvakt_build_info 1\n".to_vec()
+    }
+
+    fn status(&self) -> Status {
+        status()
+    }
+
+    fn is_live(&self) -> bool {
+        self.live
+    }
+
+    fn readiness(&self, strict: bool) -> Result<(), Vec<String>> {
+        let reasons = if strict { &self.strict_reasons } else { &self.reasons };
+        if reasons.is_empty() { Ok(()) } else { Err(reasons.clone()) }
+    }
+}
+
+fn healthy() -> Fixed {
+    Fixed { live: true, reasons: Vec::new(), strict_reasons: Vec::new() }
+}
+
+fn status() -> Status {
+    let facts = CertificateStatus {
+        name: "m5".to_owned(),
+        role: CertificateRole::Listener,
+        state: lifecycle::State::Placeholder,
+        not_before: Some(Timestamp::from_unix(0)),
+        not_after: Some(Timestamp::from_unix(90 * 86_400)),
+        chain_not_after: None,
+        renewal_due: None,
+        emergency: None,
+        renewal_manual: false,
+        issuer: "<script>alert(1)</script>".to_owned(),
+        serial: "01".to_owned(),
+        sha256: "ab".to_owned(),
+        key_type: "ecdsa-p256".to_owned(),
+        profile: String::new(),
+        sans: vec!["m5.test".to_owned()],
+        consecutive_failures: 1,
+        last_attempt: None,
+        last_success: None,
+        next_attempt: None,
+    };
+    let next = Next {
+        action: "try again".to_owned(),
+        at: Some(Timestamp::from_unix(120)),
+        why: "the CA said `rateLimited`".to_owned(),
+    };
+    Status {
+        version: "0.1.0".to_owned(),
+        now: Timestamp::from_unix(60),
+        started: Timestamp::from_unix(0),
+        uptime: 60,
+        config_file: Some("/etc/portvakt.toml".to_owned()),
+        last_reload: Reload { ok: false, at: Timestamp::from_unix(30), error: Some("error[PV0204]: <b>".to_owned()) },
+        listeners: vec![Listener { kind: ListenerKind::Https, address: "127.0.0.1:5001".to_owned() }],
+        certificates: vec![Certificate::new(facts, Some(next), Some("& so on".to_owned()))],
+        upstreams: vec![Upstream {
+            name: "legacy".to_owned(),
+            address: "http://127.0.0.1:8080".to_owned(),
+            healthy: false,
+            last_error: Some("refused".to_owned()),
+        }],
+        acme: vec![Acme { directory: "https://ca.test/dir".to_owned(), account: None }],
+    }
+}
+
+struct Running {
+    address: SocketAddr,
+    shutdown: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    async fn start(state: Fixed) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = listener.local_addr().expect("address");
+        let (shutdown, receiver) = watch::channel(false);
+        let task = tokio::spawn(serve(listener, Arc::new(state), receiver));
+        Self { address, shutdown, task }
+    }
+
+    /// Sends raw bytes and reads until the end.
+    async fn send(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.expect("connect");
+        stream.write_all(request.as_bytes()).await.expect("write");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("read");
+        answer
+    }
+
+    async fn get(&self, path: &str) -> String {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await
+    }
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+}
+
+#[tokio::test]
+async fn given_each_path_when_asked_then_its_answer() {
+    let server = Running::start(healthy()).await;
+    #[rustfmt::skip]
+    let table = [
+        ("/metrics",             "200 OK",        "text/plain; version=0.0.4; charset=utf-8", "portvakt_build_info 1\n"),
+        ("/livez",               "200 OK",        "text/plain; charset=utf-8",                "live\n"),
+        ("/readyz",              "200 OK",        "text/plain; charset=utf-8",                "ready\n"),
+        ("/readyz?cert=strict",  "200 OK",        "text/plain; charset=utf-8",                "ready\n"),
+        ("/status.json",         "200 OK",        "application/json",                         "\"version\": \"0.1.0\""),
+        ("/",                    "200 OK",        "text/html; charset=utf-8",                 "<h1>portvakt 0.1.0</h1>"),
+        ("/nothing",             "404 Not Found", "text/plain; charset=utf-8",                "not found"),
+        ("/metrics/",            "404 Not Found", "text/plain; charset=utf-8",                "not found"),
+    ];
+    for (path, status, content_type, part) in table {
+        let answer = server.get(path).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{path}: {answer}");
+        assert!(answer.contains(&format!("content-type: {content_type}\r\n")), "{path}: {answer}");
+        assert!(answer.contains("cache-control: no-store\r\n"), "{path}: {answer}");
+        assert!(body(&answer).contains(part), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn given_a_request_with_one_flaw_when_sent_then_its_status() {
+    let server = Running::start(healthy()).await;
+    #[rustfmt::skip]
+    let table = [
+        ("GET /livez HTTP/1.1\r\nHost: 127.0.0.1:9464",          "200"),
+        ("GET /livez HTTP/1.1\r\nHost: [::1]:9464",              "200"),
+        ("GET /livez HTTP/1.1\r\nHost: LOCALHOST:9464",          "200"),
+        ("GET /livez HTTP/1.1\r\nHost: a.localhost",             "200"),
+        ("GET /livez HTTP/1.0",                                  "200"),
+        ("HEAD /livez HTTP/1.1\r\nHost: localhost",              "200"),
+        ("GET http://localhost/livez HTTP/1.1\r\nHost: localhost", "200"),
+        ("GET /livez HTTP/1.1",                                  "400"),
+        ("GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: localhost", "400"),
+        ("GET /livez HTTP/1.1\r\nHost: evil.test",               "403"),
+        ("GET /livez HTTP/1.1\r\nHost: evillocalhost",           "403"),
+        ("GET /livez HTTP/1.1\r\nHost: 127.0.0.1.evil.test",     "403"),
+        ("GET /livez HTTP/1.1\r\nHost: evil.test@localhost",     "403"),
+        ("GET /livez HTTP/1.1\r\nHost:",                         "403"),
+        ("GET http://evil.test/livez HTTP/1.1\r\nHost: localhost", "403"),
+        ("POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0", "405"),
+        ("TRACE /livez HTTP/1.1\r\nHost: localhost",             "405"),
+        ("nonsense",                                             "400"),
+    ];
+    for (request, status) in table {
+        let answer = server.send(&format!("{request}\r\nConnection: close\r\n\r\n")).await;
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{request}: {answer}");
+        assert_eq!(status == "405", answer.contains("allow: GET, HEAD\r\n"), "{request}: {answer}");
+        assert_eq!(
+            request.starts_with("HEAD") || request == "nonsense",
+            body(&answer).is_empty(),
+            "{request}: {answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn given_something_amiss_when_health_is_asked_then_503_with_reasons() {
+    let server =
+        Running::start(Fixed { live: false, strict_reasons: vec!["m5: placeholder".to_owned()], ..healthy() }).await;
+    assert!(server.get("/livez").await.starts_with("HTTP/1.1 503 "));
+    assert!(server.get("/readyz").await.starts_with("HTTP/1.1 200 "));
+    let strict = server.get("/readyz?x=1&cert=strict").await;
+    assert!(strict.starts_with("HTTP/1.1 503 "), "{strict}");
+    assert_eq!(body(&strict), "not ready\nm5: placeholder\n");
+}
+
+#[tokio::test]
+async fn given_a_status_when_asked_as_json_then_times_are_rfc_3339() {
+    let server = Running::start(healthy()).await;
+    let json: serde_json::Value = serde_json::from_str(body(&server.get("/status.json").await)).expect("JSON");
+    #[rustfmt::skip]
+    let table = [
+        ("/now",                       serde_json::json!("1970-01-01T00:01:00Z")),
+        ("/uptime",                    serde_json::json!(60)),
+        ("/last_reload/ok",            serde_json::json!(false)),
+        ("/last_reload/at",            serde_json::json!("1970-01-01T00:00:30Z")),
+        ("/listeners/0/kind",          serde_json::json!("https")),
+        ("/certificates/0/state",      serde_json::json!("placeholder")),
+        ("/certificates/0/role",       serde_json::json!("listener")),
+        ("/certificates/0/not_after",  serde_json::json!("1970-04-01T00:00:00Z")),
+        ("/certificates/0/last_success", serde_json::Value::Null),
+        ("/certificates/0/next/at",    serde_json::json!("1970-01-01T00:02:00Z")),
+        ("/upstreams/0/healthy",       serde_json::json!(false)),
+        ("/acme/0/account",            serde_json::Value::Null),
+    ];
+    for (pointer, value) in table {
+        assert_eq!(json.pointer(pointer), Some(&value), "{pointer}");
+    }
+}
+
+#[tokio::test]
+async fn given_a_status_when_asked_as_page_then_everything_is_told_and_escaped() {
+    let server = Running::start(healthy()).await;
+    let page = server.get("/").await;
+    #[rustfmt::skip]
+    let told = [
+        "Running for 1 min", "/etc/portvakt.toml", "error[PV0204]: &lt;b&gt;", "m5.test", "placeholder", "in 89 d", "try again",
+        "rateLimited", "&amp; so on", "unreachable", "refused", "127.0.0.1:5001", "&lt;script&gt;", "https://ca.test/dir",
+    ];
+    for part in told {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("href=http"));
+    assert!(page.contains("content-security-policy: default-src 'none'"));
+}
+
+#[tokio::test]
+async fn given_shutdown_when_a_connection_is_idle_then_serving_ends_and_the_port_is_free() {
+    let server = Running::start(healthy()).await;
+    let mut idle = TcpStream::connect(server.address).await.expect("connect");
+    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("write");
+    let mut first = [0; 12];
+    idle.read_exact(&mut first).await.expect("read");
+    server.shutdown.send(true).expect("running");
+    server.task.await.expect("ended well");
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).await.expect("closed");
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn given_a_slow_header_when_the_time_is_over_then_closed() {
+    let server = Running::start(healthy()).await;
+    let mut slow = TcpStream::connect(server.address).await.expect("connect");
+    slow.write_all(b"GET /livez HT").await.expect("write");
+    let served = server.get("/livez").await;
+    assert!(served.starts_with("HTTP/1.1 200 "));
+    tokio::time::pause();
+    let mut answer = Vec::new();
+    let closed = tokio::time::timeout(10 * HEADER_TIMEOUT, slow.read_to_end(&mut answer)).await;
+    closed.expect("in time").expect("closed");
+    assert!(!answer.starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn given_too_many_connections_when_one_more_then_closed_at_once() {
+    let server = Running::start(healthy()).await;
+    let mut held = Vec::new();
+    for _ in 0..MOST_CONNECTIONS {
+        let mut stream = TcpStream::connect(server.address).await.expect("connect");
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("write");
+        stream.read_exact(&mut [0; 12]).await.expect("answered");
+        held.push(stream);
+    }
+    let mut refused = TcpStream::connect(server.address).await.expect("connect");
+    assert_eq!(refused.read(&mut [0; 1]).await.ok(), Some(0));
+    held.clear();
+    // Whether the room is already free is seen by asking.
+    while !matches!(ask(server.address).await, Ok(answer) if answer.starts_with("HTTP/1.1 200 ")) {}
+}
+
+async fn ask(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}

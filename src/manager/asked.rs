@@ -1,0 +1,142 @@
+//! Settings as comparable texts.
+
+use crate::lifecycle::Asked;
+use crate::pki::KeyType;
+use crate::source::{AcmeSettings, CertificateSettings, Settings};
+
+/// What a certificate's settings ask for. The texts are kept in the store, so their form is part of its layout.
+pub(super) fn asked(settings: &CertificateSettings) -> Asked {
+    let mut identifiers = settings.identifiers.clone();
+    identifiers.sort_unstable();
+    let identifiers = identifiers.join(",");
+    match &settings.source {
+        Settings::Acme(acme) => Asked {
+            product: format!(
+                "acme {} profile={} key={} for {identifiers}",
+                acme.directory,
+                acme.profile.as_deref().unwrap_or_default(),
+                key_type(acme.key_type)
+            ),
+            way: way(acme),
+        },
+        Settings::Internal => Asked { product: format!("internal for {identifiers}"), way: String::new() },
+        Settings::Files { .. } => Asked::default(),
+    }
+}
+
+/// `acme`, `internal` or `files`.
+pub(super) const fn source_name(source: &Settings) -> &'static str {
+    match source {
+        Settings::Acme(_) => "acme",
+        Settings::Internal => "internal",
+        Settings::Files { .. } => "files",
+    }
+}
+
+/// Who issues: host of the directory, `internal`, or a path.
+pub fn issuer(source: &Settings) -> String {
+    match source {
+        Settings::Acme(acme) => {
+            let host =
+                acme.directory.parse::<http::Uri>().ok().and_then(|url| url.authority().map(ToString::to_string));
+            host.unwrap_or_else(|| acme.directory.clone())
+        }
+        Settings::Internal => "internal".to_owned(),
+        Settings::Files { chain, .. } => chain.display().to_string(),
+    }
+}
+
+/// Who issued a certificate that is kept, for people.
+pub(super) fn issued_by(source: &Settings) -> String {
+    match source {
+        Settings::Acme(acme) => format!("acme {}", acme.directory),
+        Settings::Internal | Settings::Files { .. } => source_name(source).to_owned(),
+    }
+}
+
+fn way(acme: &AcmeSettings) -> String {
+    let challenges: Vec<&str> = acme.challenges.iter().map(|kind| kind.as_str()).collect();
+    let anchors: Vec<String> =
+        acme.trust_anchors.iter().flat_map(|anchors| anchors.certificates()).map(fingerprint).collect();
+    format!(
+        "agree_tos={} contact={} challenges={} trust_anchors={}",
+        acme.agree_tos,
+        acme.contact.join(","),
+        challenges.join(","),
+        anchors.join(",")
+    )
+}
+
+fn fingerprint(certificate: &rustls::pki_types::CertificateDer<'_>) -> String {
+    crate::pki::Fingerprint::of(certificate).to_string()
+}
+
+const fn key_type(key_type: KeyType) -> &'static str {
+    match key_type {
+        KeyType::P256 => "P-256",
+        KeyType::P384 => "P-384",
+        KeyType::Rsa2048 => "RSA-2048",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::ChallengeKind;
+
+    fn settings() -> CertificateSettings {
+        let acme = AcmeSettings {
+            directory: "https://ca.test:14000/dir".into(),
+            trust_anchors: None,
+            agree_tos: true,
+            contact: vec![],
+            challenges: vec![ChallengeKind::Http01],
+            key_type: KeyType::P256,
+            profile: None,
+        };
+        CertificateSettings {
+            name: "m5".into(),
+            identifiers: vec!["m5.test".into(), "api.m5.test".into()],
+            source: Settings::Acme(acme),
+        }
+    }
+
+    fn changed(change: impl FnOnce(&mut AcmeSettings)) -> CertificateSettings {
+        let mut settings = settings();
+        if let Settings::Acme(acme) = &mut settings.source {
+            change(acme);
+        }
+        settings
+    }
+
+    #[test]
+    fn given_one_change_when_compared_then_product_or_way_differs() {
+        let base = asked(&settings());
+        let table = [
+            ("directory", changed(|acme| acme.directory.push('2')), true, false),
+            ("profile", changed(|acme| acme.profile = Some("shortlived".into())), true, false),
+            ("key type", changed(|acme| acme.key_type = KeyType::Rsa2048), true, false),
+            ("identifiers", CertificateSettings { identifiers: vec!["m5.test".into()], ..settings() }, true, false),
+            ("contact", changed(|acme| acme.contact.push("mailto:a@m5.test".into())), false, true),
+            ("terms", changed(|acme| acme.agree_tos = false), false, true),
+            ("challenges", changed(|acme| acme.challenges.push(ChallengeKind::TlsAlpn01)), false, true),
+            ("nothing", settings(), false, false),
+            (
+                "order of identifiers",
+                CertificateSettings { identifiers: vec!["api.m5.test".into(), "m5.test".into()], ..settings() },
+                false,
+                false,
+            ),
+        ];
+        for (name, settings, product, way) in table {
+            let asked = asked(&settings);
+            assert_eq!((asked.product != base.product, asked.way != base.way), (product, way), "{name}");
+        }
+    }
+
+    #[test]
+    fn given_a_directory_when_shown_then_its_host_and_port() {
+        assert_eq!(issuer(&settings().source), "ca.test:14000");
+        assert_eq!(issuer(&changed(|acme| acme.directory = "not a url".into()).source), "not a url");
+    }
+}

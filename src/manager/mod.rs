@@ -1,0 +1,256 @@
+//! The carrier of certificates: one task for each.
+//!
+//! In: [`CertificateSettings`]. Out: identities, to whoever implements [`Publish`]; events, to whoever implements
+//! [`Observe`]; statuses, to whoever asks. A task asks `lifecycle` what to do, calls a `source`, fills `store`
+//! and publishes. May import all rooms below it.
+//!
+//! Promises: after [`Manager::apply`] every certificate has something to serve, though no CA was called: the stored
+//! certificate, else a placeholder, loudly. What is not changed by `apply` is left alone, its order in flight too. No
+//! order is placed unless its attempt is on the disk; no certificate is ordered by two processes that share a state
+//! directory. A new identity is served even when the disk refuses it, and then kept as soon as the disk takes it,
+//! without another order.
+
+mod asked;
+mod files;
+mod keeper;
+mod observe;
+
+pub use asked::issuer;
+pub use observe::{Observe, log};
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::challenge::Challenges;
+use crate::lifecycle::{LastFailure, Lifecycle, Served, Status, Validity};
+use crate::pki::{Identity, LeafFacts};
+use crate::source::files::FilesSource;
+use crate::source::{CertificateSettings, Settings};
+use crate::store::Store;
+use crate::time::{Clock, Timestamp};
+use files::FilesKeeper;
+use keeper::Keeper;
+
+/// Takes identities to where handshakes find them.
+pub trait Publish: Send + Sync {
+    /// Serves `identity` for the certificate of this name from now on.
+    ///
+    /// `placeholder`: nobody will trust it. Called again for a name it replaces the identity whole.
+    fn publish(&self, certificate: &str, identity: &Identity, placeholder: bool);
+}
+
+/// What a [`Manager`] works with.
+pub struct ManagerParts {
+    /// Keeps identities, orders and accounts.
+    pub store: Store,
+    /// Answers CAs.
+    pub challenges: Challenges,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Gets identities.
+    pub publisher: Arc<dyn Publish>,
+    /// Gets events.
+    pub observer: Arc<dyn Observe>,
+}
+
+/// Keeps every certificate issued, renewed and served.
+///
+/// To be used in a tokio runtime, where its tasks run. They end when it is dropped.
+pub struct Manager {
+    parts: Arc<ManagerParts>,
+    tasks: tokio::sync::Mutex<HashMap<String, Task>>,
+    shown: RwLock<Vec<Shown>>,
+}
+
+impl Manager {
+    /// A manager of nothing yet.
+    pub fn new(parts: ManagerParts) -> Self {
+        Self { parts: Arc::new(parts), tasks: tokio::sync::Mutex::default(), shown: RwLock::default() }
+    }
+
+    /// Takes over the settings of all certificates: begins the new, ends the removed, begins the changed anew.
+    ///
+    /// Returns when each new or changed one is published: stored certificate, file, fresh from the internal CA, or
+    /// placeholder. No CA is waited for. Files whose settings stay are read again when they have changed.
+    pub async fn apply(&self, wanted: Vec<CertificateSettings>) {
+        let mut tasks = self.tasks.lock().await;
+        let ended: Vec<String> =
+            tasks.iter().filter(|(_, task)| !wanted.contains(&task.settings)).map(|(name, _)| name.clone()).collect();
+        for name in ended {
+            if let Some(task) = tasks.remove(&name) {
+                task.end().await;
+            }
+        }
+        let mut shown = Vec::with_capacity(wanted.len());
+        for settings in wanted {
+            let task = match tasks.remove(&settings.name) {
+                Some(task) => {
+                    task.look().await;
+                    task
+                }
+                None => Task::begin(self.parts.clone(), settings).await,
+            };
+            shown.push(Shown { settings: task.settings.clone(), slot: task.slot.clone() });
+            tasks.insert(task.settings.name.clone(), task);
+        }
+        *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
+    }
+
+    /// How every certificate is, in the order of the settings.
+    pub fn statuses(&self) -> Vec<CertificateStatus> {
+        let now = self.parts.clock.now();
+        self.shown.read().unwrap_or_else(PoisonError::into_inner).iter().map(|shown| shown.status(now)).collect()
+    }
+}
+
+/// How one certificate is.
+#[derive(Clone, Debug)]
+pub struct CertificateStatus {
+    /// The site's name.
+    pub name: String,
+    /// What it is to be issued to.
+    pub identifiers: Vec<String>,
+    /// `acme`, `internal` or `files`.
+    pub source: &'static str,
+    /// Who issues it: the ACME directory's host, `internal`, or the chain's path.
+    pub issuer: String,
+    /// Its life.
+    pub life: Status,
+    /// What is served, a placeholder too; `None` when nothing is.
+    pub leaf: Option<LeafFacts>,
+    /// The earliest end in the chain served.
+    pub chain_not_after: Option<Timestamp>,
+    /// Identifiers that the certificate served is not issued to.
+    pub uncovered: Vec<String>,
+}
+
+struct Task {
+    settings: CertificateSettings,
+    slot: Slot,
+    handle: JoinHandle<()>,
+    /// Asks for a look at the files; `None` for what does not lie in files.
+    ask: Option<mpsc::Sender<oneshot::Sender<()>>>,
+}
+
+impl Task {
+    async fn begin(parts: Arc<ManagerParts>, settings: CertificateSettings) -> Self {
+        let slot = Slot::new(ArcSwap::from_pointee(Snapshot::default()));
+        let (handle, ask) = match &settings.source {
+            Settings::Acme(_) | Settings::Internal => {
+                let keeper = Keeper::begin(parts, settings.clone(), slot.clone()).await;
+                (tokio::spawn(keeper.run()), None)
+            }
+            Settings::Files { chain, key } => {
+                let source = FilesSource::new(chain.clone(), key.clone());
+                let keeper = FilesKeeper::begin(parts, &settings, source, slot.clone()).await;
+                let (ask, asked) = mpsc::channel(1);
+                (tokio::spawn(keeper.run(asked)), Some(ask))
+            }
+        };
+        Self { settings, slot, handle, ask }
+    }
+
+    /// Has the files looked at now, and waits for it.
+    async fn look(&self) {
+        let Some(ask) = &self.ask else { return };
+        let (done, over) = oneshot::channel();
+        if ask.send(done).await.is_ok() {
+            // A task that died is told of when it is ended.
+            let _ = over.await;
+        }
+    }
+
+    /// Ends it, and waits until it has let go of its lock.
+    async fn end(mut self) {
+        self.handle.abort();
+        if let Err(error) = (&mut self.handle).await
+            && error.is_panic()
+        {
+            tracing::error!(certificate = self.settings.name, %error, "the task of a certificate had died");
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.handle.abort();
+    }
+}
+
+struct Shown {
+    settings: CertificateSettings,
+    slot: Slot,
+}
+
+impl Shown {
+    fn status(&self, now: Timestamp) -> CertificateStatus {
+        let snapshot = self.slot.load();
+        let chain = snapshot.identity.as_ref().map(Identity::chain);
+        CertificateStatus {
+            name: self.settings.name.clone(),
+            identifiers: self.settings.identifiers.clone(),
+            source: asked::source_name(&self.settings.source),
+            issuer: asked::issuer(&self.settings.source),
+            life: snapshot.life.status(now),
+            leaf: chain.map(|chain| chain.leaf().clone()),
+            chain_not_after: chain.map(|chain| chain.not_after()),
+            uncovered: snapshot.identity.as_ref().map_or_else(Vec::new, |i| uncovered(i, &self.settings.identifiers)),
+        }
+    }
+}
+
+/// Where a task shows what it has.
+type Slot = Arc<ArcSwap<Snapshot>>;
+
+#[derive(Default)]
+struct Snapshot {
+    life: Life,
+    identity: Option<Identity>,
+}
+
+enum Life {
+    Issued(Box<Lifecycle>),
+    Files { served: Served, last_failure: Option<LastFailure> },
+}
+
+impl Life {
+    fn status(&self, now: Timestamp) -> Status {
+        match self {
+            Self::Issued(life) => life.status(now),
+            Self::Files { served, last_failure } => Status::of_files(*served, last_failure.clone(), now),
+        }
+    }
+}
+
+impl Default for Life {
+    fn default() -> Self {
+        Self::Files { served: Served::Nothing, last_failure: None }
+    }
+}
+
+/// A self-signed identity, so that a handshake gets an answer that says what is wrong.
+fn placeholder(identifiers: &[String], now: Timestamp) -> Option<Identity> {
+    match Identity::self_signed(identifiers, now - PLACEHOLDER_LIFE, now + PLACEHOLDER_LIFE) {
+        Ok(identity) => Some(identity),
+        Err(error) => {
+            tracing::error!(%error, "no placeholder can be made");
+            None
+        }
+    }
+}
+
+fn validity(identity: &Identity) -> Validity {
+    let leaf = identity.chain().leaf();
+    Validity { not_before: leaf.not_before, not_after: leaf.not_after }
+}
+
+fn uncovered(identity: &Identity, identifiers: &[String]) -> Vec<String> {
+    let leaf = identity.chain().leaf();
+    identifiers.iter().filter(|name| !leaf.covers(name)).cloned().collect()
+}
+
+const PLACEHOLDER_LIFE: std::time::Duration = std::time::Duration::from_secs(365 * 86_400);

@@ -1,0 +1,61 @@
+//! Events, to whoever counts or logs them.
+
+use tracing::{debug, error, info, warn};
+
+use crate::lifecycle::{Event, Failure, Origin};
+
+/// Hears of every [`Event`]. Called from the certificates' tasks: be quick.
+pub trait Observe: Send + Sync {
+    /// Something happened to the certificate of this name.
+    fn event(&self, certificate: &str, event: &Event);
+}
+
+/// Logs an event, each with the level that its reader needs.
+pub fn log(certificate: &str, event: &Event) {
+    match event {
+        Event::Planned { at: Some(at), why } => info!(certificate, next = %at, %why, "next attempt planned"),
+        Event::Planned { at: None, why } => error!(certificate, %why, "no further attempt is planned"),
+        Event::Attempt { kind, why, failures } => {
+            info!(certificate, kind = kind.as_str(), failures, %why, "asking for a certificate");
+        }
+        Event::Issued { kind, validity, serial } => {
+            info!(certificate, kind = kind.as_str(), serial, until = %validity.not_after, "certificate issued");
+        }
+        Event::Failed { kind, failure, consecutive } => {
+            let (reason, fix) = (failure.reason.as_str(), fix(failure));
+            let (kind, error) = (kind.as_str(), &failure.detail);
+            match consecutive {
+                0..3 => warn!(certificate, kind, reason, consecutive, error, fix, "no certificate"),
+                3.. => error!(certificate, kind, reason, consecutive, error, fix, "no certificate, again"),
+            }
+        }
+        Event::Activated { origin: Origin::Placeholder, uncovered, .. } => {
+            warn!(
+                certificate,
+                names = uncovered.join(","),
+                "SELF-SIGNED PLACEHOLDER is served: clients will refuse it"
+            );
+        }
+        Event::Activated { origin, not_after, uncovered } if uncovered.is_empty() => {
+            info!(certificate, origin = origin.as_str(), until = %not_after, "certificate is served");
+        }
+        Event::Activated { origin, not_after, uncovered } => {
+            let missing = uncovered.join(",");
+            warn!(certificate, origin = origin.as_str(), until = %not_after, missing, "certificate is served, but names are missing from it");
+        }
+        Event::Trouble { failure } => {
+            error!(
+                certificate,
+                reason = failure.reason.as_str(),
+                error = failure.detail,
+                fix = fix(failure),
+                "trouble"
+            );
+        }
+    }
+    debug!(certificate, ?event, "event");
+}
+
+fn fix(failure: &Failure) -> &str {
+    failure.fix.as_deref().unwrap_or_default()
+}

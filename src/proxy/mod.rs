@@ -1,0 +1,176 @@
+//! The pingora adapter: reads the facts of a request, asks `route`, carries the decision out.
+//!
+//! In: accepted connections, a [`Snapshot`] of what the configuration means. Out: answers, and numbers in `metrics`. Imports
+//! route, challenge, tls, upstream, listener's streams, metrics; pingora's types end here.
+//!
+//! Promises: ACME challenges are answered before everything else; a client's own forwarding headers never pass; a request
+//! keeps the snapshot that it began with, whatever is reloaded meanwhile; bodies stream both ways; a request is sent again
+//! only when nothing of it was sent, or its method is idempotent; an upstream connection that a client has authenticated
+//! (NTLM) carries nobody else's requests.
+//! Standards: RFC 9110, RFC 9112, RFC 9113, RFC 6455.
+
+mod answer;
+mod connection;
+mod service;
+mod snapshot;
+
+pub use self::snapshot::Snapshot;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use pingora::apps::HttpServerOptions;
+use pingora::protocols::l4::stream::Stream as L4Stream;
+use pingora::proxy::HttpProxy;
+use pingora::server::configuration::ServerConf;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info};
+
+use self::connection::Connection;
+use self::service::Service;
+use crate::challenge::Challenges;
+use crate::listener::{Incoming, Limits};
+use crate::metrics::{HandshakeFailure, ListenerMetrics, TlsMetrics, TlsVersion};
+use crate::pki::{CertificateChain, ChainError};
+use crate::tls::{Accepted, FailureReason, Resolver, Version, accept};
+use crate::upstream::{Upstream, UpstreamError, throwaway_root};
+
+/// Serves accepted connections; one per process, shared by all listeners, so that there is one upstream pool.
+pub struct Server {
+    proxy: Arc<HttpProxy<Service>>,
+    resolver: Arc<Resolver>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    open: TaskTracker,
+}
+
+impl Server {
+    /// Makes the server ready for its first connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] when pingora's connector cannot be set up.
+    pub fn new(snapshot: Snapshot, resolver: Arc<Resolver>, challenges: Challenges) -> Result<Self, ServerError> {
+        let open = TaskTracker::new();
+        let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+        let service = Service::new(snapshot.clone(), resolver.clone(), challenges, open.clone());
+        // The connector loads the system's roots, and panics when they are missing. No peer of ours uses them: each
+        // carries its own.
+        let roots = tempfile::NamedTempFile::new().map_err(ServerError::Roots)?;
+        let pem = CertificateChain::from_der(vec![throwaway_root()?])?.to_pem();
+        std::fs::write(roots.path(), pem).map_err(ServerError::Roots)?;
+        let conf = ServerConf {
+            ca_file: Some(roots.path().display().to_string()),
+            max_retries: 1 + RETRIES,
+            upstream_keepalive_pool_size: POOL,
+            threads: 1,
+            ..ServerConf::default()
+        };
+        let mut proxy = HttpProxy::new(service, Arc::new(conf));
+        proxy.handle_init_modules();
+        let mut options = HttpServerOptions::default();
+        options.h2_idle_timeout = Some(snapshot.load().limits().keep_alive);
+        proxy.server_options = Some(options);
+        Ok(Self { proxy: Arc::new(proxy), resolver, snapshot, open })
+    }
+
+    /// Judges the requests that come from now on by `snapshot`.
+    pub fn apply(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// Whose connections are not limited, and what limits the others.
+    pub fn limits(&self) -> (Limits, Vec<IpNet>) {
+        let snapshot = self.snapshot.load();
+        (snapshot.limits(), snapshot.trusted_proxies().to_vec())
+    }
+
+    /// The upstreams in use.
+    pub fn upstreams(&self) -> Vec<Arc<Upstream>> {
+        self.snapshot.load().upstreams().to_vec()
+    }
+
+    /// Serves one connection until it ends; `stop` asks it to end soon.
+    pub async fn serve(self: Arc<Self>, incoming: Incoming, listener: Listener, stop: watch::Receiver<bool>) {
+        let (_open, _counted) = (self.open.token(), listener.metrics.opened());
+        let Incoming { stream, peer, local, place: _place } = incoming;
+        let stream = L4Stream::from(stream);
+        let limits = self.snapshot.load().limits();
+        let Some(tls) = listener.tls else {
+            let connection = Arc::new(Connection::new(listener.metrics, peer, None, limits, stop));
+            connection::serve(&self.proxy, Box::new(stream), connection).await;
+            return;
+        };
+        let make = |site| Arc::new(Connection::new(listener.metrics, peer, Some(site), limits, stop));
+        let started = Instant::now();
+        let outcome = tokio::time::timeout(limits.handshake, accept(&self.resolver, stream, local.ip(), make)).await;
+        match outcome {
+            Ok(Ok(Accepted::Http { stream, version, context })) => {
+                tls.succeeded(version_label(version), started.elapsed());
+                connection::serve(&self.proxy, stream, context).await;
+            }
+            Ok(Ok(Accepted::ChallengeAnswered { server_name })) => info!(server_name, "tls-alpn-01 challenge answered"),
+            Ok(Ok(Accepted::Left)) => {}
+            Ok(Err(failure)) => {
+                tls.failed(failure_label(failure.reason));
+                debug!(%peer, "no TLS handshake: {failure}");
+            }
+            Err(_elapsed) => {
+                tls.failed(HandshakeFailure::Timeout);
+                debug!(%peer, limit = ?limits.handshake, "no TLS handshake: timed out");
+            }
+        }
+    }
+
+    /// Returns when every connection and request is finished. Nothing new is accepted by then.
+    pub async fn drained(&self) {
+        self.open.close();
+        self.open.wait().await;
+    }
+}
+
+/// What connections of one listener are counted on.
+#[derive(Clone)]
+pub struct Listener {
+    /// Connections and requests.
+    pub metrics: Arc<ListenerMetrics>,
+    /// Handshakes; `None` is plain HTTP.
+    pub tls: Option<Arc<TlsMetrics>>,
+}
+
+const fn version_label(version: Version) -> TlsVersion {
+    match version {
+        Version::Tls12 => TlsVersion::Tls12,
+        Version::Tls13 => TlsVersion::Tls13,
+    }
+}
+
+const fn failure_label(reason: FailureReason) -> HandshakeFailure {
+    match reason {
+        FailureReason::NoServerName => HandshakeFailure::NoServerName,
+        FailureReason::UnknownServerName => HandshakeFailure::UnknownServerName,
+        FailureReason::OldProtocol => HandshakeFailure::OldProtocol,
+        FailureReason::Other => HandshakeFailure::Other,
+    }
+}
+
+/// Why the server cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// pingora's connector wants a file of roots, and the folder for temporary files does not take one.
+    #[error("cannot write to the folder for temporary files `{}`", std::env::temp_dir().display())]
+    Roots(#[source] std::io::Error),
+    /// No throwaway root could be made.
+    #[error(transparent)]
+    Root(#[from] UpstreamError),
+    /// The throwaway root cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] ChainError),
+}
+
+/// A request is tried this often again, only before any byte was sent or when its method is idempotent.
+const RETRIES: usize = 2;
+/// Unused upstream connections kept, over all upstreams; NTLM users hold one each.
+const POOL: usize = 1024;

@@ -1,0 +1,494 @@
+//! pingora's callbacks, in the order in which they run.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use http::{HeaderValue, StatusCode, Version, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::Digest;
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::{debug, info, warn};
+
+use super::answer;
+use super::connection::Connection;
+use super::{RETRIES, Snapshot};
+use crate::challenge::Challenges;
+use crate::metrics::{InFlight, RouteMetrics, UpstreamMetrics, UpstreamTlsFailure};
+use crate::route::headers::{self, Peer, Received};
+use crate::route::{self, Decision, Facts, Outcome};
+use crate::tls::{Resolver, context_of};
+use crate::upstream::{TlsFailure, Upstream, UpstreamError};
+
+/// What pingora calls.
+pub(super) struct Service {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    resolver: Arc<Resolver>,
+    challenges: Challenges,
+    open: TaskTracker,
+}
+
+/// One request.
+pub(super) struct Context {
+    snapshot: Arc<Snapshot>,
+    connection: Option<Arc<Connection>>,
+    started: Instant,
+    route: Option<Arc<RouteMetrics>>,
+    target: Option<Target>,
+    is_upgrade: bool,
+    tries: usize,
+    connecting_since: Option<Instant>,
+    id: Option<String>,
+    /// Ends the drain when the last one is dropped.
+    _open: TaskTrackerToken,
+}
+
+/// Where a request goes.
+struct Target {
+    site: usize,
+    upstream: Arc<Upstream>,
+    metrics: Arc<UpstreamMetrics>,
+    _in_flight: InFlight,
+}
+
+impl Service {
+    pub(super) fn new(
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        resolver: Arc<Resolver>,
+        challenges: Challenges,
+        open: TaskTracker,
+    ) -> Self {
+        Self { snapshot, resolver, challenges, open }
+    }
+
+    /// Answers an ACME http-01 challenge; `false` when this is none of ours (RFC 8555 §8.3).
+    async fn answer_challenge(&self, session: &mut Session) -> Result<bool> {
+        let request = session.req_header();
+        let Some(token) = route::challenge_token(&request.method, request.raw_path()) else { return Ok(false) };
+        let Some(authorization) = self.challenges.http(token) else { return Ok(false) };
+        info!(host = request_host(request), "answering an http-01 challenge");
+        answer::send(session, StatusCode::OK, &authorization, &[]).await?;
+        Ok(true)
+    }
+
+    /// Answers what is answered here; `false` when an upstream has to.
+    async fn carry_out(&self, session: &mut Session, ctx: &mut Context, decision: Decision) -> Result<bool> {
+        let route = ctx.snapshot.route_metrics(&decision).clone();
+        if let Some(action) = decision.action {
+            route.enforced(action);
+        }
+        let answered = match (decision.outcome, decision.site) {
+            (Outcome::Forward { upstream }, Some(site)) => {
+                let Some((upstream, metrics)) = ctx.snapshot.upstream(upstream) else {
+                    return Error::e_explain(ErrorType::InternalError, "a route without its upstream");
+                };
+                let (upstream, metrics) = (upstream.clone(), metrics.clone());
+                ctx.target = Some(Target { site, upstream, metrics, _in_flight: route.begin() });
+                Ok(false)
+            }
+            (Outcome::Redirect { status, location }, _) => {
+                answer::send(session, status, "", &[("location", &location)]).await.map(|()| true)
+            }
+            (Outcome::Refuse(reason), _) => {
+                // Whatever body follows belongs to a request that is not wanted.
+                session.set_keepalive(None);
+                let text = format!("{}: {}\n", reason.status(), reason.explanation());
+                answer::send(session, reason.status(), &text, &[("cache-control", "no-store")]).await.map(|()| true)
+            }
+            (Outcome::Forward { .. }, None) => Error::e_explain(ErrorType::InternalError, "a request without its site"),
+        };
+        ctx.route = Some(route);
+        answered
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Service {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context {
+            snapshot: self.snapshot.load_full(),
+            connection: None,
+            started: Instant::now(),
+            route: None,
+            target: None,
+            is_upgrade: false,
+            tries: 0,
+            connecting_since: None,
+            id: None,
+            _open: self.open.token(),
+        }
+    }
+
+    fn on_connection_reuse(&self, _session: &mut Session, ctx: &mut Context, kept: Box<dyn Any + Send + Sync>) {
+        ctx.connection = kept.downcast::<Arc<Connection>>().ok().map(|connection| *connection);
+    }
+
+    fn persist_connection_context(&self, _session: &Session, ctx: &Context) -> Option<Box<dyn Any + Send + Sync>> {
+        ctx.connection.clone().map(|connection| Box::new(connection) as _)
+    }
+
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+        if ctx.connection.is_none() {
+            // HTTP/2 has no kept context; there the TLS digest carries the connection.
+            ctx.connection = session.digest().and_then(context_of::<Connection>).cloned();
+        }
+        let Some(connection) = &ctx.connection else {
+            return Error::e_explain(ErrorType::InternalError, "a request without its connection");
+        };
+        connection.begin_request();
+        // What pingora has closed stays closed: Transfer-Encoding with Content-Length, say.
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(connection.keep_alive());
+        }
+        session.set_read_timeout(Some(BODY_PAUSE));
+        session.set_write_timeout(Some(BODY_PAUSE));
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        if self.answer_challenge(session).await? {
+            return Ok(true);
+        }
+        if is_ambiguous(session) {
+            session.set_keepalive(None);
+            answer::send(session, StatusCode::BAD_REQUEST, "400 Bad Request: the body's length is ambiguous\n", &[])
+                .await?;
+            return Ok(true);
+        }
+        let Some(connection) = ctx.connection.clone() else { return Ok(false) };
+        let decision = decide(session.req_header(), &connection, &ctx.snapshot);
+        if self.carry_out(session, ctx, decision).await? {
+            return Ok(true);
+        }
+        ctx.is_upgrade = session.is_upgrade_req();
+        if has_connection_authentication(session.req_header().headers.get(header::AUTHORIZATION)) {
+            connection.mark_authenticated();
+            // The 401 of an NTLM round comes while the client still sends its body; the connection has to live on.
+            session.as_downstream_mut().set_close_on_response_before_downstream_finish(false);
+        }
+        Ok(false)
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+        let (Some(target), Some(connection)) = (&ctx.target, &ctx.connection) else {
+            return Error::e_explain(ErrorType::InternalError, "a request without its target");
+        };
+        let affinity = connection.affinity(session.as_downstream().is_http2());
+        ctx.tries += 1;
+        ctx.connecting_since = Some(Instant::now());
+        target.upstream.peer(affinity, ctx.is_upgrade).await.map_err(|error| upstream_error(target, &error))
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        if let Some(target) = &ctx.target {
+            let text = error.to_string();
+            count_tls_failure(target, &text);
+            target.upstream.connect_failed(text);
+            target.metrics.set_healthy(false);
+        }
+        // Nothing was sent yet, so any method may be tried again.
+        error.set_retry(ctx.tries <= RETRIES && !matches!(error.etype(), ErrorType::TLSHandshakeFailure));
+        error
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        reused: bool,
+        _peer: &HttpPeer,
+        #[cfg(unix)] _fd: std::os::unix::io::RawFd,
+        #[cfg(windows)] _sock: std::os::windows::io::RawSocket,
+        digest: Option<&Digest>,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        let Some(target) = &ctx.target else { return Ok(()) };
+        if !reused && let Some(since) = ctx.connecting_since {
+            target.metrics.connected(since.elapsed());
+        }
+        let leaf = digest.and_then(|d| d.ssl_digest.as_ref()).map(|tls| tls.cert_digest.as_slice());
+        target.upstream.admit(leaf).await.map_err(|error| upstream_error(target, &error))?;
+        target.upstream.connected();
+        target.metrics.set_healthy(true);
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        let (Some(target), Some(connection)) = (&ctx.target, &ctx.connection) else { return Ok(()) };
+        let client = connection.peer.ip().to_canonical();
+        let peer = Peer {
+            address: client,
+            trusted: ctx.snapshot.trusted_proxies().iter().any(|net| net.contains(&client)),
+            secure: connection.is_secure,
+            host: request_host(session.req_header()),
+            public_https_port: ctx.snapshot.routes().settings().public_https_port,
+            received: Received::default(),
+        };
+        tell_about(peer, request)?;
+        join_cookies(request)?;
+        if let Some(host) = &target.upstream.settings().host {
+            request.insert_header(header::HOST, host.as_str())?;
+        }
+        if !request.raw_path().starts_with(b"/")
+            && let Ok(parsed) = route::Target::parse(request.raw_path())
+        {
+            let origin_form = parsed.origin_form().into_owned();
+            request.set_raw_path(&origin_form)?;
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        let (Some(target), Some(connection)) = (&ctx.target, &ctx.connection) else { return Ok(()) };
+        if connection.is_draining() {
+            session.set_keepalive(None);
+        }
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            // Both sides' read timeouts go on running on an upgraded connection.
+            let idle = target.upstream.settings().timeouts.websocket_idle;
+            session.set_read_timeout(Some(idle));
+            session.set_write_timeout(Some(idle));
+        }
+        if connection.is_secure {
+            correct(response, &ctx.snapshot, target.site, &self.resolver)?;
+        }
+        Ok(())
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+        let Some(status) = status_of(error) else {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        };
+        let id = request_id();
+        if let Some(target) = &ctx.target
+            && *error.esource() != ErrorSource::Downstream
+        {
+            let text = error.to_string();
+            let fix = TlsFailure::in_text(&text).map(TlsFailure::fix);
+            target.metrics.unanswered();
+            warn!(upstream = target.upstream.settings().name, request_id = id, status = status.as_u16(), fix, "{text}");
+        }
+        session.set_keepalive(None);
+        if session.response_written().is_none() {
+            // The client may be gone; then there is nobody to tell.
+            let _ = answer::send_error(session, status, &id).await;
+        }
+        ctx.id = Some(id);
+        FailToProxy { error_code: status.as_u16(), can_reuse_downstream: false }
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {
+        // `fail_to_proxy` has told the operator; pingora's line would repeat it, with bytes of the request.
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+        let (Some(connection), Some(response)) = (&ctx.connection, session.response_written()) else { return };
+        let (status, elapsed) = (response.status, ctx.started.elapsed());
+        let method = &session.req_header().method;
+        if let Some(route) = &ctx.route {
+            route.answered(&connection.listener, method, status, elapsed);
+        }
+        if let Some(target) = ctx.target.as_ref().filter(|_| ctx.id.is_none()) {
+            target.metrics.answered(status);
+        }
+        let id = ctx.id.as_deref();
+        debug!(peer = %connection.peer, %method, %status, ?elapsed, request_id = id, error = error.is_some(), "request");
+    }
+}
+
+fn decide(request: &RequestHeader, connection: &Connection, snapshot: &Snapshot) -> Decision {
+    snapshot.routes().decide(&Facts {
+        secure: connection.is_secure,
+        method: &request.method,
+        version: request.version,
+        target: request.raw_path(),
+        host: request_host(request),
+        server_name_site: connection.site.as_deref().and_then(|name| snapshot.site_by_name(name)),
+        has_authorization: request.headers.contains_key(header::AUTHORIZATION)
+            || request.headers.contains_key(header::PROXY_AUTHORIZATION),
+        has_cookie: request.headers.contains_key(header::COOKIE),
+    })
+}
+
+/// Whether the end of the body could be read in two ways: `Transfer-Encoding` with `Content-Length`, or more than
+/// `chunked` (RFC 9112 §6.1). pingora picks one reading; a server behind us might pick the other.
+fn is_ambiguous(session: &Session) -> bool {
+    let request = session.req_header();
+    let mut codings = request.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return false };
+    // pingora has removed the length by now.
+    let raw = session.as_downstream().to_h1_raw().to_ascii_lowercase();
+    let has_length = raw.windows(LENGTH_LINE.len()).any(|window| window == LENGTH_LINE);
+    has_length || codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+}
+
+/// `Host`, or what stands for it in HTTP/2 (RFC 9113 §8.3.1).
+fn request_host(request: &RequestHeader) -> Option<&str> {
+    match request.headers.get(header::HOST) {
+        Some(host) => Some(host.to_str().unwrap_or_default()),
+        None if request.version == Version::HTTP_2 => request.uri.authority().map(http::uri::Authority::as_str),
+        None => None,
+    }
+}
+
+/// Replaces what the client says about itself by what we know of it.
+fn tell_about(peer: Peer<'_>, request: &mut RequestHeader) -> Result<()> {
+    let doomed: Vec<_> =
+        request.headers.keys().filter(|name| headers::is_stripped(name.as_str(), peer.trusted)).cloned().collect();
+    for name in doomed {
+        request.remove_header(&name);
+    }
+    // What is left of these comes from a trusted peer.
+    let [addresses, proto, host, port] =
+        [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_PORT].map(|name| joined(request, name));
+    let received =
+        Received { for_: addresses.as_deref(), proto: proto.as_deref(), host: host.as_deref(), port: port.as_deref() };
+    let told = headers::forwarding(&Peer { received, ..peer });
+    request.insert_header(FORWARDED_FOR, told.for_)?;
+    request.insert_header(FORWARDED_PROTO, told.proto.as_ref())?;
+    request.insert_header(FORWARDED_PORT, told.port.as_ref())?;
+    if let Some(host) = &told.host {
+        request.insert_header(FORWARDED_HOST, host.as_ref())?;
+    }
+    Ok(())
+}
+
+fn joined(request: &RequestHeader, name: &str) -> Option<String> {
+    let values: Vec<_> = request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
+/// HTTP/2 may split cookies over several fields; HTTP/1.1 servers expect one (RFC 9113 §8.2.3).
+fn join_cookies(request: &mut RequestHeader) -> Result<()> {
+    let cookies: Vec<_> = request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() < 2 {
+        return Ok(());
+    }
+    let joined = cookies.join(&b"; "[..]);
+    request.insert_header(header::COOKIE, joined)
+}
+
+/// Mends what an upstream that knows nothing of TLS says about itself.
+fn correct(response: &mut ResponseHeader, snapshot: &Snapshot, site: usize, resolver: &Resolver) -> Result<()> {
+    let routes = snapshot.routes();
+    if let Some(location) = response.headers.get(header::LOCATION).and_then(|v| v.to_str().ok())
+        && let Some(better) = routes.upgrade_location(site, location)
+    {
+        response.insert_header(header::LOCATION, better)?;
+    }
+    secure_cookies(response, |value| routes.secure_cookie(site, value))?;
+    let Some(site) = snapshot.site(site) else { return Ok(()) };
+    if site.hsts.is_some()
+        && let Some(hsts) = headers::hsts(site, true, resolver.is_trusted(&site.name))
+    {
+        response.insert_header(header::STRICT_TRANSPORT_SECURITY, hsts)?;
+    }
+    Ok(())
+}
+
+/// Rewrites the cookies of an answer; untouched where none changes.
+fn secure_cookies(response: &mut ResponseHeader, better: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Result<()> {
+    let cookies: Vec<_> = response.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+    let changed: Vec<_> = cookies.iter().map(|cookie| better(cookie.as_bytes())).collect();
+    if changed.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    response.remove_header(&header::SET_COOKIE);
+    for (cookie, better) in cookies.into_iter().zip(changed) {
+        match better {
+            Some(better) => response.append_header(header::SET_COOKIE, better)?,
+            None => response.append_header(header::SET_COOKIE, cookie)?,
+        };
+    }
+    Ok(())
+}
+
+/// Whether credentials authenticate the connection, not the request (RFC 4559 §6).
+fn has_connection_authentication(authorization: Option<&HeaderValue>) -> bool {
+    let Some(value) = authorization else { return false };
+    let scheme = value.as_bytes().split(|b| *b == b' ').next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"NTLM") || scheme.eq_ignore_ascii_case(b"Negotiate")
+}
+
+fn count_tls_failure(target: &Target, text: &str) {
+    if let Some(failure) = TlsFailure::in_text(text) {
+        target.metrics.tls_failed(failure_label(failure));
+    }
+}
+
+const fn failure_label(failure: TlsFailure) -> UpstreamTlsFailure {
+    match failure {
+        TlsFailure::Pin => UpstreamTlsFailure::Pin,
+        TlsFailure::Name => UpstreamTlsFailure::Name,
+        TlsFailure::Expired => UpstreamTlsFailure::Expired,
+        TlsFailure::UnknownCa => UpstreamTlsFailure::UnknownCa,
+        TlsFailure::ClientCertRejected => UpstreamTlsFailure::ClientCertificateRejected,
+        TlsFailure::OldProtocol => UpstreamTlsFailure::OldProtocol,
+    }
+}
+
+fn upstream_error(target: &Target, error: &UpstreamError) -> Box<Error> {
+    let text = error.with_causes();
+    target.metrics.set_healthy(false);
+    count_tls_failure(target, &text);
+    let status = match error {
+        UpstreamError::Resolve { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        UpstreamError::NotBelieved { .. } | UpstreamError::Unusable { .. } => StatusCode::BAD_GATEWAY,
+    };
+    Error::explain(ErrorType::HTTPStatus(status.as_u16()), text).into_up()
+}
+
+/// The answer to a failed request; `None` when the client is gone.
+fn status_of(error: &Error) -> Option<StatusCode> {
+    let from_upstream = *error.esource() == ErrorSource::Upstream;
+    let from_downstream = *error.esource() == ErrorSource::Downstream;
+    match error.etype() {
+        ErrorType::HTTPStatus(code) => StatusCode::from_u16(*code).ok(),
+        ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed if from_downstream => None,
+        ErrorType::ReadTimedout if from_downstream => Some(StatusCode::REQUEST_TIMEOUT),
+        _ if from_downstream => Some(StatusCode::BAD_REQUEST),
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout | ErrorType::ReadTimedout if from_upstream => {
+            Some(StatusCode::GATEWAY_TIMEOUT)
+        }
+        _ if from_upstream => Some(StatusCode::BAD_GATEWAY),
+        _ => Some(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+/// Sixteen hex digits; names the request in the answer and in the log.
+fn request_id() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+/// A body that stands still for longer ends the request, either way.
+const BODY_PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
+
+const LENGTH_LINE: &[u8] = b"\ncontent-length:";
+const FORWARDED_FOR: &str = "x-forwarded-for";
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
+const FORWARDED_HOST: &str = "x-forwarded-host";
+const FORWARDED_PORT: &str = "x-forwarded-port";

@@ -1,0 +1,85 @@
+//! What requests are judged by.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::listener::Limits;
+use crate::metrics::{Metrics, NO_ROUTE, RouteMetrics, UpstreamMetrics};
+use crate::route::{Decision, Routes, Site};
+use crate::upstream::Upstream;
+
+/// What the configuration means for requests, with the handles that they count on; replaced whole on reload.
+pub struct Snapshot {
+    routes: Routes,
+    site_by_name: HashMap<String, usize>,
+    upstreams: Vec<Arc<Upstream>>,
+    trusted_proxies: Vec<IpNet>,
+    limits: Limits,
+    /// By site and route.
+    route_metrics: Vec<Vec<Arc<RouteMetrics>>>,
+    no_route: Arc<RouteMetrics>,
+    upstream_metrics: Vec<Arc<UpstreamMetrics>>,
+}
+
+impl Snapshot {
+    /// Prepares everything that a request would otherwise look up. `upstreams` are in the order that
+    /// `route::Route::upstream` counts.
+    pub fn new(
+        routes: Routes,
+        upstreams: Vec<Arc<Upstream>>,
+        trusted_proxies: Vec<IpNet>,
+        limits: Limits,
+        metrics: &Metrics,
+    ) -> Self {
+        let sites = &routes.settings().sites;
+        Self {
+            site_by_name: sites.iter().enumerate().map(|(index, site)| (site.name.clone(), index)).collect(),
+            route_metrics: sites
+                .iter()
+                .map(|site| site.routes.iter().map(|route| metrics.route(&route.name)).collect())
+                .collect(),
+            no_route: metrics.route(NO_ROUTE),
+            upstream_metrics: upstreams.iter().map(|upstream| metrics.upstream(&upstream.settings().name)).collect(),
+            routes,
+            upstreams,
+            trusted_proxies,
+            limits,
+        }
+    }
+
+    pub(super) fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    pub(super) fn site(&self, index: usize) -> Option<&Site> {
+        self.routes.settings().sites.get(index)
+    }
+
+    pub(super) fn site_by_name(&self, name: &str) -> Option<usize> {
+        self.site_by_name.get(name).copied()
+    }
+
+    pub(super) fn upstreams(&self) -> &[Arc<Upstream>] {
+        &self.upstreams
+    }
+
+    pub(super) fn upstream(&self, index: usize) -> Option<(&Arc<Upstream>, &Arc<UpstreamMetrics>)> {
+        self.upstreams.get(index).zip(self.upstream_metrics.get(index))
+    }
+
+    /// What a decision is counted on; requests that reached no route have a handle of their own.
+    pub(super) fn route_metrics(&self, decision: &Decision) -> &Arc<RouteMetrics> {
+        let of_site = decision.site.and_then(|site| self.route_metrics.get(site));
+        of_site.zip(decision.route).and_then(|(routes, route)| routes.get(route)).unwrap_or(&self.no_route)
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(super) fn trusted_proxies(&self) -> &[IpNet] {
+        &self.trusted_proxies
+    }
+}
