@@ -16,6 +16,7 @@
 
 pub mod admin;
 pub mod challenge;
+pub mod config;
 pub mod lifecycle;
 pub mod listener;
 pub mod manager;

@@ -1,0 +1,119 @@
+//! What stands on the top level: state, proxies, log.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use tracing_subscriber::EnvFilter;
+
+use super::section::{Section, Text};
+use super::{Check, Objection, shape};
+use crate::config::code::Code;
+use crate::config::environment::Environment;
+use crate::config::problem::{Problem, quoted};
+use crate::config::{LogFormat, LogSettings};
+
+/// `state_dir`.
+pub(super) fn state_dir(check: &mut Check<'_>, root: &Section<'_>) -> PathBuf {
+    if let Some(text) = root.string(check, "state_dir") {
+        return check.base.join(text.value);
+    }
+    default_state_dir(check.environment).unwrap_or_else(|| {
+        let problem = Problem::error(Code::NoStateDir, "no place for keys and certificates is known")
+            .why("`state_dir` is not set, and neither are `$STATE_DIRECTORY`, `$XDG_STATE_HOME` and `$HOME`");
+        check.report(problem.fix("set `state_dir` to a folder that survives restarts"));
+        PathBuf::new()
+    })
+}
+
+/// Where state is kept when nothing is said: what systemd gives us, the system's place, or the user's.
+fn default_state_dir(environment: &dyn Environment) -> Option<PathBuf> {
+    if let Some(given) = environment.variable("STATE_DIRECTORY") {
+        let first = given.split(':').next().unwrap_or_default();
+        if !cfg!(windows) && !first.is_empty() {
+            return Some(PathBuf::from(first));
+        }
+    }
+    if cfg!(windows) {
+        return Some(PathBuf::from(environment.variable("ProgramData")?).join("portvakt"));
+    }
+    if environment.is_root() {
+        return Some(PathBuf::from("/var/lib/portvakt"));
+    }
+    let set = |name| environment.variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
+    Some(state.join("portvakt"))
+}
+
+/// `trusted_proxies`.
+pub(super) fn trusted_proxies(check: &mut Check<'_>, root: &Section<'_>) -> Vec<IpNet> {
+    let texts = root.strings(check, "trusted_proxies").unwrap_or_default();
+    texts.into_iter().filter_map(|text| network(check, text)).collect()
+}
+
+fn network(check: &mut Check<'_>, text: Text<'_>) -> Option<IpNet> {
+    let network = text.value.parse::<IpNet>().or_else(|_| text.value.parse::<IpAddr>().map(IpNet::from));
+    let Ok(network) = network else {
+        let objection = Objection::new(
+            "a trusted proxy is an IP address or a network in CIDR notation",
+            "write it like `192.0.2.7`, `10.0.0.0/8` or `2001:db8::/32`",
+        );
+        check.refuse(Code::InvalidNetwork, format!("{} is not a network", quoted(text.value)), text, objection);
+        return None;
+    };
+    if network.prefix_len() == 0 {
+        let title = format!("{} makes everybody a trusted proxy", quoted(text.value));
+        let problem = Problem::warning(Code::EverybodyTrusted, title)
+            .at(text.place)
+            .why("a trusted proxy's X-Forwarded-For is believed, so anybody can claim any address");
+        check.report(problem.fix("name the addresses that your proxies connect from"));
+    }
+    Some(network.trunc())
+}
+
+/// `[log]`.
+pub(super) fn log(check: &mut Check<'_>, root: &Section<'_>) -> LogSettings {
+    let Some(table) = root.table(check, "log") else { return LogSettings::default() };
+    let section = Section::open(check, table, &shape::LOG);
+    let format = section.choice(check, "format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+    let level = section.string(check, "level").and_then(|text| level(check, text));
+    let default = LogSettings::default();
+    LogSettings { format: format.unwrap_or_default(), level: level.unwrap_or(default.level) }
+}
+
+fn level(check: &mut Check<'_>, text: Text<'_>) -> Option<String> {
+    match EnvFilter::builder().parse(text.value) {
+        Ok(_) if !text.value.trim().is_empty() => Some(text.value.to_owned()),
+        _ => {
+            let objection = Objection::new(
+                "known levels are `error`, `warn`, `info`, `debug` and `trace`, also for one part: `portvakt=debug`",
+                "write `info`, or `info,portvakt=debug`",
+            );
+            check.refuse(Code::InvalidLogLevel, format!("{} is not a log level", quoted(text.value)), text, objection);
+            None
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::config::environment::tests::With;
+
+    #[test]
+    fn given_no_state_dir_when_looked_up_then_systemd_root_user_in_this_order() {
+        let home = ("HOME", "/home/a");
+        let rows: [(&[_], bool, Option<&str>); 6] = [
+            (&[home], false, Some("/home/a/.local/state/portvakt")),
+            (&[home, ("XDG_STATE_HOME", "/s")], false, Some("/s/portvakt")),
+            (&[home], true, Some("/var/lib/portvakt")),
+            (&[home, ("STATE_DIRECTORY", "/var/lib/a:/var/lib/b")], true, Some("/var/lib/a")),
+            (&[home, ("STATE_DIRECTORY", "")], true, Some("/var/lib/portvakt")),
+            (&[], false, None),
+        ];
+        for (variables, is_root, expected) in rows {
+            let found = default_state_dir(&With(variables, is_root));
+            assert_eq!(found, expected.map(PathBuf::from), "{variables:?} root: {is_root}");
+        }
+    }
+}

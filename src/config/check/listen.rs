@@ -1,0 +1,206 @@
+//! `[listen]` and `[limits]`.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::section::{Section, Sited, Text};
+use super::{Check, Objection, shape};
+use crate::config::Purpose;
+use crate::config::code::Code;
+use crate::config::problem::{Place, Problem, quoted};
+use crate::config::raw::{Node, Value};
+use crate::listener::{Limits, Settings};
+
+/// `[listen]` and `[limits]` as they are meant.
+pub(super) struct Listen {
+    pub(super) listener: Settings,
+    pub(super) public_https_port: u16,
+}
+
+/// One address and the key that it comes from.
+struct Bound<'a> {
+    key: &'static str,
+    address: SocketAddr,
+    /// `None` for a default.
+    place: Option<&'a Place>,
+}
+
+/// Reads both tables.
+pub(super) fn read(check: &mut Check<'_>, root: &Section<'_>) -> Listen {
+    let limits = limits(check, root);
+    let table = root.table(check, "listen");
+    let section = table.map(|table| Section::open(check, table, &shape::LISTEN));
+    let defaults = Settings::default();
+    let bound = [
+        addresses(check, section, "http", defaults.http),
+        addresses(check, section, "https", defaults.https),
+        addresses(check, section, "admin", defaults.admin),
+    ];
+    require_traffic(check, section);
+    refuse_conflicts(check, &bound);
+    warn_of_exposure(check, &bound[2]);
+    if check.purpose == Purpose::Check {
+        bound.iter().for_each(|listener| try_all(check, listener));
+    }
+    let port = section.and_then(|section| section.number(check, "public_https_port", 1, u16::MAX.into()));
+    let [http, https, admin] =
+        bound.map(|listener| listener.into_iter().map(|bound| bound.address).collect::<Vec<_>>());
+    let first_port = https.first().map_or(443, SocketAddr::port);
+    let public_https_port = port.and_then(|port| u16::try_from(port).ok()).unwrap_or(first_port);
+    Listen { listener: Settings { http, https, admin, limits }, public_https_port }
+}
+
+fn limits(check: &mut Check<'_>, root: &Section<'_>) -> Limits {
+    let defaults = Limits::default();
+    let Some(table) = root.table(check, "limits") else { return defaults };
+    let section = Section::open(check, table, &shape::LIMITS);
+    let mut connections = |key, default: usize| {
+        let number = section.number(check, key, 1, MOST_CONNECTIONS).and_then(|number| usize::try_from(number).ok());
+        number.unwrap_or(default)
+    };
+    let (total, per_client) = (
+        connections("connections", defaults.connections),
+        connections("connections_per_client", defaults.connections_per_client),
+    );
+    Limits {
+        connections: total,
+        connections_per_client: per_client,
+        handshake: section.duration(check, "handshake_timeout").unwrap_or(defaults.handshake),
+        header: section.duration(check, "header_timeout").unwrap_or(defaults.header),
+        keep_alive: section.duration(check, "keep_alive").unwrap_or(defaults.keep_alive),
+    }
+}
+
+fn addresses<'a>(
+    check: &mut Check<'_>,
+    section: Option<Section<'a>>,
+    key: &'static str,
+    defaults: Vec<SocketAddr>,
+) -> Vec<Bound<'a>> {
+    let texts = section.and_then(|section| match section.node(key) {
+        Some(Node { place, value: Value::Integer(_) }) => Some(vec![Sited { value: place.text(), place }]),
+        _ => section.strings(check, key),
+    });
+    let Some(texts) = texts else {
+        return defaults.into_iter().map(|address| Bound { key, address, place: None }).collect();
+    };
+    texts.into_iter().map(|text| bound(check, key, text)).collect()
+}
+
+/// Reads one address. In place of one that is refused stands port 0 of loopback, so that nothing follows from it.
+fn bound<'a>(check: &mut Check<'_>, key: &'static str, text: Text<'a>) -> Bound<'a> {
+    let address = text.value.parse().unwrap_or_else(|_| {
+        let title = format!("cannot listen on {}", quoted(text.value));
+        check.refuse(Code::InvalidAddress, title, text, objection(text.value));
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+    });
+    Bound { key, address, place: Some(text.place) }
+}
+
+/// What was meant in place of `IP:port`.
+fn objection(text: &str) -> Objection {
+    if let Ok(port) = text.trim_start_matches('*').strip_prefix(':').unwrap_or(text).parse::<u16>() {
+        let fix = format!(
+            "write `0.0.0.0:{port}` for every IPv4 address, `[::]:{port}` for every IPv6 address, or a list of both"
+        );
+        return Objection::new("a port alone does not say on which addresses", fix);
+    }
+    match text.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => return Objection::new("the port is missing", format!("write it like `{ip}:443`")),
+        Ok(IpAddr::V6(ip)) => {
+            return Objection::new("where the port begins is not clear", format!("write it like `[{ip}]:443`"));
+        }
+        Err(_) => {}
+    }
+    let why = "an address to listen on is an IP address and a port";
+    match text.rsplit_once(':') {
+        Some(("localhost", port)) => Objection::new(why, format!("write {}", quoted(&format!("127.0.0.1:{port}")))),
+        _ => Objection::new(why, "write it like `127.0.0.1:5001` or `[::1]:5001`"),
+    }
+}
+
+fn require_traffic(check: &mut Check<'_>, section: Option<Section<'_>>) {
+    let Some(section) = section.filter(|section| is_off(section, "http") && is_off(section, "https")) else { return };
+    let problem = Problem::error(Code::NothingToListenOn, "neither HTTP nor HTTPS is listened on").at(section.place());
+    check.report(problem.why("`[]` switches a listener off").fix("leave `https` out for port 443 on every address"));
+}
+
+/// `[]`.
+fn is_off(section: &Section<'_>, key: &str) -> bool {
+    section.node(key).is_some_and(|node| matches!(&node.value, Value::List(items) if items.is_empty()))
+}
+
+fn refuse_conflicts(check: &mut Check<'_>, listeners: &[Vec<Bound<'_>>; 3]) {
+    let all: Vec<_> = listeners.iter().flatten().collect();
+    for (index, later) in all.iter().enumerate() {
+        if let Some(earlier) = all[..index].iter().find(|earlier| overlap(earlier.address, later.address)) {
+            check.report(conflict(earlier, later));
+        }
+    }
+}
+
+fn conflict(earlier: &Bound<'_>, later: &Bound<'_>) -> Problem {
+    let title = format!("`listen.{}` and `listen.{}` both want `{}`", earlier.key, later.key, later.address);
+    let problem = Problem::error(Code::AddressConflict, title).fix("give one of them another port");
+    match (earlier.place, later.place) {
+        (Some(earlier), Some(later)) => problem.at(later).related(earlier, "taken here"),
+        (Some(place), None) | (None, Some(place)) => problem.at(place).why("the other one has it by default"),
+        (None, None) => problem,
+    }
+}
+
+/// Whether two addresses cannot be bound at once; `[::]` is bound for IPv6 only.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let is_same_family = a.is_ipv4() == b.is_ipv4();
+    let is_same_host = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    is_same_family && is_same_host && a.port() == b.port() && a.port() != 0
+}
+
+fn warn_of_exposure(check: &mut Check<'_>, admin: &[Bound<'_>]) {
+    for bound in admin.iter().filter(|bound| !bound.address.ip().is_loopback()) {
+        let title = format!("the admin listener is open to other machines on `{}`", bound.address);
+        let problem = Problem::warning(Code::AdminExposed, title)
+            .why("it answers anybody who reaches it, over plain HTTP")
+            .fix("listen on `127.0.0.1:9464`, or let a firewall or network policy admit your monitoring only");
+        check.report(placed(problem, bound.place));
+    }
+}
+
+/// Tries to listen on each address; on a machine without IPv6 that is a notice only.
+fn try_all(check: &mut Check<'_>, listener: &[Bound<'_>]) {
+    for bound in listener {
+        let Err(error) = check.environment.try_listen(bound.address) else { continue };
+        check.report(placed(cannot_listen(bound.address, &error), bound.place));
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Problem {
+    let port = address.port();
+    let problem = Problem::warning(Code::CannotListen, format!("cannot listen on `{address}` now"));
+    let is_any_ipv6 = address.is_ipv6() && (address.ip().is_unspecified() || address.ip().is_loopback());
+    match error.kind() {
+        ErrorKind::AddrInUse => problem
+            .why("another program listens there, or a portvakt that is running already")
+            .fix(format!("see which one with `ss -ltnp 'sport = :{port}'`")),
+        ErrorKind::PermissionDenied => problem
+            .why("ports below 1024 need a right of their own")
+            .fix("give it in the systemd unit with `AmbientCapabilities=CAP_NET_BIND_SERVICE`, or run as root"),
+        _ if is_any_ipv6 => Problem::warning(Code::NoIpv6, format!("no IPv6 here: `{address}` is not listened on"))
+            .why("the machine has IPv6 switched off")
+            .fix(format!("nothing, or listen on `{}:{port}` only", Ipv4Addr::UNSPECIFIED)),
+        ErrorKind::AddrNotAvailable => problem
+            .why("no interface of this machine has that address")
+            .fix(format!("choose one that `ip address` shows, or `{}:{port}`", Ipv4Addr::UNSPECIFIED)),
+        _ => problem.why(error.to_string()).fix("choose another address"),
+    }
+}
+
+fn placed(problem: Problem, place: Option<&Place>) -> Problem {
+    match place {
+        Some(place) => problem.at(place),
+        None => problem,
+    }
+}
+
+/// As many as file descriptors can be had.
+const MOST_CONNECTIONS: u32 = 1_000_000;

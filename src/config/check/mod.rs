@@ -1,0 +1,156 @@
+//! From the tree as written to settings: every rule of the configuration, every problem at once.
+//!
+//! A function that meets a problem reports it and goes on with the default, so that what follows is still looked at.
+//! Whether the result may be used is decided once, at the end, by the problems.
+
+mod acme;
+mod address;
+mod anchors;
+mod certificate;
+mod domain;
+mod global;
+mod https;
+mod listen;
+mod route;
+mod section;
+mod shape;
+mod site;
+mod upstream;
+
+#[cfg(test)]
+mod tests;
+
+use std::error::Error;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use self::section::{Section, Text};
+use super::code::Code;
+use super::environment::Environment;
+use super::problem::{Problem, Problems, quoted};
+use super::raw::Table;
+use super::{Config, Purpose};
+
+/// What a check knows and finds.
+pub(super) struct Check<'e> {
+    purpose: Purpose,
+    environment: &'e dyn Environment,
+    /// What relative paths are relative to; absolute.
+    base: PathBuf,
+    problems: Problems,
+    /// What was read or will be.
+    files: Vec<PathBuf>,
+}
+
+impl<'e> Check<'e> {
+    /// Begins with nothing found.
+    pub(super) fn new(purpose: Purpose, environment: &'e dyn Environment, base: &Path, files: Vec<PathBuf>) -> Self {
+        Self { purpose, environment, base: base.to_owned(), problems: Problems::default(), files }
+    }
+
+    /// Checks everything. The settings may be used only when no problem is an error.
+    pub(super) fn run(mut self, root: &Table) -> (Config, Problems) {
+        let config = self.config(root);
+        (config, self.problems)
+    }
+
+    fn config(&mut self, root: &Table) -> Config {
+        let root = Section::open(self, root, &shape::ROOT);
+        let listen = listen::read(self, &root);
+        let acme = acme::read(self, &root);
+        let sites = site::read_all(self, &root, &acme.settings);
+        acme::require_agreement(self, &acme, &sites);
+        acme::require_challenge(self, &acme, &sites, &listen.listener);
+        let (route, tls, certificates, upstreams) = sites.into_settings(listen.public_https_port);
+        Config {
+            state_dir: global::state_dir(self, &root),
+            listen: listen.listener,
+            route,
+            tls,
+            upstreams,
+            certificates,
+            trusted_proxies: global::trusted_proxies(self, &root),
+            drain: root.duration(self, "drain").unwrap_or(Config::DRAIN),
+            watch: root.boolean(self, "watch").is_none_or(|watch| watch.value),
+            log: global::log(self, &root),
+            files: std::mem::take(&mut self.files),
+        }
+    }
+
+    fn report(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// Reports that a value cannot be what it should be.
+    fn refuse(&mut self, code: Code, title: String, text: Text<'_>, objection: Objection) {
+        self.report(Problem::error(code, title).at(text.place).why(objection.why).fix(objection.fix));
+    }
+
+    /// Whether files may be opened.
+    fn opens_files(&self) -> bool {
+        self.purpose != Purpose::CheckOffline
+    }
+
+    /// A path as the operator means it; remembered among the files.
+    fn path(&mut self, text: Text<'_>) -> PathBuf {
+        let path = self.base.join(text.value);
+        if !self.files.contains(&path) {
+            self.files.push(path.clone());
+        }
+        path
+    }
+
+    /// Reads a file; `what` says what it should hold.
+    fn read(&mut self, text: Text<'_>, what: &str) -> Option<Vec<u8>> {
+        let path = self.path(text);
+        match fs::read(&path) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                let title = format!("cannot read the {what} {}", quoted(text.value));
+                let problem = Problem::error(Code::Unreadable, title).at(text.place).label(reason(&error));
+                self.report(match error.kind() {
+                    ErrorKind::PermissionDenied => problem.fix("let the user that portvakt runs as read it"),
+                    _ => problem
+                        .why("relative paths begin at the folder of the configuration file")
+                        .fix("put the file there, or correct the path"),
+                });
+                None
+            }
+        }
+    }
+}
+
+/// Why a value cannot be used, and what can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Objection {
+    why: String,
+    fix: String,
+}
+
+impl Objection {
+    fn new(why: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { why: why.into(), fix: fix.into() }
+    }
+}
+
+/// An error and its causes in one line.
+fn causes(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        line.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    line
+}
+
+/// Why a file cannot be read, in the same words on every system.
+pub(super) fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such file".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        _ => error.to_string(),
+    }
+}

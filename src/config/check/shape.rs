@@ -1,0 +1,117 @@
+//! Which keys stand where.
+
+use crate::config::suggest;
+
+/// A table of the configuration.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// As a message names it, such as "`[site.https]`".
+    pub(super) heading: &'static str,
+    /// What its keys are prefixed with in messages, such as `site.https.`.
+    pub(super) prefix: &'static str,
+    /// All of its keys.
+    pub(super) keys: &'static [&'static str],
+}
+
+impl Shape {
+    /// "in `[site.https]`", for a message.
+    pub(super) fn place(&self) -> String {
+        if self.prefix.is_empty() { format!("at {}", self.heading) } else { format!("in {}", self.heading) }
+    }
+
+    /// The key that was meant, when `written` is a slip or another word for it.
+    pub(super) fn meant(&self, written: &str) -> Option<&'static str> {
+        let synonym = SYNONYMS.iter().find(|(word, key)| *word == written && self.keys.contains(key));
+        synonym.map(|(_, key)| *key).or_else(|| suggest::closest(written, self.keys.iter().copied()))
+    }
+}
+
+/// The table that has this key, when exactly one has.
+pub(super) fn home_of(key: &str) -> Option<&'static Shape> {
+    let mut homes = ALL.iter().filter(|shape| shape.keys.contains(&key));
+    homes.next().filter(|_| homes.next().is_none()).copied()
+}
+
+pub(super) static ROOT: Shape = Shape {
+    heading: "the top level",
+    prefix: "",
+    keys: &["state_dir", "listen", "limits", "acme", "site", "trusted_proxies", "drain", "watch", "log"],
+};
+
+pub(super) static LISTEN: Shape =
+    Shape { heading: "`[listen]`", prefix: "listen.", keys: &["http", "https", "admin", "public_https_port"] };
+
+pub(super) static LIMITS: Shape = Shape {
+    heading: "`[limits]`",
+    prefix: "limits.",
+    keys: &["connections", "connections_per_client", "handshake_timeout", "header_timeout", "keep_alive"],
+};
+
+pub(super) static ACME: Shape = Shape {
+    heading: "`[acme]`",
+    prefix: "acme.",
+    keys: &["directory", "trust_anchors", "agree_tos", "contact", "challenges", "key_type", "profile"],
+};
+
+pub(super) static SITE: Shape = Shape {
+    heading: "`[[site]]`",
+    prefix: "site.",
+    keys: &["name", "domain", "domains", "default", "upstream", "route", "certificate", "https", "hsts", "tls"],
+};
+
+pub(super) static HTTPS: Shape =
+    Shape { heading: "`[site.https]`", prefix: "site.https.", keys: &["mode", "rest", "paths", "redirect_methods"] };
+
+pub(super) static HSTS: Shape =
+    Shape { heading: "`[site.hsts]`", prefix: "site.hsts.", keys: &["max_age", "include_subdomains"] };
+
+pub(super) static TLS: Shape = Shape { heading: "`[site.tls]`", prefix: "site.tls.", keys: &["min"] };
+
+pub(super) static CERTIFICATE: Shape =
+    Shape { heading: "`[site.certificate]`", prefix: "site.certificate.", keys: &["chain", "key"] };
+
+pub(super) static ROUTE: Shape =
+    Shape { heading: "`[[site.route]]`", prefix: "site.route.", keys: &["path", "upstream", "name"] };
+
+pub(super) static UPSTREAM: Shape = Shape {
+    heading: "an upstream",
+    prefix: "upstream.",
+    keys: &[
+        "url",
+        "name",
+        "server_name",
+        "trust_anchors",
+        "fingerprint",
+        "pin",
+        "host",
+        "allow_plaintext",
+        "connect_timeout",
+        "response_timeout",
+        "idle_timeout",
+        "websocket_idle_timeout",
+    ],
+};
+
+pub(super) static LOG: Shape = Shape { heading: "`[log]`", prefix: "log.", keys: &["format", "level"] };
+
+static ALL: [&Shape; 12] =
+    [&ROOT, &LISTEN, &LIMITS, &ACME, &SITE, &HTTPS, &HSTS, &TLS, &CERTIFICATE, &ROUTE, &UPSTREAM, &LOG];
+
+/// Words that other programs use for our keys.
+const SYNONYMS: [(&str, &str); 15] = [
+    ("ca_file", "trust_anchors"),
+    ("cacert", "trust_anchors"),
+    ("cert", "certificate"),
+    ("cert_file", "chain"),
+    ("email", "contact"),
+    ("fullchain", "chain"),
+    ("hostname", "domain"),
+    ("location", "path"),
+    ("private_key", "key"),
+    ("server_names", "domains"),
+    ("sni", "server_name"),
+    ("ssl", "tls"),
+    ("target", "upstream"),
+    ("thumbprint", "fingerprint"),
+    ("verify", "trust_anchors"),
+];

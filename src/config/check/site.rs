@@ -1,0 +1,208 @@
+//! `[[site]]`.
+
+use std::collections::HashMap;
+
+use super::route::Routes;
+use super::section::{Section, Text};
+use super::upstream::Upstreams;
+use super::{Check, certificate, domain, https, shape};
+use crate::config::code::Code;
+use crate::config::problem::{Place, Problem, quoted};
+use crate::config::raw::{Node, Table, Value};
+use crate::source::{self, AcmeSettings, CertificateSettings};
+use crate::tls::{MinVersion, SiteSettings};
+use crate::{route, tls, upstream};
+
+/// A domain of a site and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Domain<'a> {
+    pub(super) name: String,
+    pub(super) place: &'a Place,
+}
+
+/// All sites, in their order.
+#[derive(Default)]
+pub(super) struct Sites {
+    route: Vec<route::Site>,
+    tls: Vec<tls::SiteSettings>,
+    certificates: Vec<CertificateSettings>,
+    upstreams: Upstreams,
+    names: Names,
+    domains: Names,
+    route_names: Names,
+    default: Option<Place>,
+    first_with_acme: Option<Place>,
+}
+
+/// Reads every site.
+pub(super) fn read_all(check: &mut Check<'_>, root: &Section<'_>, acme: &AcmeSettings) -> Sites {
+    let tables = root.tables(check, "site");
+    let is_empty = root.node("site").is_none_or(|node| matches!(&node.value, Value::List(items) if items.is_empty()));
+    if is_empty {
+        let problem = Problem::error(Code::MissingKey, "no `[[site]]` is configured").at(root.place());
+        check.report(problem.fix("[[site]]\ndomain   = \"app.example.com\"\nupstream = \"http://127.0.0.1:8080\""));
+    }
+    let mut sites = Sites::default();
+    for table in tables {
+        sites.add(check, table, acme);
+    }
+    sites
+}
+
+impl Sites {
+    /// The first site that orders from a CA.
+    pub(super) fn first_with_acme(&self) -> Option<&Place> {
+        self.first_with_acme.as_ref()
+    }
+
+    /// What each room gets.
+    pub(super) fn into_settings(
+        self,
+        public_https_port: u16,
+    ) -> (route::Settings, Vec<tls::SiteSettings>, Vec<CertificateSettings>, Vec<upstream::Settings>) {
+        let route = route::Settings { sites: self.route, public_https_port };
+        (route, self.tls, self.certificates, self.upstreams.into_settings())
+    }
+
+    fn add(&mut self, check: &mut Check<'_>, table: &Table, acme: &AcmeSettings) {
+        let section = Section::open(check, table, &shape::SITE);
+        let domains = self.domains(check, &section);
+        let name = self.name(check, &section, &domains);
+        let is_default = self.is_default(check, &section);
+        let source = certificate::read(check, &section, &domains, acme);
+        if let (source::Settings::Acme(_), None) = (&source, &self.first_with_acme) {
+            self.first_with_acme = Some(certificate::place(&section, &domains).clone());
+        }
+        let https = https::enforcement(check, &section);
+        let hsts = https::hsts(check, &section, &https);
+        let mut routes = Routes::new(&name, &mut self.route_names, &mut self.upstreams);
+        routes.read(check, &section);
+        let routes = routes.finish(check, &section);
+        let min_version = min_version(check, &section);
+        let domains: Vec<_> = domains.into_iter().map(|domain| domain.name).collect();
+        self.tls.push(SiteSettings { name: name.clone(), domains: domains.clone(), is_default, min_version });
+        self.certificates.push(CertificateSettings { name: name.clone(), identifiers: domains.clone(), source });
+        self.route.push(route::Site { name, domains, is_default, https, hsts, routes });
+    }
+
+    fn domains<'a>(&mut self, check: &mut Check<'_>, section: &Section<'a>) -> Vec<Domain<'a>> {
+        let texts = match (section.node("domain"), section.node("domains")) {
+            (Some(_), Some(second)) => {
+                let problem =
+                    Problem::error(Code::Conflict, "`domain` and `domains` exclude each other").at(&second.place);
+                check.report(problem.fix("put every name into `domains`"));
+                section.strings(check, "domains")
+            }
+            (Some(Node { value: Value::List(_), place }), None) => {
+                let problem =
+                    Problem::error(Code::WrongType, "`domain` takes one name").at(place).label("found a list");
+                check.report(problem.fix(format!("write `domains = {}`", place.text())));
+                None
+            }
+            (Some(_), None) => section.string(check, "domain").map(|text| vec![text]),
+            (None, Some(_)) => section.strings(check, "domains"),
+            (None, None) => Some(Vec::new()),
+        };
+        let Some(texts) = texts else { return Vec::new() };
+        if texts.is_empty() {
+            let problem = section.missing("domain").why("requests and handshakes find their site by it");
+            check.report(problem.fix("write `domain = \"app.example.com\"`, or `domains = [..]` for several"));
+        }
+        texts.into_iter().filter_map(|text| self.domain(check, text)).collect()
+    }
+
+    fn domain<'a>(&mut self, check: &mut Check<'_>, text: Text<'a>) -> Option<Domain<'a>> {
+        let name = match domain::parse(text.value) {
+            Ok(name) => name,
+            Err(objection) => {
+                let title = format!("{} cannot be the domain of a site", quoted(text.value));
+                check.refuse(Code::InvalidDomain, title, text, objection);
+                return None;
+            }
+        };
+        if let Err(first) = self.domains.claim(&name, text.place) {
+            let problem = Problem::error(Code::DuplicateDomain, format!("the domain {} stands twice", quoted(&name)))
+                .at(text.place)
+                .related(&first, "it stands here")
+                .why("a request finds one site by its name; case makes no difference");
+            check.report(problem.fix("keep it in one site; for another upstream below a path use `[[site.route]]`"));
+            return None;
+        }
+        Some(Domain { name, place: text.place })
+    }
+
+    fn name(&mut self, check: &mut Check<'_>, section: &Section<'_>, domains: &[Domain<'_>]) -> String {
+        let given = section.string(check, "name");
+        let (name, place) = match (given, domains.first()) {
+            (Some(text), _) => (text.value.to_owned(), text.place),
+            (None, Some(domain)) => (domain.name.clone(), domain.place),
+            (None, None) => return String::new(),
+        };
+        if let Some(text) = given.filter(|text| !is_folder_name(text.value)) {
+            let problem =
+                Problem::error(Code::InvalidName, format!("{} cannot be the name of a site", quoted(text.value)))
+                    .at(text.place)
+                    .why("it names a folder in `state_dir` and a label of metrics");
+            check.report(problem.fix("use up to 100 letters, digits, `-`, `_` and `.`, not beginning with `.`"));
+        }
+        if let Err(first) = self.names.claim(&name, place) {
+            check.report(duplicate_name("site", &name, place, &first));
+            // Another name, so that its routes are not reported as well.
+            return format!("{name}#{}", self.route.len());
+        }
+        name
+    }
+
+    fn is_default(&mut self, check: &mut Check<'_>, section: &Section<'_>) -> bool {
+        let Some(given) = section.boolean(check, "default").filter(|given| given.value) else { return false };
+        match &self.default {
+            Some(first) => {
+                let problem = Problem::error(Code::SeveralDefaults, "a second site is the default").at(given.place);
+                let problem =
+                    problem.related(first, "the first one").why("requests that name no host go to one site only");
+                check.report(problem.fix("keep `default = true` in one site"));
+            }
+            None => self.default = Some(given.place.clone()),
+        }
+        true
+    }
+}
+
+fn min_version(check: &mut Check<'_>, section: &Section<'_>) -> MinVersion {
+    let Some(table) = section.table(check, "tls") else { return MinVersion::default() };
+    let section = Section::open(check, table, &shape::TLS);
+    section.choice(check, "min", &[("1.2", MinVersion::Tls12), ("1.3", MinVersion::Tls13)]).unwrap_or_default()
+}
+
+/// A name that every file system takes, and that leads out of no folder.
+fn is_folder_name(name: &str) -> bool {
+    (1..=100).contains(&name.len())
+        && !name.starts_with('.')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+/// Reports a name that is taken.
+pub(super) fn duplicate_name(what: &str, name: &str, place: &Place, first: &Place) -> Problem {
+    Problem::error(Code::DuplicateName, format!("the {what} name {} is taken", quoted(name)))
+        .at(place)
+        .related(first, "taken here")
+        .why("names are labels of metrics, and one label must mean one thing")
+        .fix("give one of them another `name`")
+}
+
+/// Who has which name.
+#[derive(Default)]
+pub(super) struct Names(HashMap<String, Place>);
+
+impl Names {
+    /// Takes a name, or says who has it.
+    pub(super) fn claim(&mut self, name: &str, place: &Place) -> Result<(), Place> {
+        match self.0.get(name) {
+            Some(first) => Err(first.clone()),
+            None => {
+                self.0.insert(name.to_owned(), place.clone());
+                Ok(())
+            }
+        }
+    }
+}

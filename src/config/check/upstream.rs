@@ -1,0 +1,282 @@
+//! `upstream`, as a URL or as a table.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use super::address::{self, Target};
+use super::route::{bad_label, is_label};
+use super::section::{Section, Text};
+use super::site::duplicate_name;
+use super::{Check, Objection, anchors, shape};
+use crate::config::code::Code;
+use crate::config::problem::{Place, Problem, quoted};
+use crate::config::raw::{Entry, Node, Table, Value};
+use crate::upstream::{Address, Settings, Timeouts, TlsSettings, Trust};
+
+/// Every upstream once.
+#[derive(Default)]
+pub(super) struct Upstreams(Vec<Named>);
+
+/// An upstream, and what names it.
+struct Named {
+    settings: Settings,
+    place: Place,
+    is_explicit: bool,
+}
+
+impl Upstreams {
+    /// Reads one; the same settings again are the same upstream. Gives its index.
+    pub(super) fn read(&mut self, check: &mut Check<'_>, node: &Node, key: &Place) -> Option<usize> {
+        let table = as_table(check, node, key)?;
+        let section = Section::open(check, &table, &shape::UPSTREAM);
+        let name = name(check, &section);
+        let settings = settings(check, &section, name.map(|name| name.value))?;
+        let place = name.map_or(&node.place, |name| name.place);
+        Some(self.add(check, Named { settings, place: place.clone(), is_explicit: name.is_some() }))
+    }
+
+    /// All of them, by index.
+    pub(super) fn into_settings(self) -> Vec<Settings> {
+        self.0.into_iter().map(|named| named.settings).collect()
+    }
+
+    fn add(&mut self, check: &mut Check<'_>, mut named: Named) -> usize {
+        if let Some(index) = self.0.iter().position(|other| other.is_same(&named)) {
+            return index;
+        }
+        let name = &named.settings.name;
+        match self.holder(name) {
+            Some(first) if named.is_explicit => {
+                check.report(duplicate_name("upstream", name, &named.place, &first.place));
+            }
+            Some(_) => named.settings.name = self.numbered(name),
+            None => {}
+        }
+        self.0.push(named);
+        self.0.len() - 1
+    }
+
+    fn holder(&self, name: &str) -> Option<&Named> {
+        self.0.iter().find(|named| named.settings.name == name)
+    }
+
+    /// Two upstreams on one `host:port` that differ otherwise: the second is `host:port#2`.
+    fn numbered(&self, name: &str) -> String {
+        let mut number = 2;
+        while self.holder(&format!("{name}#{number}")).is_some() {
+            number += 1;
+        }
+        format!("{name}#{number}")
+    }
+}
+
+impl Named {
+    /// Whether both are one upstream. A default name may have got a number, so it is not looked at.
+    fn is_same(&self, other: &Self) -> bool {
+        let mut settings = other.settings.clone();
+        if !self.is_explicit && !other.is_explicit {
+            settings.name.clone_from(&self.settings.name);
+        }
+        settings == self.settings
+    }
+}
+
+/// A URL alone is a table with nothing but `url`.
+fn as_table<'a>(check: &mut Check<'_>, node: &'a Node, key: &Place) -> Option<Cow<'a, Table>> {
+    match &node.value {
+        Value::Table(table) => Some(Cow::Borrowed(table)),
+        Value::String(_) => {
+            let entry = Entry { key: "url".to_owned(), key_place: key.clone(), node: node.clone() };
+            Some(Cow::Owned(Table { place: node.place.clone(), entries: vec![entry] }))
+        }
+        found => {
+            let problem = Problem::error(Code::WrongType, "an upstream is a URL or a table").at(&node.place);
+            let problem = problem.label(format!("found {found}"));
+            check
+                .report(problem.fix("write `upstream = \"http://127.0.0.1:8080\"`, or `upstream = { url = \"...\" }`"));
+            None
+        }
+    }
+}
+
+fn name<'a>(check: &mut Check<'_>, section: &Section<'a>) -> Option<Text<'a>> {
+    let text = section.string(check, "name")?;
+    if !is_label(text.value) {
+        check.report(bad_label(text.value, text.place));
+        return None;
+    }
+    Some(text)
+}
+
+fn settings(check: &mut Check<'_>, section: &Section<'_>, name: Option<&str>) -> Option<Settings> {
+    if section.node("url").is_none() {
+        check.report(section.missing("url").fix("write `url = \"http://127.0.0.1:8080\"`"));
+    }
+    let host = host(check, section);
+    let timeouts = timeouts(check, section);
+    let allow_plaintext = section.boolean(check, "allow_plaintext").is_some_and(|allow| allow.value);
+    let url = section.string(check, "url")?;
+    let target = match address::parse_url(url.value) {
+        Ok(target) => target,
+        Err(objection) => {
+            // What stands before an `@` may be a password, and titles are logged.
+            let shown = url.value.rsplit('@').next().unwrap_or_default();
+            let title = format!("{} is not the URL of an upstream", quoted(shown));
+            check.refuse(Code::InvalidUpstream, title, url, objection);
+            return None;
+        }
+    };
+    let (default_name, address, tls) = match target {
+        Target::Unix(path) => {
+            refuse_tls_keys(check, section, "a Unix socket");
+            (url.value.to_owned(), Address::Unix(check.base.join(path)), None)
+        }
+        Target::Tcp { is_tls: false, host, port } => {
+            refuse_tls_keys(check, section, "an http upstream");
+            refuse_plaintext(check, url, &host, allow_plaintext);
+            (address::join(&host, port), Address::Tcp { host, port }, None)
+        }
+        Target::Tcp { is_tls: true, host, port } => {
+            let tls = tls(check, section, url, &host, port);
+            (address::join(&host, port), Address::Tcp { host, port }, Some(tls?))
+        }
+    };
+    Some(Settings { name: name.map_or(default_name, str::to_owned), address, tls, host, timeouts })
+}
+
+/// Reads the `Host` to be sent.
+fn host(check: &mut Check<'_>, section: &Section<'_>) -> Option<String> {
+    let text = section.string(check, "host")?;
+    if let Err(objection) = address::parse_authority(text.value) {
+        let title = format!("{} cannot be sent as `Host`", quoted(text.value));
+        check.refuse(Code::InvalidHost, title, text, objection);
+        return None;
+    }
+    Some(text.value.to_owned())
+}
+
+fn timeouts(check: &mut Check<'_>, section: &Section<'_>) -> Timeouts {
+    let default = Timeouts::default();
+    Timeouts {
+        connect: section.duration(check, "connect_timeout").unwrap_or(default.connect),
+        first_byte: section.duration(check, "response_timeout").unwrap_or(default.first_byte),
+        idle: section.duration(check, "idle_timeout").unwrap_or(default.idle),
+        websocket_idle: section.duration(check, "websocket_idle_timeout").unwrap_or(default.websocket_idle),
+    }
+}
+
+fn refuse_tls_keys(check: &mut Check<'_>, section: &Section<'_>, what: &str) {
+    for key in TLS_KEYS {
+        let Some(place) = section.key_place(key) else { continue };
+        let problem = Problem::error(Code::Conflict, format!("`{key}` has no effect on {what}")).at(place);
+        check.report(
+            problem.why("TLS is spoken to `https://` upstreams only").fix("write `https://`, or remove the key"),
+        );
+    }
+}
+
+/// Plaintext to another machine only with the operator's word.
+fn refuse_plaintext(check: &mut Check<'_>, url: Text<'_>, host: &str, is_allowed: bool) {
+    if is_allowed || address::is_loopback(host) {
+        return;
+    }
+    let title = format!("requests would go to {} without encryption", quoted(host));
+    let problem = Problem::error(Code::PlaintextUpstream, title)
+        .at(url.place)
+        .why("whoever is on the way could read and change them, passwords included")
+        .fix("use `https://`, or run portvakt on that machine")
+        .fix(format!(
+            "or, if that network is yours: `upstream = {{ url = \"{}\", allow_plaintext = true }}`",
+            url.value
+        ));
+    check.report(problem);
+}
+
+fn tls(check: &mut Check<'_>, section: &Section<'_>, url: Text<'_>, host: &str, port: u16) -> Option<TlsSettings> {
+    let server_name = server_name(check, section).unwrap_or_else(|| host.to_owned());
+    let anchors = anchors::read(check, section);
+    let fingerprints = digests(check, section, "fingerprint", FINGERPRINT);
+    let pins = digests(check, section, "pin", PIN);
+    let has_digest = section.node("fingerprint").is_some() || section.node("pin").is_some();
+    let trust = match anchors {
+        Some(_) if has_digest => {
+            let place = section.key_place("trust_anchors").unwrap_or(url.place);
+            let problem = Problem::error(Code::Conflict, "`trust_anchors` excludes `fingerprint` and `pin`").at(place);
+            let why = "with a fingerprint or pin the certificate itself is believed, whoever issued it";
+            check.report(problem.why(why).fix("keep one of the two ways"));
+            return None;
+        }
+        Some(anchors) => Trust::Anchors(anchors),
+        None if has_digest => Trust::Pinned { fingerprints, pins },
+        None => {
+            check.report(no_trust(section, url, &server_name, host, port));
+            return None;
+        }
+    };
+    Some(TlsSettings { server_name, trust })
+}
+
+fn no_trust(section: &Section<'_>, url: Text<'_>, server_name: &str, host: &str, port: u16) -> Problem {
+    let connect = address::join(host, port);
+    let server_name = if server_name == host { String::new() } else { format!(" -servername {server_name}") };
+    let command = format!(
+        "openssl s_client -connect {connect}{server_name} </dev/null | openssl x509 -noout -fingerprint -sha256"
+    );
+    let is_string = section.place().span() == url.place.span();
+    let written = if is_string {
+        format!("upstream = {{ url = \"{}\", fingerprint = \"..\" }}", url.value)
+    } else {
+        "fingerprint = \"..\"".to_owned()
+    };
+    Problem::error(Code::NoUpstreamTrust, format!("nothing says how {} is recognised", quoted(&connect)))
+        .at(url.place)
+        .why("encryption to an unknown peer protects nothing, so there is no switch to leave the check out")
+        .fix(format!("for a self-signed certificate: `{written}`, as printed by\n{command}"))
+        .fix(
+            "or the root of its issuer: `trust_anchors = \"root.pem\"`, `\"public\"` for the roots that browsers trust",
+        )
+}
+
+fn server_name(check: &mut Check<'_>, section: &Section<'_>) -> Option<String> {
+    let text = section.string(check, "server_name")?;
+    if !address::is_server_name(text.value) {
+        let objection = Objection::new(
+            "it is sent to the upstream (SNI) and looked for in its certificate",
+            "write a DNS name or an IP address without port, or leave the key out to use the host of `url`",
+        );
+        check.refuse(Code::InvalidServerName, format!("{} is not a server name", quoted(text.value)), text, objection);
+        return None;
+    }
+    Some(text.value.to_ascii_lowercase())
+}
+
+fn digests<T>(check: &mut Check<'_>, section: &Section<'_>, key: &str, form: &str) -> Vec<T>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    let Some(texts) = section.strings(check, key) else { return Vec::new() };
+    if texts.is_empty() {
+        let problem = Problem::error(Code::InvalidPin, format!("`{key}` is empty, so that nobody would be believed"));
+        check.report(problem.at(section.key_place(key).unwrap_or_else(|| section.place())).fix(form));
+    }
+    let mut digests = Vec::new();
+    for text in texts {
+        match text.value.parse::<T>() {
+            Ok(digest) => digests.push(digest),
+            Err(error) => {
+                let title = format!("{} is not a {key}", quoted(text.value));
+                check.refuse(Code::InvalidPin, title, text, Objection::new(error.to_string(), form));
+            }
+        }
+    }
+    digests
+}
+
+/// Keys that mean something only where TLS is spoken.
+const TLS_KEYS: [&str; 4] = ["server_name", "trust_anchors", "fingerprint", "pin"];
+
+const FINGERPRINT: &str = "give the 64 hex digits of `openssl x509 -noout -fingerprint -sha256 -in certificate.pem`";
+
+const PIN: &str = "write it like `sha256/` and 44 characters of base64: the SHA-256 of the public key";

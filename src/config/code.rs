@@ -1,0 +1,210 @@
+//! Every problem's number: stable, so that it can be searched for.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Declares [`Code`] and its table in one place: variant, number, title, meaning.
+macro_rules! codes {
+    ($($name:ident = $number:literal, $title:literal, $meaning:literal;)*) => {
+        /// The kind of a problem. `PV01xx` is syntax and shape, `PV02xx` values, `PV03xx` files, `PV04xx` refusals for
+        /// the sake of security, `PV05xx` the machine.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u16)]
+        pub enum Code {
+            $(#[doc = $meaning] $name = $number,)*
+        }
+
+        impl Code {
+            /// Every code, by number.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// A few words that name the kind of problem.
+            pub fn title(self) -> &'static str {
+                match self {
+                    $(Self::$name => $title,)*
+                }
+            }
+
+            /// What it means, in one line.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => $meaning,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    Syntax = 101, "syntax error",
+        "The text is not TOML.";
+    UnknownKey = 102, "unknown key",
+        "A key has no meaning where it stands; a misspelt key is never ignored.";
+    WrongType = 103, "wrong type",
+        "A value has another type than its key takes.";
+    MissingKey = 104, "missing key",
+        "A key that has no default is not set.";
+    DuplicateKey = 105, "duplicate key",
+        "A key is set twice, in one file or in two that are merged.";
+    UnsetVariable = 106, "unset variable",
+        "A `${NAME}` names an environment variable that is not set, or is not closed.";
+    Conflict = 107, "conflicting keys",
+        "Two keys exclude each other, or one has no effect beside the other.";
+
+    InvalidDomain = 201, "invalid domain",
+        "A domain is not a DNS name that a certificate can be issued to.";
+    DuplicateDomain = 202, "duplicate domain",
+        "A domain belongs to two sites, so that requests for it have no one answer.";
+    InvalidUpstream = 203, "invalid upstream",
+        "An upstream is not `http://host:port`, `https://host:port` or `unix:/path`.";
+    UnknownCertificateSource = 204, "unknown certificate source",
+        "A certificate comes from a source that portvakt does not know.";
+    UnknownValue = 205, "unknown value",
+        "A key takes one of a few words, and this is none of them.";
+    InvalidDuration = 206, "invalid duration",
+        "A duration is not a number with a unit, such as `10s`, `5m` or `1h`, or out of range.";
+    InvalidNumber = 207, "invalid number",
+        "A number is out of range.";
+    InvalidAddress = 208, "invalid listen address",
+        "A listen address is not `IP:port`.";
+    AddressConflict = 209, "conflicting listen addresses",
+        "Two listeners want the same port.";
+    InvalidPath = 210, "invalid path",
+        "A path is no canonical path prefix.";
+    DuplicatePath = 211, "duplicate path",
+        "Two rules of a site have the same path.";
+    InvalidDirectory = 212, "invalid ACME directory",
+        "An ACME directory is neither a known name nor an https URL.";
+    InvalidContact = 213, "invalid contact",
+        "An ACME contact is not a mail address.";
+    WildcardOrder = 214, "wildcard by ACME",
+        "A wildcard is ordered, but http-01 and tls-alpn-01 cannot prove one.";
+    InvalidServerName = 215, "invalid server name",
+        "A server name is neither a DNS name nor an IP address.";
+    InvalidPin = 216, "invalid pin or fingerprint",
+        "A pin or a fingerprint is not a SHA-256 in its usual form.";
+    InvalidNetwork = 217, "invalid network",
+        "A trusted proxy is neither an IP address nor a network such as `10.0.0.0/8`.";
+    DuplicateName = 218, "duplicate name",
+        "Two sites, routes or upstreams have one name, which would mix their metrics.";
+    SeveralDefaults = 219, "several default sites",
+        "More than one site is the default.";
+    InvalidHost = 220, "invalid host",
+        "A `Host` to be sent is not `name` or `name:port`.";
+    InvalidName = 221, "invalid name",
+        "A name holds characters that do not fit a metric label or a folder.";
+    NothingToListenOn = 222, "nothing to listen on",
+        "Neither HTTP nor HTTPS is listened on.";
+    NoChallengePossible = 223, "no challenge possible",
+        "No configured ACME challenge can be answered by a configured listener.";
+    NotPublic = 224, "not a public name",
+        "A public CA is asked for a name that it can never issue to.";
+    InvalidLogLevel = 225, "invalid log level",
+        "A log level is no `tracing` filter, such as `info` or `portvakt=debug`.";
+
+    Unreadable = 301, "unreadable file",
+        "A file cannot be read.";
+    NoChain = 302, "no certificate chain",
+        "A file holds no certificate chain.";
+    NoKey = 303, "no private key",
+        "A file holds no private key that can be used.";
+    KeyMismatch = 304, "key and chain do not match",
+        "A private key is not the one of the certificate.";
+    Expired = 305, "expired certificate",
+        "A certificate has expired, or is not yet valid.";
+    NotCovered = 306, "domain not covered",
+        "A certificate is not issued to a domain of its site.";
+    NoTrustAnchors = 307, "no trust anchors",
+        "A file holds no trust anchor, or one that cannot be read.";
+
+    PlaintextUpstream = 401, "plaintext to another host",
+        "Requests would leave this machine unencrypted without the operator's word.";
+    TermsNotAgreed = 402, "terms of service not agreed",
+        "A certificate is ordered from a CA whose terms nobody has agreed to.";
+    NoUpstreamTrust = 403, "unverified upstream",
+        "An https upstream has neither trust anchors nor a fingerprint or pin.";
+    HstsOverPlain = 404, "HSTS with plain paths",
+        "HSTS would lock browsers out of paths that are served over plain HTTP.";
+    InternalInPublic = 405, "internal certificate in public",
+        "A site that others reach shows a certificate that their devices refuse.";
+    PlaintextDirectory = 406, "ACME without TLS",
+        "An ACME directory is asked over plain HTTP.";
+    AdminExposed = 407, "exposed admin listener",
+        "The admin listener, which knows no login, is open to other machines.";
+    EverybodyTrusted = 408, "everybody is a trusted proxy",
+        "A trusted network holds every address, so that anybody can forge his own.";
+
+    CannotListen = 501, "cannot listen",
+        "An address cannot be listened on now.";
+    NoIpv6 = 502, "no IPv6",
+        "This machine has no IPv6, so that an IPv6 address cannot be listened on.";
+    NoStateDir = 503, "no state directory",
+        "No place for keys and certificates is known.";
+}
+
+impl Code {
+    /// Its number, such as 204.
+    pub fn number(self) -> u16 {
+        self as u16
+    }
+
+    /// Whether it can come from a part of the text that was lost to a syntax error.
+    pub(super) fn is_of_absence(self) -> bool {
+        matches!(
+            self,
+            Self::MissingKey
+                | Self::NothingToListenOn
+                | Self::TermsNotAgreed
+                | Self::NoUpstreamTrust
+                | Self::NoStateDir
+        )
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PV{:04}", self.number())
+    }
+}
+
+impl FromStr for Code {
+    type Err = UnknownCode;
+
+    /// Reads `PV0204`; case, `PV` and leading zeros may be left out.
+    fn from_str(s: &str) -> Result<Self, UnknownCode> {
+        let digits = s.trim_start_matches(['P', 'p']).trim_start_matches(['V', 'v']);
+        let number = digits.parse::<u16>().ok();
+        let code = Self::ALL.iter().find(|code| Some(code.number()) == number);
+        code.copied().ok_or_else(|| UnknownCode(s.to_owned()))
+    }
+}
+
+/// No problem has this code.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no problem code `{0}`; they look like `PV0204`")]
+pub struct UnknownCode(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_any_code_when_printed_then_reads_back() {
+        for code in Code::ALL {
+            assert_eq!(code.to_string().parse::<Code>().unwrap(), *code);
+        }
+    }
+
+    #[test]
+    fn given_short_or_lower_case_when_read_then_found() {
+        assert_eq!("pv204".parse::<Code>().unwrap(), Code::UnknownCertificateSource);
+        assert_eq!("204".parse::<Code>().unwrap(), Code::UnknownCertificateSource);
+        assert!("PV9999".parse::<Code>().is_err());
+        assert!("".parse::<Code>().is_err());
+    }
+
+    #[test]
+    fn given_the_table_when_walked_then_numbers_rise() {
+        assert!(Code::ALL.is_sorted_by(|a, b| a.number() < b.number()));
+    }
+}

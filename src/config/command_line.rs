@@ -1,0 +1,92 @@
+//! The one-liner: `portvakt run --domain D --upstream URL --agree-tos`.
+
+use std::path::PathBuf;
+
+use super::raw::string_literal;
+
+/// A configuration of one site, as it fits on the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommandLine {
+    /// `--domain`, one at least.
+    pub domains: Vec<String>,
+    /// `--upstream`.
+    pub upstream: String,
+    /// `--agree-tos`.
+    pub agree_tos: bool,
+    /// `--contact`.
+    pub contact: Option<String>,
+    /// `--directory`.
+    pub directory: Option<String>,
+    /// `--certificate`: `acme` or `internal`.
+    pub certificate: Option<String>,
+    /// `--state-dir`.
+    pub state_dir: Option<PathBuf>,
+}
+
+impl CommandLine {
+    /// The file that means the same.
+    pub fn to_toml(&self) -> String {
+        let mut lines = Vec::new();
+        if let Some(folder) = &self.state_dir {
+            lines.push(format!("state_dir = {}", string_literal(&folder.to_string_lossy())));
+        }
+        lines.push(format!("acme = {{ {} }}", self.acme().join(", ")));
+        lines.push("[[site]]".to_owned());
+        lines.push(self.domain());
+        lines.push(format!("upstream = {}", string_literal(&self.upstream)));
+        lines.extend(self.certificate.as_ref().map(|source| format!("certificate = {}", string_literal(source))));
+        lines.join("\n") + "\n"
+    }
+
+    fn acme(&self) -> Vec<String> {
+        let directory = self.directory.as_ref().map(|text| format!("directory = {}", string_literal(text)));
+        let contact = self.contact.as_ref().map(|text| format!("contact = {}", string_literal(text)));
+        directory.into_iter().chain([format!("agree_tos = {}", self.agree_tos)]).chain(contact).collect()
+    }
+
+    fn domain(&self) -> String {
+        if let [domain] = &self.domains[..] {
+            return format!("domain = {}", string_literal(domain));
+        }
+        let domains: Vec<_> = self.domains.iter().map(|domain| string_literal(domain)).collect();
+        format!("domains = [{}]", domains.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Purpose, from_args};
+
+    fn sound() -> CommandLine {
+        CommandLine {
+            domains: vec!["app.example.com".to_owned()],
+            upstream: "http://127.0.0.1:8080".to_owned(),
+            agree_tos: true,
+            state_dir: Some(PathBuf::from("/tmp/state")),
+            ..CommandLine::default()
+        }
+    }
+
+    #[test]
+    fn given_the_one_liner_when_loaded_then_one_site() {
+        let loaded = from_args(&sound(), Purpose::Run).unwrap();
+        assert_eq!(loaded.config.route.sites[0].domains, ["app.example.com"]);
+        assert_eq!(loaded.config.upstreams[0].name, "127.0.0.1:8080");
+        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    }
+
+    #[test]
+    fn given_no_agreement_when_loaded_then_the_flag_is_named() {
+        let problems = from_args(&CommandLine { agree_tos: false, ..sound() }, Purpose::Run).unwrap_err();
+        let text = problems.to_string();
+        assert!(text.contains("--> <command line>:2:") && text.contains("--agree-tos"), "{text}");
+    }
+
+    #[test]
+    fn given_quotes_and_line_breaks_when_loaded_then_they_stay_inside_of_their_string() {
+        let hostile = "x\"\n[log]\nlevel = \"trace".to_owned();
+        let problems = from_args(&CommandLine { domains: vec![hostile], ..sound() }, Purpose::Run).unwrap_err();
+        assert_eq!(problems.summary(), "1 error", "{problems}");
+    }
+}

@@ -1,0 +1,79 @@
+//! What a configuration asks of the machine, apart from files.
+
+use std::net::{SocketAddr, TcpListener};
+use std::{env, io};
+
+use crate::time::{Clock, SystemClock, Timestamp};
+
+/// The machine, as far as a configuration depends on it. Tests give their own.
+pub trait Environment {
+    /// The time that validity is judged by.
+    fn now(&self) -> Timestamp;
+
+    /// An environment variable; `None` when it is not set or not Unicode.
+    fn variable(&self, name: &str) -> Option<String>;
+
+    /// Whether we run as root, so that the state belongs to the system.
+    fn is_root(&self) -> bool;
+
+    /// Whether an address can be listened on now.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when it cannot.
+    fn try_listen(&self, address: SocketAddr) -> io::Result<()>;
+}
+
+/// The machine that this process runs on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Machine;
+
+impl Environment for Machine {
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        env::var(name).ok()
+    }
+
+    #[cfg(unix)]
+    fn is_root(&self) -> bool {
+        rustix::process::geteuid().is_root()
+    }
+
+    #[cfg(not(unix))]
+    fn is_root(&self) -> bool {
+        false
+    }
+
+    fn try_listen(&self, address: SocketAddr) -> io::Result<()> {
+        TcpListener::bind(address).map(drop)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A machine on which every address is free: variables, and whether we are root.
+    pub(in crate::config) struct With<'a>(pub &'a [(&'a str, &'a str)], pub bool);
+
+    impl Environment for With<'_> {
+        fn now(&self) -> Timestamp {
+            Timestamp::default()
+        }
+
+        fn variable(&self, name: &str) -> Option<String> {
+            self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        }
+
+        fn is_root(&self) -> bool {
+            self.1
+        }
+
+        fn try_listen(&self, _: SocketAddr) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}

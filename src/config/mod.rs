@@ -1,0 +1,96 @@
+//! TOML as written to settings as meant, with every problem at once.
+//!
+//! In: files, a text or the command line. Out: a [`Config`] whose parts are the settings of the rooms, or [`Problems`]
+//! that say what is wrong, where, why, and how to mend it. May import: the settings types of every room below, `pki`,
+//! `time`. No room below imports this one.
+//!
+//! `raw` knows TOML, `check` every rule, `diff` what a reload changes.
+//!
+//! Promises: no text panics; a value that exists is valid, so that nobody checks twice; what is wrong is said all at
+//! once, and nothing that is written is ignored.
+
+mod check;
+mod code;
+mod command_line;
+mod diff;
+mod duration;
+mod environment;
+mod load;
+mod merge;
+mod problem;
+mod raw;
+mod render;
+mod suggest;
+mod variable;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::source::CertificateSettings;
+use crate::{listener, route, tls, upstream};
+
+pub use code::{Code, UnknownCode};
+pub use command_line::CommandLine;
+pub use diff::{Change, diff};
+pub use environment::{Environment, Machine};
+pub use load::{Loaded, Purpose, from_args, from_text, from_text_on, load, load_on};
+pub use problem::{Place, Problem, Problems, Severity, Source, Style};
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where keys, certificates and accounts are kept.
+    pub state_dir: PathBuf,
+    /// What is listened on.
+    pub listen: listener::Settings,
+    /// What happens to requests.
+    pub route: route::Settings,
+    /// What handshakes see; same order as `route.sites`.
+    pub tls: Vec<tls::SiteSettings>,
+    /// Where requests go; `route::Route::upstream` is an index into it.
+    pub upstreams: Vec<upstream::Settings>,
+    /// Same order as `route.sites`.
+    pub certificates: Vec<CertificateSettings>,
+    /// Whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long open requests may finish after SIGTERM or a reload that removed their listener.
+    pub drain: Duration,
+    /// Reload when a file changes.
+    pub watch: bool,
+    /// How the log is written.
+    pub log: LogSettings,
+    /// The configuration files, the folder `conf.d` beside them (there or not) and every file that they name, absolute.
+    pub files: Vec<PathBuf>,
+}
+
+impl Config {
+    /// `drain` when it is not set.
+    pub const DRAIN: Duration = Duration::from_secs(30);
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// A `tracing` filter, such as `info` or `portvakt=debug`.
+    pub level: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { format: LogFormat::default(), level: "info".to_owned() }
+    }
+}
+
+/// `log.format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,92 @@
+//! The samples in `config/` are complete, load without a problem, and tell the truth about defaults.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use portvakt::config::{Code, Config, Purpose, diff, from_text_on, load_on};
+use portvakt::route::{Mode, PlainPolicy};
+use portvakt::source;
+use portvakt::upstream::{Address, Trust};
+
+use crate::machine::FixedMachine;
+
+const MACHINE: FixedMachine = FixedMachine { is_root: true, is_homeless: false };
+
+#[test]
+fn given_any_sample_when_loaded_then_no_problem_at_all() {
+    let samples = samples();
+    assert!(samples.len() >= 5, "{samples:?}");
+    for sample in samples {
+        let loaded = load_on(&sample, Purpose::CheckOffline, &MACHINE).unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    }
+}
+
+#[test]
+fn given_the_full_sample_when_compared_with_the_shortest_then_nothing_differs() {
+    let changes = diff(&load("minimal.toml"), &load("portvakt.toml"));
+    assert!(changes.is_empty(), "portvakt.toml is wrong about defaults: {changes:?}");
+}
+
+#[test]
+fn given_the_full_sample_when_its_examples_are_put_in_then_every_key_is_known() {
+    let text = fs::read_to_string("config/portvakt.toml").unwrap();
+    let text: String = text.lines().map(|line| format!("{}\n", example(line).unwrap_or(line))).collect();
+    let problems = match from_text_on("portvakt.toml", &text, Path::new("config"), Purpose::CheckOffline, &MACHINE) {
+        Ok(loaded) => loaded.warnings,
+        Err(problems) => problems,
+    };
+    let shape = [Code::Syntax, Code::UnknownKey, Code::WrongType, Code::DuplicateKey];
+    let wrong: Vec<_> = problems.iter().filter(|problem| shape.contains(&problem.code)).collect();
+    assert!(wrong.is_empty(), "{problems}");
+    assert!(!problems.is_empty(), "no example was put in");
+}
+
+#[test]
+fn given_the_shortest_sample_when_counted_then_four_lines() {
+    assert_eq!(fs::read_to_string("config/minimal.toml").unwrap().lines().count(), 4);
+}
+
+#[test]
+fn given_the_rco_sample_when_loaded_then_only_the_api_needs_https() {
+    let config = load("rco-m5.toml");
+    let https = &config.route.sites[0].https;
+    let paths: Vec<_> = https.paths.iter().map(|(path, policy)| (path.as_str(), *policy)).collect();
+    assert_eq!((https.mode, https.rest), (Mode::Permanent, PlainPolicy::Allow));
+    assert_eq!(paths, [("/m5userapi/", PlainPolicy::Reject)]);
+    assert!(matches!(config.upstreams[0].tls.as_ref().unwrap().trust, Trust::Pinned { .. }));
+}
+
+#[test]
+fn given_the_legacy_sample_when_loaded_then_the_longest_route_comes_first() {
+    let config = load("legacy-https.toml");
+    let site = &config.route.sites[0];
+    let paths: Vec<_> = site.routes.iter().map(|route| route.path.as_str()).collect();
+    assert_eq!(paths, ["/reports/", "/chat/", "/"]);
+    assert!(matches!(&config.upstreams[site.routes[1].upstream].address, Address::Unix(_)));
+    assert!(matches!(&config.certificates[0].source, source::Settings::Files { .. }));
+    let named = |name: &str| config.files.iter().any(|file| file.is_absolute() && file.ends_with(name));
+    for name in ["config/legacy-https.toml", "config/conf.d", "config/wildcard-key.pem", "config/company-root.pem"] {
+        assert!(named(name), "{name} is not watched: {:?}", config.files);
+    }
+}
+
+fn load(name: &str) -> Config {
+    let file = Path::new("config").join(name);
+    load_on(&file, Purpose::CheckOffline, &MACHINE).unwrap_or_else(|problems| panic!("{problems}")).config
+}
+
+fn samples() -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir("config").unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    files
+}
+
+/// `# key = value` and `# [[heading]]` without the comment sign.
+fn example(line: &str) -> Option<&str> {
+    let bare = line.strip_prefix("# ")?;
+    let key = bare.split_once(" =").map(|(key, _)| key.trim_end());
+    let is_key = key.is_some_and(|key| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+    (is_key || bare.starts_with("[[")).then_some(bare)
+}
