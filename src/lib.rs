@@ -15,7 +15,9 @@
 //! Certificates: source → store → tls resolver → metrics, carried by `manager`, decided by `lifecycle`.
 
 pub mod admin;
+pub mod app;
 pub mod challenge;
+pub mod cli;
 pub mod config;
 pub mod lifecycle;
 pub mod listener;

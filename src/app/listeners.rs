@@ -1,0 +1,114 @@
+//! The set of open listeners, and how it changes on reload.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::listener::{self, BindError};
+
+/// What is spoken on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// Plain HTTP.
+    Http,
+    /// TLS.
+    Https,
+    /// The operators' pages.
+    Admin,
+}
+
+impl Kind {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Listeners that are open already but serve nobody yet.
+pub(super) struct Bound(Vec<(Kind, SocketAddr, TcpListener)>);
+
+/// The listeners that serve. Dropping it stops them all.
+#[derive(Default)]
+pub(super) struct Listeners {
+    running: HashMap<(Kind, SocketAddr), Running>,
+}
+
+struct Running {
+    stop: watch::Sender<bool>,
+    local: SocketAddr,
+}
+
+/// What a listener does until its receiver turns true.
+pub(super) type Serve =
+    dyn Fn(Kind, TcpListener, watch::Receiver<bool>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Sync;
+
+impl Listeners {
+    /// Opens what `settings` asks for and is not open yet; changes nothing else.
+    ///
+    /// # Errors
+    ///
+    /// The first address that cannot be listened on. One of IPv6 on a host without it is only a notice.
+    pub(super) fn bind(&self, settings: &listener::Settings) -> Result<Bound, BindError> {
+        let mut bound = Vec::new();
+        for (kind, address) in wanted(settings).filter(|key| !self.running.contains_key(key)) {
+            match listener::bind(address) {
+                Ok(listener) => bound.push((kind, address, listener)),
+                Err(error) if error.is_missing_ipv6() => warn!(%address, "not listening: this host has no IPv6"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Bound(bound))
+    }
+
+    /// Serves on what was bound and stops what `settings` no longer asks for; connections of those drain.
+    pub(super) fn swap(&mut self, bound: Bound, settings: &listener::Settings, serve: &Serve) {
+        for (kind, address, listener) in bound.0 {
+            let local = listener.local_addr().unwrap_or(address);
+            let (stop, stopped) = watch::channel(false);
+            tokio::spawn(serve(kind, listener, stopped));
+            info!(kind = kind.as_str(), address = %local, "listening");
+            self.running.insert((kind, address), Running { stop, local });
+        }
+        let wanted: Vec<_> = wanted(settings).collect();
+        self.running.retain(|key, running| {
+            let stays = wanted.contains(key);
+            if !stays {
+                running.stop.send_replace(true);
+                info!(kind = key.0.as_str(), address = %running.local, "no longer listening");
+            }
+            stays
+        });
+    }
+
+    /// Stops accepting everywhere but on `admin`, so that the drain can be watched.
+    pub(super) fn stop_traffic(&self) {
+        for ((kind, _), running) in &self.running {
+            if *kind != Kind::Admin {
+                running.stop.send_replace(true);
+            }
+        }
+    }
+
+    /// Kind and real address of every open listener, in a steady order.
+    pub(super) fn open(&self) -> Vec<(Kind, SocketAddr)> {
+        let mut open: Vec<_> = self.running.iter().map(|((kind, _), running)| (*kind, running.local)).collect();
+        open.sort_by_key(|(kind, address)| (kind.as_str(), *address));
+        open
+    }
+}
+
+fn wanted(settings: &listener::Settings) -> impl Iterator<Item = (Kind, SocketAddr)> {
+    let of = |kind: Kind, addresses: &[SocketAddr]| addresses.iter().map(move |a| (kind, *a)).collect::<Vec<_>>();
+    of(Kind::Http, &settings.http)
+        .into_iter()
+        .chain(of(Kind::Https, &settings.https))
+        .chain(of(Kind::Admin, &settings.admin))
+}

@@ -1,0 +1,345 @@
+//! Builds the rooms from a configuration and keeps them running: tasks, signals, reload, drain, the demonstration.
+//!
+//! In: a [`Config`] and the process's signals. Out: a serving process. Imports everything below; nothing imports it but
+//! `cli`.
+//!
+//! Promises: the start never waits for a CA; a reload is prepared whole before anything is swapped, and the old
+//! configuration serves on when it fails; a stop drains within `drain`.
+
+mod certificates;
+mod demo;
+mod listeners;
+pub mod log;
+mod reload;
+mod status;
+mod watch;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::sync::watch as channel;
+use tracing::{info, warn};
+
+use self::certificates::{Certificates, Record};
+pub use self::demo::demo;
+use self::listeners::{Kind, Listeners};
+use self::status::Phase;
+use crate::challenge::Challenges;
+use crate::config::{Config, Problems, Style};
+use crate::listener::{BindError, Refused};
+use crate::manager::{Manager, ManagerParts};
+use crate::metrics::{BuildInfo, ConnectionRejection, Metrics};
+use crate::platform::{Signal, Signals};
+use crate::proxy::{Listener, Server, ServerError, Snapshot};
+use crate::route::Routes;
+use crate::source::internal::{InternalCa, InternalCaError};
+use crate::store::{Store, StoreError};
+use crate::time::{Clock, SystemClock, Timestamp};
+use crate::tls::Resolver;
+use crate::upstream::{Upstream, UpstreamError};
+
+/// A serving process. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    config: ArcSwap<Config>,
+    /// What a reload reads again; `None` without a file.
+    file: Option<PathBuf>,
+    store: Store,
+    resolver: Arc<Resolver>,
+    certificates: Arc<Certificates>,
+    record: Arc<Record>,
+    manager: Manager,
+    server: Arc<Server>,
+    metrics: Arc<Metrics>,
+    listeners: Mutex<Listeners>,
+    started: Timestamp,
+    phase: channel::Sender<Phase>,
+    last_reload: Mutex<Option<reload::Outcome>>,
+    reloading: tokio::sync::Mutex<()>,
+}
+
+impl App {
+    /// Opens the store and the listeners, publishes what certificates there are, and begins to serve.
+    ///
+    /// `file` is read again on reload. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`AppError`] when the state directory, an address or an upstream cannot be used. Never because of a CA.
+    pub async fn start(config: Config, file: Option<PathBuf>) -> Result<Self, AppError> {
+        // Fails only when a provider is installed already, as when several apps run in one test.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let clock = Arc::new(SystemClock);
+        let store = Store::open(&config.state_dir)?;
+        let challenges = Challenges::default();
+        let resolver = Arc::new(Resolver::new(challenges.clone()));
+        resolver.apply(&config.tls).map_err(AppError::Tls)?;
+        let certificates = Arc::new(Certificates::new(resolver.clone(), &config));
+        let started = clock.now();
+        let whole: Arc<OnceLock<Weak<Inner>>> = Arc::default();
+        let seen = whole.clone();
+        let certificates_now = move || seen.get().map(status::certificates).unwrap_or_default();
+        let metrics = Arc::new(Metrics::new(BuildInfo::current(), started, Arc::new(certificates_now))?);
+        metrics.reload_succeeded(started);
+        let server = Server::new(snapshot(&config, &[], &metrics)?, resolver.clone(), challenges.clone())?;
+        let record = Arc::new(Record::new(metrics.clone()));
+        let manager = Manager::new(ManagerParts {
+            store: store.clone(),
+            challenges,
+            clock: clock.clone(),
+            publisher: certificates.clone(),
+            observer: record.clone(),
+        });
+        let listeners = Mutex::new(Listeners::default());
+        let (phase, _) = channel::channel(Phase::Starting);
+        let app = Self(Arc::new(Inner {
+            config: ArcSwap::from_pointee(config),
+            file,
+            store,
+            resolver,
+            certificates,
+            record,
+            manager,
+            server: Arc::new(server),
+            metrics,
+            listeners,
+            started,
+            phase,
+            last_reload: Mutex::default(),
+            reloading: tokio::sync::Mutex::const_new(()),
+        }));
+        // Nobody else has the cell.
+        let _ = whole.set(Arc::downgrade(&app.0));
+        app.open().await?;
+        Ok(app)
+    }
+
+    /// Serves until SIGTERM or Ctrl-C, reloads on SIGHUP and when a file changes, then drains.
+    ///
+    /// # Errors
+    ///
+    /// [`AppError::Signals`] when the process's signals cannot be taken over.
+    pub async fn run_until_stopped(self) -> Result<(), AppError> {
+        let mut signals = Signals::new().map_err(AppError::Signals)?;
+        let watching = tokio::spawn(self.clone().reload_on_change());
+        while signals.next().await == Signal::Reload {
+            self.reload("SIGHUP").await;
+        }
+        watching.abort();
+        self.drain().await;
+        Ok(())
+    }
+
+    /// The internal CA's root in PEM; makes the CA when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`AppError`] when the store cannot be read or written.
+    pub fn internal_root(&self) -> Result<String, AppError> {
+        Ok(InternalCa::open(&self.0.store, SystemClock.now())?.root_pem())
+    }
+
+    /// Binds everything, publishes certificates, then serves: nobody is accepted before there is an answer.
+    async fn open(&self) -> Result<(), AppError> {
+        let inner = &self.0;
+        let config = inner.config.load_full();
+        let bound = inner.listeners().bind(&config.listen).map_err(AppError::Bind)?;
+        inner.record.apply(&config);
+        inner.manager.apply(config.certificates.clone()).await;
+        inner.listeners().swap(bound, &config.listen, &*self.serve());
+        inner.forget_what_is_gone(&config);
+        inner.phase.send_replace(Phase::Ready);
+        tokio::spawn(self.clone().probe_upstreams());
+        info!(sites = config.route.sites.len(), state_dir = %config.state_dir.display(), "ready");
+        Ok(())
+    }
+
+    fn serve(&self) -> Box<listeners::Serve> {
+        let app = self.clone();
+        Box::new(move |kind, listener, stop| {
+            let app = app.clone();
+            match kind {
+                Kind::Admin => Box::pin(crate::admin::serve(listener, Arc::new(status::View(app)), stop)),
+                Kind::Http | Kind::Https => Box::pin(app.accept(kind, listener, stop)),
+            }
+        })
+    }
+
+    async fn accept(self, kind: Kind, listener: TcpListener, stop: channel::Receiver<bool>) {
+        let Ok(address) = listener.local_addr() else { return };
+        let (metrics, label) = (&self.0.metrics, listener_label(kind, address));
+        let tls = (kind == Kind::Https).then(|| metrics.tls(&label));
+        let listener_numbers = Listener { metrics: metrics.listener(&label), tls };
+        let (server, limits) = (self.0.server.clone(), self.0.server.clone());
+        let (counted, stopped) = (listener_numbers.metrics.clone(), stop.clone());
+        let refused = move |why| counted.rejected(rejection(why));
+        crate::listener::accept(
+            listener,
+            move || limits.limits(),
+            refused,
+            stop,
+            move |incoming| server.clone().serve(incoming, listener_numbers.clone(), stopped.clone()),
+        )
+        .await;
+    }
+
+    async fn drain(&self) {
+        let inner = &self.0;
+        let limit = inner.config.load().drain;
+        info!(?limit, "draining");
+        inner.phase.send_replace(Phase::Draining);
+        inner.listeners().stop_traffic();
+        match tokio::time::timeout(limit, inner.server.drained()).await {
+            Ok(()) => info!("stopped: every request was finished"),
+            Err(_elapsed) => warn!(?limit, "stopped: open requests were cut off"),
+        }
+    }
+
+    /// Learns every TLS upstream's certificate, at start and hourly, so that its expiry is a number.
+    async fn probe_upstreams(self) {
+        let mut phase = self.0.phase.subscribe();
+        loop {
+            for upstream in self.0.server.upstreams() {
+                if let Err(error) = upstream.probe().await {
+                    warn!(upstream = upstream.settings().name, "{}", error.with_causes());
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PROBE_INTERVAL) => {}
+                _ = phase.wait_for(|phase| *phase == Phase::Draining) => return,
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn listeners(&self) -> std::sync::MutexGuard<'_, Listeners> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The internal CA's root of a state directory, for `portvakt ca root`.
+///
+/// # Errors
+///
+/// [`AppError`] when the store cannot be read or written.
+pub fn internal_root(state_dir: &Path) -> Result<String, AppError> {
+    let store = Store::open(state_dir)?;
+    Ok(InternalCa::open(&store, SystemClock.now())?.root_pem())
+}
+
+const fn rejection(why: Refused) -> ConnectionRejection {
+    match why {
+        Refused::Listener => ConnectionRejection::Connections,
+        Refused::Client => ConnectionRejection::ConnectionsPerClient,
+    }
+}
+
+/// Metric label of a listener: its kind and its real address.
+fn listener_label(kind: Kind, address: SocketAddr) -> String {
+    format!("{} {address}", kind.as_str())
+}
+
+/// What requests are judged by. An upstream of `running` whose settings stay is kept, with its connections.
+fn snapshot(config: &Config, running: &[Arc<Upstream>], metrics: &Metrics) -> Result<Snapshot, UpstreamError> {
+    let keep_or_make =
+        |settings: &crate::upstream::Settings| match running.iter().find(|upstream| upstream.settings() == settings) {
+            Some(upstream) => Ok(upstream.clone()),
+            None => Upstream::new(settings.clone()).map(Arc::new),
+        };
+    let upstreams = config.upstreams.iter().map(keep_or_make).collect::<Result<_, _>>()?;
+    let routes = Routes::new(config.route.clone());
+    Ok(Snapshot::new(routes, upstreams, config.trusted_proxies.clone(), config.listen.limits, metrics))
+}
+
+/// Why the process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The configuration has errors.
+    #[error("the configuration has errors")]
+    Config(Problems),
+    /// The log cannot be started.
+    #[error(transparent)]
+    Log(#[from] log::LevelError),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(BindError),
+    /// A TLS configuration cannot be made.
+    #[error("cannot make a TLS configuration")]
+    Tls(#[source] rustls::Error),
+    /// The proxy cannot be set up.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// An upstream cannot be used.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// The internal CA cannot be opened.
+    #[error(transparent)]
+    Internal(#[from] InternalCaError),
+    /// The metrics cannot be set up.
+    #[error("cannot set up the metrics")]
+    Metrics(#[from] prometheus::Error),
+    /// Reading the configuration died.
+    #[error("reading the configuration died")]
+    Task(#[source] tokio::task::JoinError),
+    /// A change that only a restart can bring.
+    #[error("{0} cannot change while the process runs")]
+    NeedsRestart(String),
+    /// The process's signals cannot be taken over.
+    #[error("cannot take over the process's signals")]
+    Signals(#[source] std::io::Error),
+    /// The runtime cannot be started.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+    /// The demonstration's folder.
+    #[error("cannot write to the folder for temporary files")]
+    DemoFolder(#[source] std::io::Error),
+    /// The demonstration's server.
+    #[error("cannot listen on loopback")]
+    DemoHost(#[source] std::io::Error),
+}
+
+impl From<Problems> for AppError {
+    fn from(problems: Problems) -> Self {
+        Self::Config(problems)
+    }
+}
+
+impl AppError {
+    /// How to mend it, where that is known.
+    pub fn fix(&self) -> Option<String> {
+        match self {
+            Self::Bind(error) => Some(error.fix()),
+            Self::NeedsRestart(_) => Some("restart portvakt, or take the change back".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// The form in which an error is printed: what, why, and how to mend it.
+pub fn describe(error: &AppError) -> String {
+    if let AppError::Config(problems) = error {
+        return problems.render(Style::Plain);
+    }
+    let mut text = format!("error: {error}\n");
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        text.push_str(&format!("  = why: {cause}\n"));
+        next = cause.source();
+    }
+    if let Some(fix) = error.fix() {
+        text.push_str(&format!("  = fix: {fix}\n"));
+    }
+    text
+}
+
+const PROBE_INTERVAL: Duration = Duration::from_secs(3600);

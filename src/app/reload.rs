@@ -1,0 +1,136 @@
+//! Reload: read, check, diff, prepare all, swap all. If any step fails, the old configuration serves on.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use tracing::{error, info, warn};
+
+use super::watch::{INTERVAL, Snapshot, Watch};
+use super::{App, AppError, Inner, listener_label};
+use crate::config::{self, Config, Loaded, Purpose, Style};
+use crate::metrics::Live;
+use crate::source;
+use crate::time::{Clock, SystemClock, Timestamp};
+
+/// How the last reload went.
+#[derive(Clone, Debug)]
+pub(super) struct Outcome {
+    pub(super) at: Timestamp,
+    /// `None` when all is well.
+    pub(super) error: Option<String>,
+}
+
+impl App {
+    /// Reads the configuration again and changes over to it; `why` is for the log.
+    pub async fn reload(&self, why: &str) {
+        let inner = &self.0;
+        let _one_at_a_time = inner.reloading.lock().await;
+        let outcome = self.try_reload(why).await;
+        let at = SystemClock.now();
+        let error = match outcome {
+            Ok(()) => {
+                inner.metrics.reload_succeeded(at);
+                None
+            }
+            Err(error) => {
+                inner.metrics.reload_failed();
+                let text = super::describe(&error);
+                error!(why, "reload failed; the old configuration serves on\n{text}");
+                Some(text)
+            }
+        };
+        let outcome = Outcome { at, error };
+        *inner.last_reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+    }
+
+    async fn try_reload(&self, why: &str) -> Result<(), AppError> {
+        let inner = &self.0;
+        let Some(file) = inner.file.clone() else {
+            warn!(why, "nothing to reload: there is no configuration file");
+            return Ok(());
+        };
+        let Loaded { config: new, warnings } = read(file).await?;
+        let old = inner.config.load_full();
+        if !warnings.is_empty() {
+            warn!("{}", warnings.render(Style::Plain));
+        }
+        let changes = config::diff(&old, &new);
+        let lasting: Vec<_> = changes.iter().filter(|change| change.needs_restart()).map(ToString::to_string).collect();
+        if !lasting.is_empty() {
+            return Err(AppError::NeedsRestart(lasting.join("; ")));
+        }
+        let snapshot = super::snapshot(&new, &inner.server.upstreams(), &inner.metrics)?;
+        let bound = inner.listeners().bind(&new.listen).map_err(AppError::Bind)?;
+        inner.resolver.apply(&new.tls).map_err(AppError::Tls)?;
+        // From here on nothing fails.
+        inner.certificates.apply(&new);
+        inner.record.apply(&new);
+        inner.manager.apply(new.certificates.clone()).await;
+        inner.server.apply(snapshot);
+        inner.listeners().swap(bound, &new.listen, &*self.serve());
+        inner.forget_what_is_gone(&new);
+        let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
+        inner.config.store(Arc::new(new));
+        info!(why, changes = changes.join("; "), "reloaded");
+        Ok(())
+    }
+
+    /// Reloads when a configuration file, or a trust anchor that it names, has changed and then stood still.
+    pub(super) async fn reload_on_change(self) {
+        let mut watch = Watch::new(self.look().await);
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let now = self.look().await;
+            if self.0.config.load().watch && watch.look(now) {
+                self.reload("a file changed").await;
+                // The new configuration may name other files.
+                watch = Watch::new(self.look().await);
+            }
+        }
+    }
+
+    async fn look(&self) -> Snapshot {
+        let files = watched(&self.0.config.load());
+        let look = tokio::task::spawn_blocking(move || Snapshot::take(&files));
+        look.await.unwrap_or_else(|_| Snapshot::take(&[]))
+    }
+}
+
+impl Inner {
+    /// Ends the series of what the configuration no longer has.
+    pub(super) fn forget_what_is_gone(&self, config: &Config) {
+        let listeners: Vec<_> =
+            self.listeners().open().iter().map(|(kind, address)| listener_label(*kind, *address)).collect();
+        self.metrics.retain(&Live {
+            listeners: &listeners.iter().map(String::as_str).collect::<Vec<_>>(),
+            routes: &config
+                .route
+                .sites
+                .iter()
+                .flat_map(|site| site.routes.iter().map(|route| &*route.name))
+                .collect::<Vec<_>>(),
+            upstreams: &config.upstreams.iter().map(|upstream| &*upstream.name).collect::<Vec<_>>(),
+            certificates: &config.certificates.iter().map(|certificate| &*certificate.name).collect::<Vec<_>>(),
+        });
+    }
+}
+
+/// Reading is quick, but files may lie on a network drive.
+async fn read(file: PathBuf) -> Result<Loaded, AppError> {
+    let reading = tokio::task::spawn_blocking(move || config::load(&file, Purpose::Run));
+    Ok(reading.await.map_err(AppError::Task)??)
+}
+
+/// The files that a reload follows. Certificate files are followed by `manager`, which swaps them without a reload.
+fn watched(config: &Config) -> Vec<PathBuf> {
+    let of_certificates: Vec<_> = config
+        .certificates
+        .iter()
+        .filter_map(|certificate| match &certificate.source {
+            source::Settings::Files { chain, key } => Some([chain, key]),
+            source::Settings::Acme(_) | source::Settings::Internal => None,
+        })
+        .flatten()
+        .collect();
+    config.files.iter().filter(|file| !of_certificates.contains(file)).cloned().collect()
+}

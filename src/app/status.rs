@@ -1,0 +1,227 @@
+//! What the operators' listener shows, gathered from the rooms.
+
+use std::sync::{PoisonError, Weak};
+
+use super::listeners::Kind;
+use super::{App, Inner};
+use crate::admin::{self, Acme, Certificate, Listener, ListenerKind, Next, Reload, Status};
+use crate::lifecycle::State;
+use crate::manager;
+use crate::metrics::{CertificateRole, CertificateStatus};
+use crate::pki::{CertificateChain, LeafFacts};
+use crate::source::Settings;
+use crate::time::{Clock, SystemClock};
+use crate::upstream::{Address, Trust, Upstream};
+
+/// Where the process stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Listeners are not open yet.
+    Starting,
+    /// Serving.
+    Ready,
+    /// Finishing open requests.
+    Draining,
+}
+
+/// The process as operators see it.
+pub(super) struct View(pub(super) App);
+
+impl admin::State for View {
+    fn metrics(&self) -> Vec<u8> {
+        self.0.0.metrics.render()
+    }
+
+    fn status(&self) -> Status {
+        let inner = &self.0.0;
+        let now = SystemClock.now();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            now,
+            started: inner.started,
+            uptime: now.since(inner.started).as_secs(),
+            config_file: inner.file.as_ref().map(|file| file.display().to_string()),
+            last_reload: inner.last_reload(),
+            listeners: inner.listeners().open().into_iter().map(listener).collect(),
+            certificates: shown(inner),
+            upstreams: inner.server.upstreams().iter().map(|upstream| self::upstream(upstream)).collect(),
+            acme: accounts(inner),
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn readiness(&self, strict: bool) -> Result<(), Vec<String>> {
+        let inner = &self.0.0;
+        let mut missing = match *inner.phase.borrow() {
+            Phase::Starting => vec!["the listeners are not open yet".to_owned()],
+            Phase::Draining => vec!["draining: no new connections are accepted".to_owned()],
+            Phase::Ready => Vec::new(),
+        };
+        if strict {
+            let all = inner.manager.statuses();
+            let unfit = all.iter().filter(|c| !matches!(c.life.state, State::Issued | State::Static));
+            missing.extend(unfit.map(|c| format!("certificate {}: {}", c.name, c.life.state.as_str())));
+        }
+        if missing.is_empty() { Ok(()) } else { Err(missing) }
+    }
+}
+
+/// Every certificate that is used or seen, for the metrics. Nothing once the process is gone.
+pub(super) fn certificates(inner: &Weak<Inner>) -> Vec<CertificateStatus> {
+    let Some(inner) = inner.upgrade() else { return Vec::new() };
+    let own = inner.manager.statuses().into_iter().map(own);
+    own.chain(inner.server.upstreams().iter().flat_map(|upstream| foreign(upstream)))
+        .chain(inner.internal_ca())
+        .collect()
+}
+
+impl Inner {
+    fn last_reload(&self) -> Reload {
+        match &*self.last_reload.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(outcome) => Reload { ok: outcome.error.is_none(), at: outcome.at, error: outcome.error.clone() },
+            None => Reload { ok: true, at: self.started, error: None },
+        }
+    }
+
+    fn internal_ca(&self) -> Option<CertificateStatus> {
+        let config = self.config.load();
+        let is_used = config.certificates.iter().any(|c| matches!(c.source, Settings::Internal));
+        let identity = is_used.then(|| self.store.internal_ca().ok().flatten())??;
+        let role = CertificateRole::InternalCa;
+        Some(of_chain("internal-ca", role, State::Static, identity.chain()))
+    }
+}
+
+fn shown(inner: &Inner) -> Vec<Certificate> {
+    let own = inner.manager.statuses().into_iter().map(|status| {
+        let life = &status.life;
+        let next = Next { action: life.next.action.as_str().to_owned(), at: life.next.at, why: life.next.why.clone() };
+        let error = life.last_failure.as_ref().map(|failure| match &failure.fix {
+            Some(fix) => format!("{}; {fix}", failure.detail),
+            None => failure.detail.clone(),
+        });
+        Certificate::new(self::own(status), Some(next), error)
+    });
+    let upstreams = inner.server.upstreams();
+    let seen = upstreams.iter().flat_map(|upstream| foreign(upstream)).chain(inner.internal_ca());
+    own.chain(seen.map(|status| Certificate::new(status, None, None))).collect()
+}
+
+/// A certificate of ours.
+fn own(status: manager::CertificateStatus) -> CertificateStatus {
+    let life = &status.life;
+    let leaf = status.leaf.as_ref();
+    let text = |of: fn(&LeafFacts) -> String| leaf.map(of).unwrap_or_default();
+    CertificateStatus {
+        role: CertificateRole::Listener,
+        state: life.state,
+        // A placeholder has dates too, but nobody is to plan with them.
+        not_before: life.not_before,
+        not_after: life.not_after,
+        chain_not_after: life.not_after.and(status.chain_not_after),
+        renewal_due: life.renewal_due,
+        emergency: life.emergency.filter(|_| status.source != "files"),
+        renewal_manual: status.source == "files",
+        issuer: text(|leaf| leaf.issuer.clone()),
+        serial: text(|leaf| leaf.serial.clone()),
+        sha256: text(|leaf| leaf.fingerprint.to_string()),
+        key_type: text(|leaf| leaf.key_type.clone()),
+        profile: String::new(),
+        sans: leaf.map_or(status.identifiers, |leaf| leaf.names.clone()),
+        consecutive_failures: life.consecutive_failures,
+        last_attempt: life.last_attempt,
+        last_success: life.last_success,
+        next_attempt: life.next.at,
+        name: status.name,
+    }
+}
+
+/// The certificate that an upstream showed, and the trust anchors that it is judged by.
+fn foreign(upstream: &Upstream) -> Vec<CertificateStatus> {
+    let name = &upstream.settings().name;
+    let mut all = Vec::new();
+    if let Some(probed) = upstream.certificate() {
+        all.push(of_chain(name, CertificateRole::UpstreamPeer, State::Static, &probed.chain));
+    }
+    if let Some(Trust::Anchors(anchors)) = upstream.settings().tls.as_ref().map(|tls| &tls.trust) {
+        // Of several anchors the one that ends first; all of Mozilla's would be noise.
+        let chains = anchors.certificates().iter().filter_map(|der| CertificateChain::from_der(vec![der.clone()]).ok());
+        let first = chains.min_by_key(|chain| chain.leaf().not_after).filter(|_| anchors.certificates().len() <= FEW);
+        all.extend(first.map(|chain| of_chain(name, CertificateRole::TrustAnchor, State::Static, &chain)));
+    }
+    all
+}
+
+fn of_chain(name: &str, role: CertificateRole, state: State, chain: &CertificateChain) -> CertificateStatus {
+    let leaf = chain.leaf();
+    CertificateStatus {
+        name: name.to_owned(),
+        role,
+        state,
+        not_before: Some(leaf.not_before),
+        not_after: Some(leaf.not_after),
+        chain_not_after: Some(chain.not_after()),
+        renewal_due: None,
+        emergency: None,
+        renewal_manual: role != CertificateRole::InternalCa,
+        issuer: leaf.issuer.clone(),
+        serial: leaf.serial.clone(),
+        sha256: leaf.fingerprint.to_string(),
+        key_type: leaf.key_type.clone(),
+        profile: String::new(),
+        sans: leaf.names.clone(),
+        consecutive_failures: 0,
+        last_attempt: None,
+        last_success: None,
+        next_attempt: None,
+    }
+}
+
+fn listener((kind, address): (Kind, std::net::SocketAddr)) -> Listener {
+    let kind = match kind {
+        Kind::Http => ListenerKind::Http,
+        Kind::Https => ListenerKind::Https,
+        Kind::Admin => ListenerKind::Admin,
+    };
+    Listener { kind, address: address.to_string() }
+}
+
+fn upstream(upstream: &Upstream) -> admin::Upstream {
+    let settings = upstream.settings();
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    admin::Upstream {
+        name: settings.name.clone(),
+        address: match &settings.address {
+            Address::Tcp { host, port } if host.contains(':') => format!("{scheme}://[{host}]:{port}"),
+            Address::Tcp { host, port } => format!("{scheme}://{host}:{port}"),
+            Address::Unix(path) => format!("unix:{}", path.display()),
+        },
+        healthy: upstream.is_healthy(),
+        last_error: upstream.last_error().map(|error| error.to_string()),
+    }
+}
+
+fn accounts(inner: &Inner) -> Vec<Acme> {
+    let config = inner.config.load();
+    let mut directories: Vec<_> = config
+        .certificates
+        .iter()
+        .filter_map(|certificate| match &certificate.source {
+            Settings::Acme(acme) => Some(acme.directory.clone()),
+            Settings::Internal | Settings::Files { .. } => None,
+        })
+        .collect();
+    directories.sort();
+    directories.dedup();
+    let account = |directory: &str| {
+        let account = inner.store.load_account(directory).ok().flatten()?;
+        account.credentials.expose().get("id")?.as_str().map(str::to_owned)
+    };
+    directories.into_iter().map(|directory| Acme { account: account(&directory), directory }).collect()
+}
+
+/// More trust anchors than this are a list that somebody else keeps.
+const FEW: usize = 8;

@@ -1,0 +1,81 @@
+//! Notices that a file changed.
+//!
+//! # Why
+//!
+//! The files are read and compared every two seconds instead of asking the system for events: that also sees a Kubernetes
+//! volume swap its links, a network drive, and an editor that replaces the file, and it needs no descriptor per folder.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The content of a set of files, as it was when last looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Snapshot(Vec<(PathBuf, Option<u64>)>);
+
+impl Snapshot {
+    /// Reads every file; one that cannot be read counts as absent.
+    pub(super) fn take(files: &[PathBuf]) -> Self {
+        Self(files.iter().map(|path| (path.clone(), std::fs::read(path).ok().map(|bytes| digest(&bytes)))).collect())
+    }
+}
+
+/// Decides when a change is to be acted on: it must have stood still for one interval, since editors and volumes write in
+/// several steps.
+#[derive(Debug)]
+pub(super) struct Watch {
+    acted_on: Snapshot,
+    seen: Snapshot,
+}
+
+impl Watch {
+    pub(super) fn new(start: Snapshot) -> Self {
+        Self { acted_on: start.clone(), seen: start }
+    }
+
+    /// Takes the next look; `true` when a change has settled.
+    pub(super) fn look(&mut self, now: Snapshot) -> bool {
+        let has_settled = now == self.seen && now != self.acted_on;
+        self.seen = now;
+        if has_settled {
+            self.acted_on = self.seen.clone();
+        }
+        has_settled
+    }
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// How often the files are looked at, and how long a change has to stand still.
+pub(super) const INTERVAL: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_change_when_it_stands_still_then_it_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        let look = || Snapshot::take(std::slice::from_ref(&file));
+        std::fs::write(&file, "1").unwrap();
+        let mut watch = Watch::new(look());
+        assert!(!watch.look(look()));
+
+        std::fs::write(&file, "2").unwrap();
+        assert!(!watch.look(look()), "first seen");
+        std::fs::write(&file, "3").unwrap();
+        assert!(!watch.look(look()), "still changing");
+        assert!(watch.look(look()), "settled");
+        assert!(!watch.look(look()), "told already");
+
+        std::fs::remove_file(&file).unwrap();
+        assert!(!watch.look(look()));
+        assert!(watch.look(look()), "a file that is gone is a change");
+    }
+}
