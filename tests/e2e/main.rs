@@ -1,0 +1,32 @@
+//! Promises of the whole program, each shown by the built binary against real peers.
+//!
+//! `tests/run` fetches the peers and runs the fast part; the tests marked as ignored are the long part, `--all`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod stage;
+
+mod answers_only_for_its_own_names;
+mod bounds_what_a_client_may_take;
+mod carries_websockets;
+mod demo_shows_the_main_job;
+mod drains_in_bounded_time;
+mod enforces_https_per_path;
+mod fails_clearly_and_never_twice;
+mod issues_from_its_own_ca;
+mod keeps_file_certificates_current;
+mod keeps_secrets_out_of_the_log;
+mod obtains_certificates_by_acme;
+mod peers_are_real;
+mod reaches_the_upstream_by_every_way;
+mod refuses_malformed_http;
+mod reloads_without_losing_a_request;
+mod resumes_after_a_kill;
+mod says_what_is_wrong_with_a_configuration;
+mod sets_forwarding_headers;
+mod shows_its_state_to_operators;
+mod speaks_tls_as_promised;
+mod starts_without_the_ca;
+mod streams_both_ways;
+mod swaps_certificates_under_load;

@@ -1,0 +1,99 @@
+//! `kill -9` at any step of an order costs neither a second account nor, where the CA has answered, a second order.
+
+use std::time::Duration;
+
+use crate::support::clock::PATIENCE;
+use crate::support::gate::Door;
+use crate::support::pebble::Settings;
+use crate::support::{Curl, Echo, Gate, Home, Pebble, eventually, raw};
+
+const AN_ORDER: Duration = Duration::from_secs(90);
+
+#[test]
+fn given_a_kill_while_the_ca_validates_when_started_again_then_the_same_order_is_finished() {
+    let scene = Scene::new();
+    let mut portvakt = scene.home.start();
+    let target = scene.gate.first_target();
+
+    portvakt.child.kill();
+    let _portvakt = scene.home.start();
+    eventually("the challenge is answered again", PATIENCE, || {
+        (raw::get(scene.home.http, "m5.test", &target).status == 200).then_some(())
+    });
+    scene.gate.set(Door::Open);
+
+    scene.home.wait_certificate("m5.test", "issued", AN_ORDER);
+    scene.assert_served();
+    assert_eq!((scene.pebble.accounts(), scene.pebble.orders(), scene.pebble.issued()), (1, 1, 1));
+}
+
+#[test]
+#[ignore = "long: one order for every step"]
+fn given_a_kill_at_every_step_when_started_again_then_issued_with_one_account() {
+    let steps = [
+        "There are now 1 accounts in memory",
+        "There are now 1 orders in the db",
+        "Pulled a task from the Tasks queue",
+        "set VALID by completed challenge",
+        "is fully authorized. Processing finalization",
+        "Issued certificate serial",
+    ];
+    for step in steps {
+        let scene = Scene::new();
+        scene.gate.set(Door::Open);
+        let mut portvakt = scene.home.start();
+        scene.pebble.wait_line(step);
+        portvakt.child.kill();
+        let _portvakt = scene.home.start();
+
+        scene.home.wait_certificate("m5.test", "issued", AN_ORDER * 2);
+
+        scene.assert_served();
+        assert_eq!(scene.pebble.accounts(), 1, "{step}");
+        assert!(scene.pebble.orders() <= 2, "{step}: {} orders", scene.pebble.orders());
+    }
+}
+
+#[test]
+fn given_an_issued_certificate_when_killed_and_started_with_the_ca_down_then_it_serves() {
+    let mut scene = Scene::new();
+    scene.gate.set(Door::Open);
+    let mut portvakt = scene.home.start();
+    scene.home.wait_certificate("m5.test", "issued", AN_ORDER);
+    let root = scene.pebble.issued_root();
+
+    portvakt.child.kill();
+    scene.pebble.stop();
+    let _portvakt = scene.home.start();
+
+    let url = format!("https://m5.test:{}/", scene.home.https);
+    let answer = Curl::new().resolve("m5.test", scene.home.https).cacert(&root).get(&url);
+    assert_eq!(answer.status, 200);
+    scene.home.wait_certificate("m5.test", "issued", PATIENCE);
+    assert_eq!(scene.home.admin("/readyz?cert=strict").status, 200);
+}
+
+struct Scene {
+    home: Home,
+    pebble: Pebble,
+    gate: Gate,
+    _echo: Echo,
+}
+
+impl Scene {
+    /// A CA whose http-01 validations are held at a gate, and portvakt configured for it.
+    fn new() -> Self {
+        let (home, echo) = (Home::new(), Echo::start());
+        let gate = Gate::before(home.http, Door::Held);
+        let pebble = Pebble::start(Settings::on(gate.port(), home.https));
+        let site = format!("[[site]]\ndomain = \"m5.test\"\nupstream = \"{}\"\n", echo.url());
+        home.configure("", &format!("{}challenges = [\"http-01\"]\n{site}", pebble.acme_section()));
+        Self { home, pebble, gate, _echo: echo }
+    }
+
+    fn assert_served(&self) {
+        let url = format!("https://m5.test:{}/", self.home.https);
+        let curl = Curl::new().resolve("m5.test", self.home.https).cacert(&self.pebble.issued_root());
+        assert_eq!(curl.get(&url).status, 200);
+    }
+}

@@ -1,0 +1,120 @@
+//! What the server behind learns about the client comes from us, not from the client; hop-by-hop headers end here.
+
+use crate::stage::Stage;
+use crate::support::echo::Received;
+
+/// What a client may send to look like somebody else.
+const FORGED: &str = "X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-Host: evil.test\r\n\
+    X-Forwarded-Port: 1\r\nX-Forwarded-Server: evil\r\nForwarded: for=203.0.113.7\r\nX-Real-IP: 203.0.113.7\r\n\
+    X-Original-URL: /admin\r\nX-Rewrite-URL: /admin\r\nX-Original-Host: evil.test\r\nFront-End-Https: On\r\n\
+    X-ARR-SSL: forged\r\nX-ARR-ClientCert: forged\r\nX-ARR-LOG-ID: forged\r\nX-SSL-Client-Cert: forged\r\n\
+    Client-Cert: forged\r\nX-HTTP-Method-Override: DELETE\r\nProxy: http://evil.test\r\n";
+
+#[test]
+fn given_tls_when_forwarded_then_address_scheme_host_and_port_are_ours() {
+    let (stage, _portvakt) = Stage::running();
+
+    let received = ask(&stage, &format!("GET / HTTP/1.1\r\nHost: m5.test\r\n{FORGED}\r\n"));
+
+    assert_eq!(received.all("x-forwarded-for"), ["127.0.0.1"]);
+    assert_eq!(received.all("x-forwarded-proto"), ["https"]);
+    assert_eq!(received.all("x-forwarded-host"), ["m5.test"]);
+    assert_eq!(received.all("x-forwarded-port"), [stage.home.https.to_string()]);
+    assert_eq!(received.all("host"), ["m5.test"]);
+}
+
+#[test]
+fn given_forged_headers_when_forwarded_then_none_of_their_values_arrives() {
+    let (stage, _portvakt) = Stage::running();
+
+    let received = ask(&stage, &format!("GET / HTTP/1.1\r\nHost: m5.test\r\n{FORGED}\r\n"));
+
+    let head = String::from_utf8_lossy(&received.head).to_lowercase();
+    for forged in ["203.0.113.7", "gopher", "evil", "forged", "/admin", "front-end-https", "delete"] {
+        assert!(!head.contains(forged), "{forged} in:\n{head}");
+    }
+}
+
+#[test]
+fn given_names_with_an_underscore_when_they_look_like_ours_then_they_do_not_arrive() {
+    let (stage, _portvakt) = Stage::running();
+
+    let received = ask(&stage, "GET / HTTP/1.1\r\nHost: m5.test\r\nX_Forwarded_For: 203.0.113.7\r\n\r\n");
+
+    assert!(!String::from_utf8_lossy(&received.head).contains("203.0.113.7"));
+}
+
+#[test]
+fn given_plain_http_when_allowed_then_the_scheme_says_so() {
+    let (stage, _portvakt) = Stage::running_with("", "https = { rest = \"allow\" }\n");
+
+    stage.plain("GET / HTTP/1.1\r\nHost: m5.test\r\nX-Forwarded-Proto: https\r\n\r\n");
+    let received = stage.echo.last();
+
+    assert_eq!(received.all("x-forwarded-proto"), ["http"]);
+    assert_eq!(received.all("x-forwarded-for"), ["127.0.0.1"]);
+}
+
+#[test]
+fn given_a_trusted_proxy_when_it_forwards_then_its_word_is_kept_and_its_address_added() {
+    let (stage, _portvakt) = Stage::running_with("trusted_proxies = [\"127.0.0.0/8\"]\n", "");
+
+    let received = ask(
+        &stage,
+        "GET / HTTP/1.1\r\nHost: m5.test\r\nX-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https\r\n\
+         X-Forwarded-Host: public.test\r\nX-Forwarded-Port: 443\r\n\r\n",
+    );
+
+    assert_eq!(received.all("x-forwarded-for").join(", "), "203.0.113.7, 127.0.0.1");
+    assert_eq!(received.all("x-forwarded-host"), ["public.test"]);
+    assert_eq!(received.all("x-forwarded-port"), ["443"]);
+}
+
+#[test]
+fn given_another_trusted_proxy_when_a_stranger_forwards_then_his_word_is_dropped() {
+    let (stage, _portvakt) = Stage::running_with("trusted_proxies = [\"192.0.2.0/24\"]\n", "");
+
+    let received = ask(&stage, "GET / HTTP/1.1\r\nHost: m5.test\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n");
+
+    assert_eq!(received.all("x-forwarded-for"), ["127.0.0.1"]);
+}
+
+#[test]
+fn given_hop_by_hop_headers_when_forwarded_then_they_end_here() {
+    let (stage, _portvakt) = Stage::running();
+
+    let received = ask(
+        &stage,
+        "GET / HTTP/1.1\r\nHost: m5.test\r\nConnection: keep-alive, X-Private\r\nX-Private: 1\r\nKeep-Alive: timeout=5\r\n\
+         TE: trailers\r\nProxy-Authorization: Basic YTpi\r\nProxy-Connection: keep-alive\r\nX-Public: 2\r\n\r\n",
+    );
+
+    for name in ["x-private", "keep-alive", "te", "proxy-authorization", "proxy-connection"] {
+        assert_eq!(received.header(name), None, "{name}");
+    }
+    assert_eq!(received.header("x-public").as_deref(), Some("2"));
+}
+
+#[test]
+fn given_headers_that_applications_need_when_forwarded_then_they_arrive_as_sent() {
+    let (stage, _portvakt) = Stage::running();
+
+    for action in ["\"\"", "", "urn:door/open"] {
+        let received = ask(
+            &stage,
+            &format!(
+                "POST /a HTTP/1.1\r\nHost: m5.test\r\nSOAPAction: {action}\r\nAuthorization: Bearer t\r\nCookie: a=b\r\n\
+                 Translate: f\r\nDepth: 0\r\nContent-Length: 0\r\n\r\n"
+            ),
+        );
+        assert_eq!(received.header("soapaction").as_deref(), Some(action));
+        assert_eq!(received.header("authorization").as_deref(), Some("Bearer t"));
+        assert_eq!(received.header("cookie").as_deref(), Some("a=b"));
+        assert_eq!(received.header("depth").as_deref(), Some("0"));
+    }
+}
+
+fn ask(stage: &Stage, text: &str) -> Received {
+    assert_eq!(stage.request(text).status, 200);
+    stage.echo.last()
+}

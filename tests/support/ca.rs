@@ -1,0 +1,111 @@
+//! A small CA. Certificates are made by the test that needs them, never kept with a date.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use portvakt::time::{Clock, SystemClock};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use time::OffsetDateTime;
+
+/// A CA with one root.
+pub(crate) struct Ca {
+    root: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Ca {
+    /// A new root named `name`.
+    pub(crate) fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new([]).expect("no names");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().expect("a key");
+        Self { root: CertifiedIssuer::self_signed(params, key).expect("a root") }
+    }
+
+    /// The root, PEM.
+    pub(crate) fn pem(&self) -> String {
+        self.root.pem()
+    }
+
+    /// Writes the root to `path` and gives it back.
+    pub(crate) fn write(&self, path: PathBuf) -> PathBuf {
+        fs::write(&path, self.pem()).expect("the root is written");
+        path
+    }
+
+    /// The root as trust anchors of a client.
+    pub(crate) fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.root.der().clone()).expect("our own root is sound");
+        roots
+    }
+
+    /// A server's certificate for `names`, valid from an hour ago for ninety days.
+    pub(crate) fn issue(&self, names: &[&str]) -> Leaf {
+        self.issue_for(names, Duration::from_secs(90 * 86_400))
+    }
+
+    /// As [`Self::issue`], valid for `life` from now.
+    pub(crate) fn issue_for(&self, names: &[&str], life: Duration) -> Leaf {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = leaf_params(names, life).signed_by(&key, &self.root).expect("a leaf");
+        Leaf { chain: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }
+    }
+}
+
+/// A certificate that vouches for itself, as an old server makes it.
+pub(crate) fn self_signed(names: &[&str]) -> Leaf {
+    let key = KeyPair::generate().expect("a key");
+    let certificate = leaf_params(names, Duration::from_secs(365 * 86_400)).self_signed(&key).expect("a leaf");
+    Leaf { chain: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }
+}
+
+fn leaf_params(names: &[&str], life: Duration) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let now = OffsetDateTime::from_unix_timestamp(SystemClock.now().as_unix()).expect("today");
+    let mut params = CertificateParams::new(names).expect("DNS names or addresses");
+    params.not_before = now - Duration::from_secs(3600);
+    params.not_after = now + life;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params
+}
+
+/// An identity as files hold it.
+#[derive(Clone)]
+pub(crate) struct Leaf {
+    /// PEM, without the root.
+    pub(crate) chain: String,
+    /// PKCS #8, PEM.
+    pub(crate) key: String,
+    /// The certificate alone.
+    pub(crate) der: CertificateDer<'static>,
+}
+
+impl Leaf {
+    /// Writes `NAME.pem` and `NAME.key` into `dir`; each file appears whole.
+    pub(crate) fn write(&self, dir: &Path, name: &str) -> (PathBuf, PathBuf) {
+        let (chain, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
+        replace(&key, &self.key);
+        replace(&chain, &self.chain);
+        (chain, key)
+    }
+
+    /// The base64 inside the private key: what no log may show.
+    pub(crate) fn key_material(&self) -> Vec<&str> {
+        self.key.lines().filter(|line| !line.starts_with('-')).collect()
+    }
+}
+
+/// Replaces the file at `path` in one step.
+pub(crate) fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).expect("a new file beside the old one");
+    fs::rename(&new, path).expect("the new file in place of the old one");
+}

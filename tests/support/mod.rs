@@ -1,0 +1,33 @@
+//! What the tests of both binaries share: the program as a child, its peers, and clients that look closely.
+//!
+//! Every piece takes free ports and a folder of its own, so that tests run beside each other, and cleans up when it is
+//! dropped. Nothing sleeps for a number of seconds: one waits for a port, a log line or an answer.
+
+#![allow(dead_code, unused_imports, reason = "two test binaries share this room, and each uses a part of it")]
+
+pub(crate) mod ca;
+pub(crate) mod child;
+pub(crate) mod clock;
+pub(crate) mod curl;
+pub(crate) mod dns;
+pub(crate) mod echo;
+pub(crate) mod gate;
+pub(crate) mod home;
+pub(crate) mod load;
+pub(crate) mod metrics;
+pub(crate) mod nginx;
+pub(crate) mod openssl;
+pub(crate) mod pebble;
+pub(crate) mod peers;
+pub(crate) mod ports;
+pub(crate) mod raw;
+pub(crate) mod tls;
+
+pub(crate) use ca::{Ca, Leaf};
+pub(crate) use clock::eventually;
+pub(crate) use curl::{Answer, Curl};
+pub(crate) use echo::Echo;
+pub(crate) use gate::Gate;
+pub(crate) use home::{Home, Portvakt};
+pub(crate) use nginx::Nginx;
+pub(crate) use pebble::Pebble;

@@ -1,0 +1,105 @@
+//! nginx as the real server behind: by http, by https with a given identity, and on a Unix socket.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::ca::Leaf;
+use super::child::Child;
+use super::clock::{PATIENCE, eventually};
+use super::peers::program;
+use super::ports::free_port;
+use super::raw;
+
+/// A running nginx. `/` tells what it received; `/files/` is a folder that is read and, by PUT, written.
+pub(crate) struct Nginx {
+    /// Plain HTTP.
+    pub(crate) http: u16,
+    /// TLS; nobody listens when no identity was given.
+    pub(crate) https: u16,
+    dir: TempDir,
+    _child: Child,
+}
+
+impl Nginx {
+    /// nginx without TLS.
+    pub(crate) fn start() -> Self {
+        Self::launch(None)
+    }
+
+    /// nginx that proves itself with `identity`.
+    pub(crate) fn start_tls(identity: &Leaf) -> Self {
+        Self::launch(Some(identity))
+    }
+
+    /// The Unix socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.path().join("socket")
+    }
+
+    /// What lies below `/files/`.
+    pub(crate) fn files(&self) -> PathBuf {
+        self.dir.path().join("root/files")
+    }
+
+    fn launch(identity: Option<&Leaf>) -> Self {
+        let dir = TempDir::new().expect("a temporary folder");
+        let (http, https) = (free_port(), free_port());
+        fs::create_dir_all(dir.path().join("root/files")).expect("a folder for files");
+        let tls = identity.map(|identity| tls_part(identity, dir.path(), https)).unwrap_or_default();
+        let config = dir.path().join("nginx.conf");
+        fs::write(&config, configuration(dir.path(), http, &tls)).expect("the configuration is written");
+        let mut command = Command::new(program("nginx"));
+        command.arg("-p").arg(dir.path()).arg("-c").arg(&config).args(["-e", "stderr"]);
+        let mut child = Child::start("nginx", &mut command);
+        eventually("nginx listens", PATIENCE, || {
+            assert!(child.ended().is_none(), "nginx has ended: {:?}", child.lines());
+            raw::try_connect(http).ok()
+        });
+        Self { http, https, dir, _child: child }
+    }
+}
+
+fn tls_part(identity: &Leaf, dir: &Path, port: u16) -> String {
+    let (chain, key) = identity.write(dir, "server");
+    let (chain, key) = (chain.display(), key.display());
+    format!("listen 127.0.0.1:{port} ssl; ssl_certificate {chain}; ssl_certificate_key {key};")
+}
+
+fn configuration(dir: &Path, http: u16, tls: &str) -> String {
+    let dir = dir.display();
+    format!(
+        r#"
+daemon off;
+master_process off;
+pid {dir}/pid;
+error_log stderr warn;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    client_body_temp_path {dir}/body;
+    proxy_temp_path {dir}/proxy;
+    fastcgi_temp_path {dir}/fastcgi;
+    uwsgi_temp_path {dir}/uwsgi;
+    scgi_temp_path {dir}/scgi;
+    client_max_body_size 0;
+    server {{
+        listen 127.0.0.1:{http};
+        listen unix:{dir}/socket;
+        {tls}
+        server_name _;
+        default_type text/plain;
+        location / {{
+            return 200 "nginx scheme=$scheme sni=$ssl_server_name method=$request_method uri=$request_uri host=$http_host proto=$http_x_forwarded_proto\n";
+        }}
+        location /files/ {{
+            root {dir}/root;
+            dav_methods PUT;
+        }}
+    }}
+}}
+"#
+    )
+}
