@@ -20,6 +20,7 @@ mod keeps_secrets_out_of_the_log;
 mod obtains_certificates_by_acme;
 mod peers_are_real;
 mod reaches_the_upstream_by_every_way;
+mod readme_is_true;
 mod refuses_malformed_http;
 mod reloads_without_losing_a_request;
 mod resumes_after_a_kill;
