@@ -125,6 +125,21 @@ impl Routes {
         (Some(action), outcome)
     }
 
+    /// Whether plain HTTP is let through to `path` or to something below it; a path that has no single meaning counts as
+    /// reached.
+    pub(super) fn is_plain_reachable_below(&self, site: usize, path: &[u8]) -> bool {
+        let https = &self.settings.sites[site].https;
+        let (Ok(canonical), Ok(prefix)) = (CanonicalPath::parse(path), PathPrefix::from_bytes(path)) else {
+            return true;
+        };
+        https.mode == Mode::Observe
+            || self.policy(site, &canonical).policy == PlainPolicy::Allow
+            || https
+                .paths
+                .iter()
+                .any(|(below, policy)| *policy == PlainPolicy::Allow && below.as_str().starts_with(prefix.as_str()))
+    }
+
     /// The longest rule that holds, else `rest`.
     ///
     /// # Why

@@ -91,19 +91,27 @@ pub fn hsts(site: &Site, secure: bool, ca_certificate_served: bool) -> Option<St
 impl Routes {
     /// A `Set-Cookie` value with `Secure` added; `None` where it stays as it is.
     ///
-    /// Added only where no plain path can reach the cookie: nothing of the site is allowed in clear, and for a cookie
-    /// with `Domain`, which other sites get too, nothing of any site is. A browser would keep it from them.
+    /// Added only where no plain path can reach the cookie, or a browser would keep it from that path: nothing of the
+    /// site is allowed in clear, or nothing below the cookie's `Path`. A cookie with `Domain` goes to other sites too, so
+    /// for it nothing of any site may be.
     pub fn secure_cookie(&self, site: usize, value: &[u8]) -> Option<Vec<u8>> {
+        let (mut is_secure, mut has_domain, mut path) = (false, false, None);
+        for attribute in value.split(|&byte| byte == b';').skip(1) {
+            match attribute_name(attribute).to_ascii_lowercase().as_slice() {
+                b"secure" => is_secure = true,
+                b"domain" => has_domain = true,
+                // The last one counts (RFC 6265 §5.2.4).
+                b"path" => path = Some(attribute_value(attribute)),
+                _ => {}
+            }
+        }
         let sites = &self.settings().sites;
-        let mut attributes = value.split(|&byte| byte == b';').skip(1).map(attribute_name);
-        let (mut is_secure, mut has_domain) = (false, false);
-        attributes.by_ref().for_each(|name| {
-            is_secure |= name.eq_ignore_ascii_case(b"secure");
-            has_domain |= name.eq_ignore_ascii_case(b"domain");
-        });
-        let reached_in_clear = match has_domain {
-            true => sites.iter().any(|site| site.https.is_plain_reachable()),
-            false => sites.get(site)?.https.is_plain_reachable(),
+        let reached_in_clear = match (has_domain, path) {
+            (true, _) => sites.iter().any(|site| site.https.is_plain_reachable()),
+            (false, Some(path)) => {
+                sites.get(site)?.https.is_plain_reachable() && self.is_plain_reachable_below(site, path)
+            }
+            (false, None) => sites.get(site)?.https.is_plain_reachable(),
         };
         if is_secure || reached_in_clear {
             return None;
@@ -149,6 +157,10 @@ fn public_port<'a>(peer: &Peer<'a>) -> Cow<'a, str> {
 /// The name of `name=value` or of a bare attribute (RFC 6265 §5.2).
 fn attribute_name(attribute: &[u8]) -> &[u8] {
     attribute.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii()
+}
+
+fn attribute_value(attribute: &[u8]) -> &[u8] {
+    attribute.splitn(2, |&byte| byte == b'=').nth(1).unwrap_or_default().trim_ascii()
 }
 
 /// Whether `name` begins with `beginning` (lower case), with `_` as `-`.
@@ -286,6 +298,36 @@ mod tests {
         ];
         for (value, expected) in table {
             assert_eq!(secured(settings(), value).as_deref(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn given_the_rest_allowed_in_clear_when_a_cookie_is_set_then_secure_below_a_closed_path_only() {
+        // With /Door/ closed, and with /Door/open/ allowed again.
+        #[rustfmt::skip]
+        let table: [(&[u8], bool, bool); 10] = [
+            (b"a=b; Path=/Door/",                 true,  false),
+            (b"a=b; path=/door",                  true,  false),
+            (b"a=b; Path=/Door/inner; Lax",       true,  true),
+            (b"a=b; Path=/Door/open/",            true,  false),
+            (b"a=b; Path=/",                      false, false),
+            (b"a=b; Path=/Doors",                 false, false),
+            (b"a=b; Path=/Door/; Path=/",         false, false),
+            (b"a=b; Path=Door",                   false, false),
+            (b"a=b; Path=/Door/; Domain=m5.test", false, false),
+            (b"a=b",                              false, false),
+        ];
+        let mut settings = settings();
+        let https = &mut settings.sites[0].https;
+        https.rest = PlainPolicy::Allow;
+        https.paths = vec![(PathPrefix::parse("/Door/").unwrap(), PlainPolicy::Reject)];
+        let closed = Routes::new(settings.clone());
+        settings.sites[0].https.paths.push((PathPrefix::parse("/Door/open/").unwrap(), PlainPolicy::Allow));
+        let opened = Routes::new(settings);
+
+        for (cookie, when_closed, when_opened) in table {
+            let secured = [&closed, &opened].map(|routes| routes.secure_cookie(0, cookie).is_some());
+            assert_eq!(secured, [when_closed, when_opened], "{}", String::from_utf8_lossy(cookie));
         }
     }
 

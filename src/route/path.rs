@@ -89,7 +89,11 @@ impl PathPrefix {
         if written.contains('#') {
             return Err(PathError::Fragment);
         }
-        let mut text = CanonicalPath::parse(written.as_bytes())?.text.into_owned();
+        Self::from_bytes(written.as_bytes())
+    }
+
+    pub(super) fn from_bytes(path: &[u8]) -> Result<Self, PathError> {
+        let mut text = CanonicalPath::parse(path)?.text.into_owned();
         if !text.ends_with('/') {
             text.push('/');
         }
