@@ -25,16 +25,28 @@ use crate::config::{self, Purpose};
 pub async fn demo(out: &mut dyn Write) -> Result<(), AppError> {
     let folder = tempfile::Builder::new().prefix("portvakt-demo-").tempdir().map_err(AppError::DemoFolder)?;
     let legacy = LegacyHost::start().await.map_err(AppError::DemoHost)?;
-    let ports = Ports::choose().map_err(AppError::DemoHost)?;
-    let text = configuration(folder.path(), legacy.address, &ports);
-    let loaded = config::from_text("demo.toml", &text, folder.path(), Purpose::Run)?;
-    super::log::start(&loaded.config.log)?;
-    let app = App::start(loaded.config, None).await?;
+    let (app, text, ports) = start(folder.path(), legacy.address).await?;
     let root = folder.path().join("root.pem");
     std::fs::write(&root, app.internal_root()?).map_err(AppError::DemoFolder)?;
     // A reader that is gone (`portvakt demo | head`) ends nothing.
     let _ = out.write_all(introduction(&text, &legacy.address, &ports, &root).as_bytes()).and_then(|()| out.flush());
     app.run_until_stopped().await
+}
+
+/// Starts on the ports of the documentation, or on free ones; on others when somebody takes one meanwhile.
+async fn start(folder: &Path, legacy: SocketAddr) -> Result<(App, String, Ports), AppError> {
+    let mut tries = 0;
+    loop {
+        let ports = Ports::choose().map_err(AppError::DemoHost)?;
+        let text = configuration(folder, legacy, &ports);
+        let loaded = config::from_text("demo.toml", &text, folder, Purpose::Run)?;
+        super::log::start(&loaded.config.log)?;
+        tries += 1;
+        match App::start(loaded.config, None).await {
+            Err(AppError::Bind(_)) if tries < TRIES => {}
+            outcome => return Ok((outcome?, text, ports)),
+        }
+    }
 }
 
 /// A stand-in for a server that nobody may change: it knows nothing of TLS.
@@ -76,7 +88,7 @@ fn answer(request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, http::Er
         "/M5UserAPI/login" => Response::builder()
             .status(StatusCode::FOUND)
             .header("location", format!("http://{host}/M5UserAPI/ping"))
-            .header("set-cookie", "session=42; Path=/; HttpOnly")
+            .header("set-cookie", "session=42; Path=/M5UserAPI/; HttpOnly")
             .body(Full::default()),
         _ => Response::builder().status(StatusCode::NOT_FOUND).body(Full::from("no such page\n")),
     }
@@ -151,7 +163,7 @@ Try it in another terminal:
   curl -i -d door=1 http://localhost:{http}/M5UserAPI/ping
   # the API itself
   curl --cacert {root} https://localhost:{https}/M5UserAPI/ping
-  # the legacy server redirects to http://; portvakt makes that https://
+  # the legacy server redirects to http:// and forgets Secure on its cookie; portvakt mends both
   curl -i --cacert {root} https://localhost:{https}/M5UserAPI/login
   # how long every certificate lasts
   curl -s http://127.0.0.1:{admin}/metrics
@@ -162,3 +174,6 @@ Ctrl-C ends it and removes everything.
         config = text.lines().map(|line| format!("  | {line}\n")).collect::<String>(),
     )
 }
+
+/// Several demonstrations started at one time choose the same ports; each round leaves fewer of them.
+const TRIES: usize = 8;
