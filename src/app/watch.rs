@@ -6,8 +6,10 @@
 //! volume swap its links, a network drive, and an editor that replaces the file, and it needs no descriptor per folder.
 
 use std::collections::hash_map::DefaultHasher;
+use std::fs;
 use std::hash::{Hash, Hasher};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The content of a set of files, as it was when last looked at.
@@ -15,9 +17,9 @@ use std::time::Duration;
 pub(super) struct Snapshot(Vec<(PathBuf, Option<u64>)>);
 
 impl Snapshot {
-    /// Reads every file; one that cannot be read counts as absent.
-    pub(super) fn take(files: &[PathBuf]) -> Self {
-        Self(files.iter().map(|path| (path.clone(), std::fs::read(path).ok().map(|bytes| digest(&bytes)))).collect())
+    /// Reads every file, and of a folder the names in it; what cannot be read counts as absent.
+    pub(super) fn take(paths: &[PathBuf]) -> Self {
+        Self(paths.iter().map(|path| (path.clone(), digest_of(path).ok())).collect())
     }
 }
 
@@ -45,10 +47,16 @@ impl Watch {
     }
 }
 
-fn digest(bytes: &[u8]) -> u64 {
+fn digest_of(path: &Path) -> io::Result<u64> {
     let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
+    if path.is_dir() {
+        let mut names = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        names.hash(&mut hasher);
+    } else {
+        fs::read(path)?.hash(&mut hasher);
+    }
+    Ok(hasher.finish())
 }
 
 /// How often the files are looked at, and how long a change has to stand still.
@@ -57,6 +65,19 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn given_a_folder_when_a_file_is_added_then_that_is_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = [folder.path().join("conf.d")];
+        let absent = Snapshot::take(&paths);
+        std::fs::create_dir(&paths[0]).unwrap();
+        let empty = Snapshot::take(&paths);
+        std::fs::write(paths[0].join("a.toml"), "").unwrap();
+
+        assert_ne!(absent, empty);
+        assert_ne!(empty, Snapshot::take(&paths));
+    }
 
     #[test]
     fn given_a_change_when_it_stands_still_then_it_is_told_once() {

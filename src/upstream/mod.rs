@@ -11,7 +11,7 @@
 //! # Why
 //!
 //! pingora tells only the leaf's digest, and its pool does not know of trust anchors (two peers that differ only in their
-//! root would share connections). So a pinned leaf is read in a handshake of our own, [`probe`], whose fingerprint is then
+//! root would share connections). So a pinned leaf is read in a handshake of our own, `probe`, whose fingerprint is then
 //! admitted, and every peer carries a group key of its own.
 
 mod connect;

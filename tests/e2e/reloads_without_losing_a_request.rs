@@ -1,5 +1,6 @@
 //! SIGHUP, or a changed file, swaps the whole configuration under load; one that is wrong changes nothing but what is said.
 
+use std::fs;
 use std::time::Duration;
 
 use crate::stage::Stage;
@@ -159,6 +160,20 @@ fn given_a_watched_file_when_it_changes_then_it_is_reloaded_without_a_signal() {
     eventually("the change is seen", Duration::from_secs(20), || {
         assert_eq!(stage.get("/").status, 200);
         (!new.requests().is_empty()).then_some(())
+    });
+}
+
+#[test]
+fn given_a_fragment_that_is_added_when_watched_then_its_site_is_served() {
+    let (stage, _portvakt) = Stage::running_with("watch = true\n", "");
+    let new = Echo::start();
+    let site = format!("[[site]]\ndomain = \"new.test\"\nupstream = \"{}\"\ncertificate = \"internal\"\n", new.url());
+    fs::create_dir(stage.home.path().join("conf.d")).unwrap();
+
+    fs::write(stage.home.path().join("conf.d/new.toml"), site).unwrap();
+
+    eventually("the new site is served", Duration::from_secs(20), || {
+        tls::served(stage.home.https, "new.test").ok().filter(|der| *der != stage.leaf.der)
     });
 }
 
