@@ -102,6 +102,16 @@ fn given_as_many_connections_as_one_client_may_have_when_one_more_comes_then_it_
 }
 
 #[test]
+fn given_a_trusted_proxy_when_it_makes_more_connections_than_a_client_may_then_they_are_served() {
+    let (stage, _portvakt) =
+        Stage::running_with("trusted_proxies = [\"127.0.0.1\"]\n", "[limits]\nconnections_per_client = 2\n");
+
+    let _held = [raw::connect(stage.home.https), raw::connect(stage.home.https)];
+
+    assert_eq!(stage.get("/").status, 200);
+}
+
+#[test]
 fn given_as_many_connections_as_a_listener_may_have_when_one_more_comes_then_only_that_listener_is_full() {
     let tables = "https = { rest = \"allow\" }\n[limits]\nconnections = 2\n";
     let (stage, _portvakt) = Stage::running_with("", tables);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
 
@@ -75,7 +76,10 @@ fn type_in(command: &str, dir: &TempDir) -> String {
 }
 
 /// A demo that takes `dir` for the temporary folder, and is ready.
+///
+/// One starts after the other, as people start them: each sees which ports the others have taken.
 fn start(dir: &TempDir) -> Portvakt {
+    let _one_at_a_time = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut command = home::command(dir.path());
     command.arg("demo").env("TMPDIR", dir.path());
     let demo = Portvakt { child: Child::start("portvakt demo", &mut command) };
@@ -112,3 +116,5 @@ fn port_in(line: &str) -> Option<u16> {
     let rest = line.split_once("http://127.0.0.1:")?.1;
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
+
+static STARTING: Mutex<()> = Mutex::new(());

@@ -95,6 +95,19 @@ fn given_a_server_that_closes_without_an_answer_when_it_was_a_get_then_tried_at_
 }
 
 #[test]
+fn given_kept_connections_when_the_server_closes_each_behind_its_answer_then_no_get_fails_and_no_post_is_doubled() {
+    let (stage, _portvakt) = Stage::running();
+
+    for round in 0..30 {
+        assert_eq!(stage.get("/leave").status, 200, "round {round}");
+        stage.echo.take();
+        let reply = stage.request("POST /leave HTTP/1.1\r\nHost: m5.test\r\nContent-Length: 5\r\n\r\nhello");
+        let arrived = stage.echo.take().len();
+        assert!((reply.status, arrived) == (200, 1) || reply.status == 502 && arrived <= 1, "{round}: {reply:?}");
+    }
+}
+
+#[test]
 fn given_an_answer_that_breaks_off_when_forwarded_then_the_client_can_tell() {
     let (stage, _portvakt) = Stage::running();
 

@@ -123,11 +123,14 @@ fn given_a_validation_that_fails_when_asked_then_counted_said_and_not_tried_agai
     let scene = Scene::prepare("http-01", Door::Shut, |_| {});
     let mut portvakt = scene.home.start();
 
-    let failures = |metrics: &Metrics| metrics.sum("portvakt_acme_failures_total", &[("cert", "m5.test")]);
-    scene.home.wait_metrics("the failure is counted", AN_ORDER, |metrics| (failures(metrics) == 1.0).then_some(()));
-    let metrics = scene.home.metrics();
-    assert_eq!(metrics.one("portvakt_certificate_ready", &[("cert", "m5.test"), ("state", "placeholder")]), 1.0);
-    let next = metrics.one("portvakt_acme_next_attempt_timestamp_seconds", &[("cert", "m5.test")]);
+    let of = |metrics: &Metrics, name: &str| metrics.sum(&format!("portvakt_acme_{name}"), &[("cert", "m5.test")]);
+    let planned = |metrics: &Metrics| of(metrics, "next_attempt_timestamp_seconds");
+    let next = scene.home.wait_metrics("the failure is counted and the next attempt planned", AN_ORDER, |metrics| {
+        let waits = planned(metrics) - of(metrics, "last_attempt_timestamp_seconds");
+        (of(metrics, "failures_total") == 1.0 && waits >= 30.0).then(|| planned(metrics))
+    });
+    let ready = [("cert", "m5.test"), ("state", "placeholder")];
+    assert_eq!(scene.home.metrics().one("portvakt_certificate_ready", &ready), 1.0);
     assert_eq!(scene.home.admin("/readyz").status, 200);
     assert_ne!(scene.home.admin("/readyz?cert=strict").status, 200);
     portvakt.child.wait_line("why the order failed", |line| line.contains("m5.test") && line.contains("acme"));
@@ -135,8 +138,7 @@ fn given_a_validation_that_fails_when_asked_then_counted_said_and_not_tried_agai
     // The wait survives a restart: the CA is not asked again before its time.
     portvakt.terminate();
     let _portvakt = scene.home.start();
-    let again = scene.home.metrics().one("portvakt_acme_next_attempt_timestamp_seconds", &[("cert", "m5.test")]);
-    assert_eq!(again, next);
+    scene.home.wait_metrics("the same point is planned", AN_ORDER, |metrics| (planned(metrics) == next).then_some(()));
     assert_eq!((scene.pebble.accounts(), scene.pebble.orders()), (1, 1));
 }
 

@@ -115,21 +115,25 @@ fn given_load_on_one_listener_when_others_come_and_go_then_no_request_fails() {
 fn given_a_configuration_that_is_wrong_when_reloaded_then_the_old_one_serves_and_log_and_metric_say_so() {
     let (stage, portvakt) = Stage::running();
     let good = std::fs::read_to_string(stage.home.file()).unwrap();
-    let successful = || stage.home.metrics().one("portvakt_config_last_reload_successful", &[]);
-    assert_eq!(successful(), 1.0);
+    let wait_told = |expected: f64| {
+        stage.home.wait_metrics("the metric says how it went", PATIENCE, |metrics| {
+            (metrics.one("portvakt_config_last_reload_successful", &[]) == expected).then_some(())
+        });
+    };
+    wait_told(1.0);
 
     for wrong in ["this is no TOML [", "unknown_key = 1\n", "[[site]]\ndomain = \"m5.test\"\n"] {
         let mark = portvakt.child.mark();
         replace(&stage.home.file(), &format!("{wrong}\n{}", if wrong.starts_with('[') { "" } else { &good }));
         assert!(!portvakt.reload(&stage.home), "{wrong}");
         portvakt.child.wait_line_after(mark, "what is wrong", |line| line.contains("PV") || line.contains("error"));
-        assert_eq!(successful(), 0.0);
+        wait_told(0.0);
         assert_eq!(stage.get("/").status, 200);
     }
 
     replace(&stage.home.file(), &good);
     assert!(portvakt.reload(&stage.home));
-    assert_eq!(successful(), 1.0);
+    wait_told(1.0);
 }
 
 #[test]

@@ -44,6 +44,8 @@ enum Script {
     Drip,
     /// `/close`: the connection is closed without an answer.
     Close,
+    /// `/leave`: an answer that promises to stay, and a connection that is closed behind it.
+    Leave,
     /// `/half`: an answer that breaks off.
     Half,
     /// `/ws`: a WebSocket that sends back what it gets.
@@ -217,6 +219,10 @@ impl State {
             Script::Stall => stall(stream),
             Script::Drip => self.drip(stream),
             Script::Close => Err(io::ErrorKind::ConnectionAborted.into()),
+            Script::Leave => {
+                answer(stream, &method, 200, "", b"bye\n")?;
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
             Script::Half => half(stream),
             Script::WebSocket => web_socket(stream, &request),
             Script::Upload => self.upload(stream, &request),
@@ -267,6 +273,7 @@ impl Script {
             "/stall" => Self::Stall,
             "/drip" => Self::Drip,
             "/close" => Self::Close,
+            "/leave" => Self::Leave,
             "/half" => Self::Half,
             "/ws" => Self::WebSocket,
             "/upload" => Self::Upload,

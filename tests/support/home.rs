@@ -156,9 +156,11 @@ impl Portvakt {
     pub(crate) fn reload(&self, home: &Home) -> bool {
         let before = reloads(&home.metrics());
         self.signal("HUP");
-        home.wait_metrics("the reload is counted", PATIENCE, |metrics| {
-            (reloads(metrics) != before).then(|| metrics.one("portvakt_config_last_reload_successful", &[]) == 1.0)
-        })
+        let after = home.wait_metrics("the reload is counted", PATIENCE, |metrics| {
+            let after = reloads(metrics);
+            (after != before).then_some(after)
+        });
+        after.1 == before.1
     }
 
     /// Ends it with SIGTERM and gives its exit status.
@@ -168,7 +170,7 @@ impl Portvakt {
     }
 }
 
-/// How many reloads there were, of each result.
+/// How many reloads there were: those that succeeded, and those that failed.
 fn reloads(metrics: &Metrics) -> (f64, f64) {
     let count = |result| metrics.sum("portvakt_config_reloads_total", &[("result", result)]);
     (count("ok"), count("error"))
