@@ -1,7 +1,6 @@
 //! Settings as comparable texts.
 
 use crate::lifecycle::Asked;
-use crate::pki::KeyType;
 use crate::source::{AcmeSettings, CertificateSettings, Settings};
 
 /// What a certificate's settings ask for. The texts are kept in the store, so their form is part of its layout.
@@ -15,7 +14,7 @@ pub(super) fn asked(settings: &CertificateSettings) -> Asked {
                 "acme {} profile={} key={} for {identifiers}",
                 acme.directory,
                 acme.profile.as_deref().unwrap_or_default(),
-                key_type(acme.key_type)
+                acme.key_type.as_str()
             ),
             way: way(acme),
         },
@@ -71,17 +70,10 @@ fn fingerprint(certificate: &rustls::pki_types::CertificateDer<'_>) -> String {
     crate::pki::Fingerprint::of(certificate).to_string()
 }
 
-const fn key_type(key_type: KeyType) -> &'static str {
-    match key_type {
-        KeyType::P256 => "P-256",
-        KeyType::P384 => "P-384",
-        KeyType::Rsa2048 => "RSA-2048",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pki::KeyType;
     use crate::source::ChallengeKind;
 
     fn settings() -> CertificateSettings {

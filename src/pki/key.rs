@@ -117,6 +117,17 @@ pub enum KeyType {
     Rsa2048,
 }
 
+impl KeyType {
+    /// For records and people: `P-256`, `P-384` or `RSA-2048`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::Rsa2048 => "RSA-2048",
+        }
+    }
+}
+
 /// Why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {

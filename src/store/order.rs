@@ -19,6 +19,12 @@ pub struct OrderRecord {
     pub order: String,
     /// What was ordered.
     pub identifiers: Vec<String>,
+    /// The profile that was asked for, if any.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// Kind of the key, such as `P-256`.
+    #[serde(default)]
+    pub key_type: String,
     /// The key that the certificate will be for: a finalized order cannot be finalized again with another.
     #[serde(with = "key_as_pem")]
     pub key: PrivateKey,
@@ -91,6 +97,8 @@ mod tests {
             account: "https://acme.test/account/1".to_owned(),
             order: "https://acme.test/order/1".to_owned(),
             identifiers: vec!["m5.test".to_owned()],
+            profile: None,
+            key_type: KeyType::P256.as_str().to_owned(),
             key: PrivateKey::generate(KeyType::P256).unwrap(),
             created: Timestamp::from_unix(1),
             phase: "authorizations".to_owned(),

@@ -222,6 +222,86 @@ async fn given_a_reload_during_an_order_when_nothing_changes_for_it_then_the_ord
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn given_names_in_another_order_when_an_order_is_in_flight_then_it_is_finished_and_no_other_is_placed() {
+    let stage = Stage::new(|_| ()).await;
+    stage.door.send_replace(Door::Held);
+    let engine = stage.engine();
+    engine.manager.apply(vec![stage.acme("m5", &["m5.test", "api.m5.test"])]).await;
+    until("the CA validates", || stage.visited().is_some()).await;
+    let token = stage.visited().unwrap();
+
+    engine.manager.apply(vec![stage.acme("m5", &["api.m5.test", "m5.test"])]).await;
+    until("the answer is back", || stage.challenges.http(&token).is_some()).await;
+    stage.door.send_replace(Door::Open);
+    engine.issued("m5").await;
+
+    assert_eq!((stage.pebble.accounts(), stage.pebble.orders()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_another_key_type_when_an_order_is_in_flight_then_the_certificate_has_the_new_one() {
+    let stage = Stage::new(|_| ()).await;
+    stage.door.send_replace(Door::Held);
+    let engine = stage.engine();
+    engine.manager.apply(vec![stage.acme("m5", &["m5.test"])]).await;
+    until("the CA validates", || stage.visited().is_some()).await;
+    let token = stage.visited().unwrap();
+    let mut settings = stage.acme("m5", &["m5.test"]);
+    if let Settings::Acme(acme) = &mut settings.source {
+        acme.key_type = KeyType::P384;
+    }
+
+    engine.manager.apply(vec![settings]).await;
+    // Of the order of before, or of a new one.
+    until("an order is gone on with", || stage.challenges.http(&token).is_some() || stage.pebble.orders() == 2).await;
+    stage.door.send_replace(Door::Open);
+    engine.issued("m5").await;
+
+    let leaf = engine.status("m5").leaf.unwrap();
+    assert!(leaf.key_type.contains("384"), "{}", leaf.key_type);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_two_kinds_of_challenge_when_one_fails_then_the_other_is_tried_next() {
+    let stage = Stage::new(|_| ()).await;
+    stage.door.send_replace(Door::Shut);
+    let engine = stage.engine();
+    let mut settings = stage.acme("m5", &["m5.test"]);
+    if let Settings::Acme(acme) = &mut settings.source {
+        acme.challenges = vec![ChallengeKind::Http01, ChallengeKind::TlsAlpn01];
+    }
+    engine.manager.apply(vec![settings]).await;
+    engine.failed("m5").await;
+    assert!(stage.visited().is_some(), "the first kind of the list comes first");
+    engine.planned("m5").await;
+
+    stage.clock.skip(Duration::from_secs(80));
+
+    engine.issued("m5").await;
+    assert_eq!((stage.pebble.accounts(), stage.pebble.orders()), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_ca_that_goes_away_in_an_order_and_forgets_when_it_is_back_then_issued() {
+    let mut stage = Stage::new(|_| ()).await;
+    stage.door.send_replace(Door::Held);
+    let engine = stage.engine();
+    engine.manager.apply(vec![stage.acme("m5", &["m5.test"])]).await;
+    until("the CA validates", || stage.visited().is_some()).await;
+
+    stage.pebble.stop();
+    assert_eq!(engine.failed("m5").await.reason, Reason::Network);
+    engine.planned("m5").await;
+    assert!(engine.store().load_order("m5").unwrap().is_some(), "the order may still be good");
+    stage.pebble.go();
+    stage.door.send_replace(Door::Open);
+    stage.clock.skip(Duration::from_secs(80));
+
+    engine.issued("m5").await;
+    assert_eq!((stage.pebble.accounts(), stage.pebble.orders()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn given_no_ca_when_applied_then_serves_a_placeholder_and_says_why() {
     let mut stage = Stage::new(|_| ()).await;
     stage.pebble.stop();

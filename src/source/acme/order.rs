@@ -52,6 +52,8 @@ impl AcmeSource {
             account: account.id().to_owned(),
             order: at_ca.url().to_owned(),
             identifiers: order.identifiers.clone(),
+            profile: self.settings.profile.clone(),
+            key_type: self.settings.key_type.as_str().to_owned(),
             key: key.clone(),
             created: self.clock.now(),
             phase: "ordered".to_owned(),
@@ -156,7 +158,9 @@ impl AcmeSource {
     fn is_for(&self, record: &OrderRecord, account: &Account, order: &Order) -> bool {
         record.directory == self.settings.directory
             && record.account == account.id()
-            && record.identifiers == order.identifiers
+            && record.profile == self.settings.profile
+            && record.key_type == self.settings.key_type.as_str()
+            && is_same_set(&record.identifiers, &order.identifiers)
             && self.clock.now().since(record.created) < ORDER_LIFE
     }
 
@@ -169,6 +173,11 @@ impl AcmeSource {
         info!(certificate = order.certificate, "the CA has forgotten the stored order");
         Ok(None)
     }
+}
+
+/// Identifiers in another order name the same certificate.
+fn is_same_set(some: &[String], others: &[String]) -> bool {
+    some.len() == others.len() && some.iter().all(|name| others.contains(name))
 }
 
 fn identifier(name: &str) -> Identifier {
