@@ -10,6 +10,7 @@ use crate::manager;
 use crate::metrics::{CertificateRole, CertificateStatus};
 use crate::pki::{CertificateChain, LeafFacts};
 use crate::source::Settings;
+use crate::source::acme::account_url;
 use crate::time::{Clock, SystemClock};
 use crate::upstream::{Address, Trust, Upstream};
 
@@ -216,10 +217,7 @@ fn accounts(inner: &Inner) -> Vec<Acme> {
         .collect();
     directories.sort();
     directories.dedup();
-    let account = |directory: &str| {
-        let account = inner.store.load_account(directory).ok().flatten()?;
-        account.credentials.expose().get("id")?.as_str().map(str::to_owned)
-    };
+    let account = |directory: &str| account_url(&inner.store.load_account(directory).ok().flatten()?);
     directories.into_iter().map(|directory| Acme { account: account(&directory), directory }).collect()
 }
 

@@ -146,6 +146,11 @@ impl Accounts<'_> {
     }
 }
 
+/// URL of a kept account; `None` while its key waits to be registered, or when it cannot be read.
+pub fn account_url(account: &store::Account) -> Option<String> {
+    Credentials::deserialize(account.credentials.expose()).ok()?.url
+}
+
 /// What is kept of an account.
 struct Stored {
     key: StoredKey,

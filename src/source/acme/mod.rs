@@ -17,6 +17,7 @@ mod error;
 mod http;
 mod order;
 
+pub use account::account_url;
 pub use error::{AcmeError, Answer, Step, Unusable};
 
 use std::sync::Arc;
