@@ -24,6 +24,7 @@ mod readme_is_true;
 mod refuses_malformed_http;
 mod reloads_without_losing_a_request;
 mod resumes_after_a_kill;
+mod says_why_acme_fails;
 mod says_what_is_wrong_with_a_configuration;
 mod sets_forwarding_headers;
 mod shows_its_state_to_operators;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use instant_acme::Problem;
+use rustls::CertificateError;
 
 use super::http::{Seen, TransportError};
 use crate::lifecycle::{Failure, Reason, Retry};
@@ -257,9 +258,7 @@ impl AcmeError {
     pub fn fix(&self) -> Option<&'static str> {
         match self {
             Self::TermsNotAgreed { .. } => Some("read them, then set `agree_tos = true` under `[acme]`"),
-            Self::Unreachable { .. } => {
-                Some("check `acme.directory`, the way out to it, and for a private CA `acme.trust_anchors`")
-            }
+            Self::Unreachable { source, .. } => Some(way_to_reach(source.downcast_ref())),
             Self::Refused { problem, answer, step, .. } => hint(ruling(problem, answer, *step).0),
             Self::Timeout { .. } | Self::OrderInvalid | Self::AccountLocked { .. } => None,
             Self::AccountUnreadable { .. } => {
@@ -361,6 +360,25 @@ fn kind(problem: &Problem) -> &str {
 
 fn detail(problem: &Problem) -> &str {
     problem.detail.as_deref().unwrap_or_default()
+}
+
+/// What to do about a directory that cannot be talked to.
+fn way_to_reach(error: Option<&TransportError>) -> &'static str {
+    match error.and_then(TransportError::refused_certificate) {
+        Some(CertificateError::UnknownIssuer) => {
+            "the CA's own server is not believed: set `acme.trust_anchors` to the root that its certificate chains to (without the key, only the roots that browsers trust are believed)"
+        }
+        Some(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
+            "write `acme.directory` with a name that the certificate of that server is issued to"
+        }
+        Some(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        ) => "set the clock of this machine; if it is right, the certificate of the CA's own server must be renewed",
+        _ => "check `acme.directory` and the way out to it: name resolution, firewall, proxy",
+    }
 }
 
 const fn hint(reason: Reason) -> Option<&'static str> {

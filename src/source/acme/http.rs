@@ -17,8 +17,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use instant_acme::{BodyWrapper, BytesResponse, HttpClient, Problem};
-use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
+use rustls::{CertificateError, ClientConfig};
 
 use crate::pki::TrustAnchors;
 use crate::time::{Clock, Timestamp};
@@ -160,11 +160,31 @@ pub(super) enum TransportError {
 }
 
 impl TransportError {
+    /// What is wrong with the CA's own certificate, when that is why there is no connection.
+    pub(super) fn refused_certificate(&self) -> Option<&CertificateError> {
+        let Self::Connect { source } = self else { return None };
+        match tls_error(source.as_ref())? {
+            rustls::Error::InvalidCertificate(error) => Some(error),
+            _ => None,
+        }
+    }
+
     fn of_body(source: Box<dyn StdError + Send + Sync>) -> Self {
         match source.is::<LengthLimitError>() {
             true => Self::TooLong,
             false => Self::Exchange { source },
         }
+    }
+}
+
+/// Looks for rustls's error among the causes, and inside of I/O errors, which pass over what they hold.
+fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(found) = error.downcast_ref() {
+        return Some(found);
+    }
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(held) => tls_error(held),
+        None => tls_error(error.source()?),
     }
 }
 
