@@ -23,6 +23,7 @@ mod reaches_the_upstream_by_every_way;
 mod readme_is_true;
 mod refuses_malformed_http;
 mod reloads_without_losing_a_request;
+mod renews_while_serving;
 mod resumes_after_a_kill;
 mod says_why_acme_fails;
 mod says_what_is_wrong_with_a_configuration;

@@ -4,6 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use tempfile::TempDir;
 
 use super::ca::Ca;
@@ -120,6 +123,14 @@ impl Pebble {
         let path = self.dir.path().join("issued-root.pem");
         fs::write(&path, root.body).expect("the root is written");
         path
+    }
+
+    /// The same, for a client of ours.
+    pub(crate) fn issued_roots(&self) -> RootCertStore {
+        let pem = fs::read(self.issued_root()).expect("the root was written a moment ago");
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
+        roots
     }
 
     /// How many accounts were made.
