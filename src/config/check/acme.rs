@@ -27,7 +27,11 @@ pub(super) fn read<'a>(check: &mut Check<'_>, root: &Section<'a>) -> Acme<'a> {
         settings.directory = url;
     }
     settings.trust_anchors = anchors::read(check, &section);
-    settings.agree_tos = section.boolean(check, "agree_tos").is_some_and(|agreed| agreed.value);
+    settings.agree_tos = match section.boolean(check, "agree_tos") {
+        Some(agreed) => agreed.value,
+        // What is no boolean has been reported, and is not reported as a refusal too.
+        None => section.node("agree_tos").is_some(),
+    };
     settings.contact = contacts(check, &section);
     if let Some(kinds) = challenges(check, &section) {
         settings.challenges = kinds;
@@ -115,11 +119,14 @@ pub(super) fn require_agreement(check: &mut Check<'_>, acme: &Acme<'_>, sites: &
     let problem = Problem::error(Code::TermsNotAgreed, "the CA's terms of service are not agreed to")
         .at(acme.agreement.unwrap_or(first_site))
         .why("a certificate is ordered unless `certificate` says otherwise, and the CA asks for your agreement first")
-        .fix("read them, such as https://letsencrypt.org/repository/")
-        .fix("then set `acme = { agree_tos = true }`, or give `--agree-tos`");
+        .fix("read them, such as https://letsencrypt.org/repository/");
     check.report(match acme.agreement {
-        Some(_) => problem.related(first_site, "ordered for this site"),
-        None => problem.label("ordered for this site"),
+        Some(_) => problem
+            .related(first_site, "ordered for this site")
+            .fix("then write `agree_tos = true` in `[acme]`; on the command line: `--agree-tos`"),
+        None => problem
+            .label("ordered for this site")
+            .fix("then write `acme = { agree_tos = true }` as the first line; on the command line: `--agree-tos`"),
     });
 }
 

@@ -40,8 +40,8 @@ fn require_rest(check: &mut Check<'_>, section: &Section<'_>) {
 fn paths(check: &mut Check<'_>, table: &Table) -> Vec<(PathPrefix, PlainPolicy)> {
     let mut rules: Vec<(PathPrefix, PlainPolicy, &Place)> = Vec::new();
     for entry in &table.entries {
-        let Some(path) = path(check, Sited { value: entry.key.as_str(), place: &entry.key_place }) else { continue };
-        let Some(policy) = policy(check, entry) else { continue };
+        let path = path(check, Sited { value: entry.key.as_str(), place: &entry.key_place });
+        let (Some(path), Some(policy)) = (path, policy(check, entry)) else { continue };
         match rules.iter().find(|(other, _, _)| *other == path) {
             Some((_, _, first)) => check.report(duplicate(entry, first)),
             None => rules.push((path, policy, &entry.key_place)),

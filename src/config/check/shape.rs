@@ -98,14 +98,16 @@ static ALL: [&Shape; 12] =
     [&ROOT, &LISTEN, &LIMITS, &ACME, &SITE, &HTTPS, &HSTS, &TLS, &CERTIFICATE, &ROUTE, &UPSTREAM, &LOG];
 
 /// Words that other programs use for our keys.
-const SYNONYMS: [(&str, &str); 15] = [
+const SYNONYMS: [(&str, &str); 17] = [
     ("ca_file", "trust_anchors"),
     ("cacert", "trust_anchors"),
     ("cert", "certificate"),
+    ("cert", "chain"),
     ("cert_file", "chain"),
     ("email", "contact"),
     ("fullchain", "chain"),
     ("hostname", "domain"),
+    ("key_file", "key"),
     ("location", "path"),
     ("private_key", "key"),
     ("server_names", "domains"),
