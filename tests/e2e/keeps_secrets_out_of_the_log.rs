@@ -37,6 +37,30 @@ fn given_an_order_at_level_debug_when_the_log_is_read_then_no_secret_is_in_it() 
 }
 
 #[test]
+fn given_a_validation_that_fails_when_log_and_status_are_read_then_the_token_is_in_neither() {
+    let (home, echo) = (Home::new(), Echo::start());
+    let gate = Gate::before(home.http, Door::Shut);
+    let pebble = Pebble::start(Settings::on(gate.port(), home.https));
+    let site = format!("[[site]]\ndomain = \"m5.test\"\nupstream = \"{}\"\n", echo.url());
+    let log = "[log]\nlevel = \"debug\"\n";
+    home.configure("", &format!("{}challenges = [\"http-01\"]\n{log}{site}", pebble.acme_section()));
+    let mut portvakt = home.start();
+    let token = gate.first_target().rsplit('/').next().unwrap().to_owned();
+    home.wait_metrics("the failure is counted", PATIENCE, |metrics| {
+        (metrics.sum("portvakt_acme_failures_total", &[("cert", "m5.test")]) == 1.0).then_some(())
+    });
+    let status = home.admin("/status.json").text();
+    portvakt.terminate();
+
+    let log = portvakt.child.stderr() + &portvakt.child.stdout();
+
+    for text in [&status, &log] {
+        assert!(text.contains("acme-challenge/"), "the CA is quoted: {text}");
+        assert!(!text.contains(&token), "{token} is told: {text}");
+    }
+}
+
+#[test]
 fn given_requests_with_credentials_when_the_log_is_read_then_they_are_not_in_it() {
     let (stage, mut portvakt) = Stage::running_with("", "[log]\nlevel = \"debug\"\nformat = \"json\"\n");
     let credentials = "Authorization: Bearer s3cr3t-bearer\r\nCookie: session=s3cr3t-cookie\r\n";

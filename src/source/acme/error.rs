@@ -8,6 +8,7 @@ use instant_acme::Problem;
 use rustls::CertificateError;
 
 use super::http::{Seen, TransportError};
+use super::masked::masked;
 use crate::lifecycle::{Failure, Reason, Retry};
 use crate::pki::{ChainError, IdentityError, KeyError};
 use crate::source::with_causes;
@@ -413,17 +414,17 @@ impl fmt::Display for Of<'_> {
     }
 }
 
-/// A problem in the CA's own words.
+/// A problem in the CA's own words, without tokens.
 struct Words<'a>(&'a Problem);
 
 impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.detail.as_deref() {
-            Some(detail) => f.write_str(detail)?,
+            Some(detail) => f.write_str(&masked(detail))?,
             None => f.write_str("it gives no detail")?,
         }
         for sub in &self.0.subproblems {
-            write!(f, "; {sub}")?;
+            write!(f, "; {}", masked(&sub.to_string()))?;
         }
         match self.0.r#type.as_deref() {
             Some(kind) => write!(f, " ({kind})"),

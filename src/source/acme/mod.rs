@@ -15,6 +15,7 @@ mod account;
 mod authorize;
 mod error;
 mod http;
+mod masked;
 mod order;
 
 pub use account::account_url;
