@@ -1,5 +1,6 @@
 //! What the operators' listener shows, gathered from the rooms.
 
+use std::path::Path;
 use std::sync::{PoisonError, Weak};
 
 use super::listeners::Kind;
@@ -41,7 +42,7 @@ impl admin::State for View {
             now,
             started: inner.started,
             uptime: now.since(inner.started).as_secs(),
-            config_file: inner.file.as_ref().map(|file| file.display().to_string()),
+            config_file: inner.file.as_deref().map(absolute),
             last_reload: inner.last_reload(),
             listeners: inner.listeners().open().into_iter().map(listener).collect(),
             certificates: shown(inner),
@@ -94,6 +95,11 @@ impl Inner {
         let role = CertificateRole::InternalCa;
         Some(of_chain("internal-ca", role, State::Static, identity.chain()))
     }
+}
+
+/// As `cd` does not change it.
+fn absolute(file: &Path) -> String {
+    std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display().to_string()
 }
 
 fn shown(inner: &Inner) -> Vec<Certificate> {
