@@ -167,7 +167,7 @@ fn world(home: &Home, pebble: &Pebble) -> String {
     let (http, https, admin) = (home.http, home.https, home.admin);
     let acme = pebble.acme_section().replace("agree_tos = true\n", "");
     format!(
-        "state_dir = \"../state\"\n[listen]\nhttp = \"127.0.0.1:{http}\"\nhttps = \"127.0.0.1:{https}\"\n\
+        "state_dir = \"state\"\n[listen]\nhttp = \"127.0.0.1:{http}\"\nhttps = \"127.0.0.1:{https}\"\n\
          admin = \"127.0.0.1:{admin}\"\n{acme}"
     )
 }
