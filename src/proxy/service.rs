@@ -169,7 +169,7 @@ impl ProxyHttp for Service {
             return Ok(true);
         }
         ctx.is_upgrade = session.is_upgrade_req();
-        if has_connection_authentication(session.req_header().headers.get(header::AUTHORIZATION)) {
+        if has_connection_authentication(session.req_header()) {
             connection.mark_authenticated();
             // The 401 of an NTLM round comes while the client still sends its body; the connection has to live on.
             session.as_downstream_mut().set_close_on_response_before_downstream_finish(false);
@@ -427,11 +427,13 @@ fn secure_cookies(response: &mut ResponseHeader, better: impl Fn(&[u8]) -> Optio
     Ok(())
 }
 
-/// Whether credentials authenticate the connection, not the request (RFC 4559 §6).
-fn has_connection_authentication(authorization: Option<&HeaderValue>) -> bool {
-    let Some(value) = authorization else { return false };
-    let scheme = value.as_bytes().split(|b| *b == b' ').next().unwrap_or_default();
-    scheme.eq_ignore_ascii_case(b"NTLM") || scheme.eq_ignore_ascii_case(b"Negotiate")
+/// Whether credentials authenticate the connection, not the request (RFC 4559 §6). Any of several fields counts, since
+/// nobody knows which one the upstream reads.
+fn has_connection_authentication(request: &RequestHeader) -> bool {
+    request.headers.get_all(header::AUTHORIZATION).iter().any(|value| {
+        let scheme = value.as_bytes().split(u8::is_ascii_whitespace).find(|word| !word.is_empty()).unwrap_or_default();
+        [&b"NTLM"[..], b"Negotiate"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+    })
 }
 
 fn count_tls_failure(target: &Target, text: &str) {

@@ -15,6 +15,7 @@ mod drains_in_bounded_time;
 mod enforces_https_per_path;
 mod fails_clearly_and_never_twice;
 mod issues_from_its_own_ca;
+mod keeps_authenticated_connections_apart;
 mod keeps_file_certificates_current;
 mod keeps_secrets_out_of_the_log;
 mod obtains_certificates_by_acme;

@@ -2,6 +2,7 @@
 //!
 //! The path says what it does: see [`Script`]. It speaks HTTP/1.1 over TCP, with keep-alive.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -62,6 +63,10 @@ enum Script {
     Cookie,
     /// `/redirect`: an absolute redirect to `http://` and the host of the request.
     Redirect,
+    /// `/ntlm`: as IIS, believes the name in `Authorization: NTLM` for the rest of the connection and says whom it believes.
+    Ntlm,
+    /// `/scripted`: the bytes given to [`Echo::script`].
+    Scripted,
 }
 
 struct State {
@@ -71,6 +76,9 @@ struct State {
     dropped: AtomicBool,
     released: Mutex<usize>,
     changed: Condvar,
+    scripted: Mutex<Vec<u8>>,
+    /// Who has authenticated a connection.
+    believed: Mutex<HashMap<usize, String>>,
 }
 
 impl Echo {
@@ -90,6 +98,8 @@ impl Echo {
             dropped: AtomicBool::new(false),
             released: Mutex::new(0),
             changed: Condvar::new(),
+            scripted: Mutex::default(),
+            believed: Mutex::default(),
         });
         let shared = Arc::clone(&state);
         thread::spawn(move || {
@@ -138,6 +148,11 @@ impl Echo {
     /// How many bytes of bodies have arrived at `/upload`.
     pub(crate) fn uploaded(&self) -> u64 {
         self.state.uploaded.load(Ordering::SeqCst)
+    }
+
+    /// What `/scripted` answers from now on.
+    pub(crate) fn script(&self, bytes: &[u8]) {
+        *self.state.scripted.lock().unwrap_or_else(PoisonError::into_inner) = bytes.to_vec();
     }
 
     /// Lets one that waits at `/hold` or `/drip` go on.
@@ -237,6 +252,24 @@ impl State {
                 let host = request.header("host").unwrap_or_default();
                 answer(stream, &method, 302, &format!("Location: http://{host}/moved?a=b\r\n"), b"")
             }
+            Script::Ntlm => self.believe(stream, &request),
+            Script::Scripted => {
+                let bytes = self.scripted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                stream.write_all(&bytes)
+            }
+        }
+    }
+
+    fn believe(&self, stream: &mut TcpStream, request: &Received) -> io::Result<()> {
+        let mut believed = self.believed.lock().unwrap_or_else(PoisonError::into_inner);
+        let values = request.all("authorization");
+        let mut shown = values.iter().filter_map(|value| value.split_once(char::is_whitespace));
+        if let Some((_, name)) = shown.find(|(scheme, _)| scheme.eq_ignore_ascii_case("ntlm")) {
+            believed.insert(request.connection, name.to_owned());
+        }
+        match believed.get(&request.connection) {
+            Some(name) => answer(stream, &request.method(), 200, "", format!("{name}\n").as_bytes()),
+            None => answer(stream, &request.method(), 401, "WWW-Authenticate: NTLM\r\n", b"nobody\n"),
         }
     }
 
@@ -281,6 +314,8 @@ impl Script {
             "/early" => Self::Early,
             "/cookie" => Self::Cookie,
             "/redirect" => Self::Redirect,
+            "/ntlm" => Self::Ntlm,
+            "/scripted" => Self::Scripted,
             _ => match path.strip_prefix("/download/").and_then(|length| length.parse().ok()) {
                 Some(length) => Self::Download(length),
                 None => Self::Tell,
