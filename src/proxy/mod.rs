@@ -13,6 +13,7 @@ mod answer;
 mod connection;
 mod service;
 mod snapshot;
+mod words;
 
 pub use self::snapshot::Snapshot;
 

@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::answer;
 use super::connection::Connection;
+use super::words::in_words;
 use super::{RETRIES, Snapshot};
 use crate::challenge::Challenges;
 use crate::metrics::{InFlight, RouteMetrics, UpstreamMetrics, UpstreamTlsFailure};
@@ -195,7 +196,7 @@ impl ProxyHttp for Service {
         mut error: Box<Error>,
     ) -> Box<Error> {
         if let Some(target) = &ctx.target {
-            let text = error.to_string();
+            let text = in_words(&error);
             count_tls_failure(target, &text);
             target.upstream.connect_failed(text);
             target.metrics.set_healthy(false);
@@ -286,7 +287,7 @@ impl ProxyHttp for Service {
         if let Some(target) = &ctx.target
             && *error.esource() != ErrorSource::Downstream
         {
-            let text = error.to_string();
+            let text = in_words(error);
             let fix = TlsFailure::in_text(&text).map(TlsFailure::fix);
             target.metrics.unanswered();
             warn!(upstream = target.upstream.settings().name, request_id = id, status = status.as_u16(), fix, "{text}");

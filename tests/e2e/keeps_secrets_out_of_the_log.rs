@@ -7,7 +7,7 @@ use crate::stage::Stage;
 use crate::support::clock::PATIENCE;
 use crate::support::gate::Door;
 use crate::support::pebble::Settings;
-use crate::support::{Echo, Gate, Home, Pebble, raw};
+use crate::support::{Echo, Gate, Home, Pebble, raw, tls};
 
 #[test]
 fn given_an_order_at_level_debug_when_the_log_is_read_then_no_secret_is_in_it() {
@@ -77,6 +77,23 @@ fn given_requests_with_credentials_when_the_log_is_read_then_they_are_not_in_it(
     for line in stage.leaf.key_material() {
         assert!(!log.contains(line), "key material in the log");
     }
+}
+
+#[test]
+fn given_an_answer_that_cannot_be_read_when_the_log_is_read_then_its_bytes_are_not_in_it() {
+    let (stage, portvakt) = Stage::running();
+    for broken in [
+        &b"HTTP/1.1 200 OK\r\nSet-Cookie: session=hunter2\r\nno colon here\r\n\r\n"[..],
+        b"hunter2 is no status line\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhunter2\r\n",
+    ] {
+        stage.echo.script(broken);
+        let mut stream = stage.connect();
+        let _ = tls::exchange(&mut stream, "GET /scripted HTTP/1.1\r\nHost: m5.test\r\n\r\n");
+    }
+
+    portvakt.child.wait_line("the third failure", |line| line.contains("chunk"));
+    assert!(!portvakt.child.stderr().contains("hunter2"), "{}", portvakt.child.stderr());
 }
 
 #[test]
