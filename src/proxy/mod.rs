@@ -11,6 +11,7 @@
 
 mod answer;
 mod connection;
+mod hop;
 mod service;
 mod snapshot;
 mod words;

@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::answer;
 use super::connection::Connection;
+use super::hop::make_end_to_end;
 use super::words::in_words;
 use super::{RETRIES, Snapshot};
 use crate::challenge::Challenges;
@@ -245,8 +246,8 @@ impl ProxyHttp for Service {
         };
         tell_about(peer, request)?;
         join_cookies(request)?;
-        if let Some(host) = &target.upstream.settings().host {
-            request.insert_header(header::HOST, host.as_str())?;
+        if let Some(host) = host_to_send(target, &ctx.snapshot, request) {
+            request.insert_header(header::HOST, host)?;
         }
         if !request.raw_path().starts_with(b"/")
             && let Ok(parsed) = route::Target::parse(request.raw_path())
@@ -254,6 +255,16 @@ impl ProxyHttp for Service {
             let origin_form = parsed.origin_form().into_owned();
             request.set_raw_path(&origin_form)?;
         }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        _ctx: &mut Context,
+    ) -> Result<()> {
+        make_end_to_end(response);
         Ok(())
     }
 
@@ -354,6 +365,17 @@ fn request_host(request: &RequestHeader) -> Option<&str> {
         None if request.version == Version::HTTP_2 => request.uri.authority().map(http::uri::Authority::as_str),
         None => None,
     }
+}
+
+/// The `Host` that the upstream is to get instead of the client's: the configured one, or the site's where HTTP/1.0 named
+/// none, since the request goes on in HTTP/1.1 (RFC 9112 §3.2).
+fn host_to_send<'a>(target: &'a Target, snapshot: &'a Snapshot, request: &RequestHeader) -> Option<&'a str> {
+    if let Some(host) = &target.upstream.settings().host {
+        return Some(host);
+    }
+    let is_missing = request.headers.get(header::HOST).is_none_or(HeaderValue::is_empty);
+    let domains = snapshot.site(target.site).map(|site| &site.domains).filter(|_| is_missing)?;
+    domains.iter().find(|domain| !domain.starts_with("*.")).map(String::as_str)
 }
 
 /// Replaces what the client says about itself by what we know of it.

@@ -2,6 +2,7 @@
 
 use crate::stage::Stage;
 use crate::support::echo::Received;
+use crate::support::raw;
 
 /// What a client may send to look like somebody else.
 const FORGED: &str = "X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-Host: evil.test\r\n\
@@ -117,4 +118,42 @@ fn given_headers_that_applications_need_when_forwarded_then_they_arrive_as_sent(
 fn ask(stage: &Stage, text: &str) -> Received {
     assert_eq!(stage.request(text).status, 200);
     stage.echo.last()
+}
+
+#[test]
+fn given_hop_by_hop_headers_in_an_answer_when_forwarded_then_they_end_here_and_h2_is_content() {
+    let (stage, _portvakt) = Stage::running();
+    stage.echo.script(
+        b"HTTP/1.1 200 OK\r\nConnection: X-Internal, Upgrade\r\nX-Internal: 1\r\nUpgrade: h2,h2c\r\nTE: trailers\r\n\
+          Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nX-Kept: 1\r\nContent-Length: 2\r\n\r\nok",
+    );
+
+    let over_h1 = stage.get("/scripted");
+    let over_h2 = stage.curl().with(&["--http2"]).get(&stage.url("/scripted"));
+
+    assert_eq!((over_h1.text().as_str(), over_h2.text().as_str()), ("ok", "ok"));
+    for headers in [over_h1.headers, over_h2.headers] {
+        for name in ["x-internal", "upgrade", "te", "keep-alive", "proxy-connection"] {
+            assert_eq!(raw::header(&headers, name), None, "{name}");
+        }
+        assert_eq!(raw::header(&headers, "x-kept"), Some("1"));
+    }
+}
+
+#[test]
+fn given_a_204_with_a_length_when_forwarded_then_the_length_ends_here_and_h2_is_content() {
+    let (stage, _portvakt) = Stage::running();
+    stage.echo.script(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n");
+
+    assert_eq!(stage.get("/scripted").header("content-length"), None);
+    assert_eq!(stage.curl().with(&["--http2"]).get(&stage.url("/scripted")).status, 204);
+}
+
+#[test]
+fn given_http_1_0_without_a_host_when_forwarded_then_the_server_is_told_the_site() {
+    let (stage, _portvakt) = Stage::running();
+
+    assert_eq!(stage.request("GET / HTTP/1.0\r\n\r\n").status, 200);
+
+    assert_eq!(stage.echo.last().all("host"), ["m5.test"]);
 }

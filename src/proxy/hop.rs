@@ -1,0 +1,85 @@
+//! What of an answer is meant for us alone (RFC 9110 §7.6.1).
+
+use http::{HeaderName, StatusCode, header};
+use pingora::http::ResponseHeader;
+
+/// Takes away what describes the connection to the upstream, and a length where there is no body.
+///
+/// HTTP/2 clients end a stream that carries such fields (RFC 9113 §8.2.2), and servers send them: Apache offers
+/// `Upgrade: h2`. The framing stays, since it was believed when the answer was read.
+pub(super) fn make_end_to_end(response: &mut ResponseHeader) {
+    if response.status == StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
+    for name in nominated(response) {
+        response.remove_header(&name);
+    }
+    for name in CONNECTION_FIELDS {
+        response.remove_header(name);
+    }
+    if response.status == StatusCode::NO_CONTENT {
+        // RFC 9110 §8.6 forbids it, and an HTTP/2 client would wait for the body.
+        response.remove_header(&header::CONTENT_LENGTH);
+    }
+}
+
+/// The fields that `Connection` names.
+fn nominated(response: &ResponseHeader) -> Vec<HeaderName> {
+    let values = response.headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let names = values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
+    names.filter(|name| ![header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(name)).collect()
+}
+
+const CONNECTION_FIELDS: [&str; 5] = ["connection", "keep-alive", "proxy-connection", "te", "upgrade"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_fields_of_the_connection_when_made_end_to_end_then_they_and_the_nominated_ones_are_gone() {
+        let mut response = response(200);
+        for (name, value) in [
+            ("Connection", "X-Internal, keep-alive"),
+            ("Connection", "Content-Length"),
+            ("Keep-Alive", "timeout=5"),
+            ("Proxy-Connection", "keep-alive"),
+            ("Upgrade", "h2,h2c"),
+            ("X-Internal", "1"),
+            ("Content-Length", "2"),
+            ("X-Kept", "1"),
+        ] {
+            response.append_header(name, value).unwrap();
+        }
+
+        make_end_to_end(&mut response);
+
+        let left: Vec<_> = response.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["content-length", "x-kept"]);
+    }
+
+    #[test]
+    fn given_a_switch_of_protocols_when_made_end_to_end_then_it_says_to_which() {
+        let mut response = response(101);
+        response.insert_header("Connection", "Upgrade").unwrap();
+        response.insert_header("Upgrade", "websocket").unwrap();
+
+        make_end_to_end(&mut response);
+
+        assert_eq!(response.headers.len(), 2);
+    }
+
+    #[test]
+    fn given_a_length_when_made_end_to_end_then_gone_only_where_no_body_may_follow() {
+        for (status, kept) in [(200, true), (204, false), (304, true)] {
+            let mut response = response(status);
+            response.insert_header("Content-Length", "5").unwrap();
+            make_end_to_end(&mut response);
+            assert_eq!(response.headers.contains_key("content-length"), kept, "{status}");
+        }
+    }
+
+    fn response(status: u16) -> ResponseHeader {
+        ResponseHeader::build(status, None).unwrap()
+    }
+}
