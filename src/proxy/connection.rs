@@ -25,7 +25,7 @@ pub(super) struct Connection {
     pub(super) site: Option<Arc<str>>,
     limits: Limits,
     id: u64,
-    /// A request has been read and is not answered yet; HTTP/1 only.
+    /// A request has been read and, in HTTP/1, is not answered yet.
     is_busy: AtomicBool,
     /// The client has shown NTLM or Negotiate: upstream connections are its own from now on.
     is_authenticated: AtomicBool,
@@ -94,6 +94,16 @@ impl Connection {
         }
     }
 
+    /// Returns when an HTTP/2 connection has brought no request in time; never once it has.
+    ///
+    /// pingora waits for the client's first frame without end, and knows idle connections only after it.
+    async fn never_used(&self) {
+        tokio::time::sleep(self.limits.keep_alive).await;
+        if self.is_busy.load(Ordering::Acquire) {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Returns when an unused connection has to go: after its time, or soon after draining began.
     async fn idle_end(&self) {
         let mut stop = self.stop.clone();
@@ -111,7 +121,10 @@ where
     P: HttpServerApp + Send + Sync + 'static,
 {
     if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-        proxy.process_new(stream, &connection.stop).await;
+        tokio::select! {
+            _none = proxy.process_new(stream, &connection.stop) => {}
+            () = connection.never_used() => {}
+        }
     } else {
         serve_http1(proxy, stream, connection).await;
     }

@@ -151,6 +151,28 @@ fn given_a_kerberos_ticket_of_16_kib_when_sent_then_it_arrives() {
     assert_eq!(stage.echo.last().header("authorization"), Some(ticket));
 }
 
+#[test]
+fn given_tickets_of_32_kib_when_sent_by_h1_and_h2_then_they_arrive() {
+    let (stage, _portvakt) = Stage::running();
+    let ticket = format!("Negotiate {}", "A".repeat(32 * 1024));
+    for version in ["--http1.1", "--http2"] {
+        let header = format!("Authorization: {ticket}");
+        assert_eq!(stage.curl().with(&[version]).header(&header).get(&stage.url("/")).status, 200, "{version}");
+        assert_eq!(stage.echo.last().header("authorization").as_ref(), Some(&ticket), "{version}");
+    }
+}
+
+#[test]
+fn given_an_h2_client_that_says_nothing_when_keep_alive_passes_then_it_is_closed() {
+    let (stage, _portvakt) = Stage::running_with("", "[limits]\nkeep_alive = \"1s\"\n");
+    let mut silent = tls::Client::new(stage.ca.roots()).alpn(&["h2"]).connect(stage.home.https, "m5.test").unwrap();
+
+    let (end, took) = timed(|| silent.read_to_end(&mut Vec::new()));
+
+    assert!(end.is_ok() || end.is_err_and(|error| error.kind() != ErrorKind::WouldBlock), "still open after {took:?}");
+    assert!(took < Duration::from_secs(8), "{took:?}");
+}
+
 /// Whether the peer closes or resets, within [`PATIENCE`]; what it sends before does not count.
 fn ends(stream: &mut TcpStream) -> bool {
     match stream.read_to_end(&mut Vec::new()) {
