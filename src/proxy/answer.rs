@@ -1,5 +1,7 @@
 //! Answers of our own: short, plain, and telling the peer little.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{StatusCode, header};
 use pingora::http::ResponseHeader;
@@ -49,5 +51,25 @@ pub(super) async fn send_error(session: &mut Session, status: StatusCode, reques
     send(session, status, &text, &[(REQUEST_ID, request_id), ("cache-control", "no-store")]).await
 }
 
+/// Takes what the client still sends, for a while, after the answer is out and before the connection is closed.
+///
+/// # Why
+///
+/// A socket that is closed with unread bytes resets the connection, and then the client never gets to read the answer (RFC
+/// 9112 §9.6). HTTP/2 ends the stream without that.
+pub(super) async fn linger(session: &mut Session) {
+    let downstream = session.as_downstream_mut();
+    if downstream.is_http2() || downstream.get_keepalive().is_some() || downstream.is_body_done() {
+        return;
+    }
+    downstream.set_read_timeout(Some(LINGER_PAUSE));
+    let rest = async { while let Ok(Some(_)) = downstream.read_request_body().await {} };
+    // Who has not stopped by then does not read the answer anyway.
+    let _ = tokio::time::timeout(LINGER, rest).await;
+}
+
 /// Names the request in an error answer and in the log.
 pub(super) const REQUEST_ID: &str = "portvakt-request-id";
+/// As nginx waits for more of a body that nobody wants, and in all.
+const LINGER_PAUSE: Duration = Duration::from_secs(5);
+const LINGER: Duration = Duration::from_secs(30);

@@ -47,6 +47,8 @@ pub(super) struct Context {
     tries: usize,
     connecting_since: Option<Instant>,
     id: Option<String>,
+    /// An error answer of ours was sent.
+    is_told: bool,
     /// Ends the drain when the last one is dropped.
     _open: TaskTrackerToken,
 }
@@ -125,6 +127,7 @@ impl ProxyHttp for Service {
             tries: 0,
             connecting_since: None,
             id: None,
+            is_told: false,
             _open: self.open.token(),
         }
     }
@@ -306,7 +309,7 @@ impl ProxyHttp for Service {
         session.set_keepalive(None);
         if session.response_written().is_none() {
             // The client may be gone; then there is nobody to tell.
-            let _ = answer::send_error(session, status, &id).await;
+            ctx.is_told = answer::send_error(session, status, &id).await.is_ok();
         }
         ctx.id = Some(id);
         FailToProxy { error_code: status.as_u16(), can_reuse_downstream: false }
@@ -329,6 +332,10 @@ impl ProxyHttp for Service {
         }
         let id = ctx.id.as_deref();
         debug!(peer = %connection.peer, %method, %status, ?elapsed, request_id = id, error = error.is_some(), "request");
+        if status != StatusCode::SWITCHING_PROTOCOLS && (error.is_none() || ctx.is_told) {
+            ctx.target = None;
+            answer::linger(session).await;
+        }
     }
 }
 

@@ -173,6 +173,23 @@ fn given_an_h2_client_that_says_nothing_when_keep_alive_passes_then_it_is_closed
     assert!(took < Duration::from_secs(8), "{took:?}");
 }
 
+#[test]
+fn given_a_refused_upload_when_all_of_it_is_sent_first_then_the_answer_is_still_read() {
+    let (stage, _portvakt) = Stage::running_with("", "https = { rest = \"reject\" }\n");
+    let part = vec![b'x'; 64 * 1024];
+    let mut stream = raw::connect(stage.home.http);
+    let head = format!("POST /x HTTP/1.1\r\nHost: m5.test\r\nContent-Length: {}\r\n\r\n", 160 * part.len());
+    stream.write_all(head.as_bytes()).unwrap();
+
+    for sent in 0..160 {
+        stream.write_all(&part).unwrap_or_else(|error| panic!("after {sent} parts of 64 KiB: {error}"));
+    }
+
+    assert_eq!(raw::read_reply(&mut stream).unwrap().status, 403);
+    assert!(raw::is_closed(&mut stream, Duration::from_secs(8)));
+    assert!(stage.echo.requests().is_empty());
+}
+
 /// Whether the peer closes or resets, within [`PATIENCE`]; what it sends before does not count.
 fn ends(stream: &mut TcpStream) -> bool {
     match stream.read_to_end(&mut Vec::new()) {
