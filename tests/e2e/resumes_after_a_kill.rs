@@ -1,5 +1,6 @@
 //! `kill -9` at any step of an order costs neither a second account nor, where the CA has answered, a second order.
 
+use std::thread;
 use std::time::Duration;
 
 use crate::support::clock::PATIENCE;
@@ -53,6 +54,47 @@ fn given_a_kill_at_every_step_when_started_again_then_issued_with_one_account() 
         assert!(scene.pebble.orders() <= 2, "{step}: {} orders", scene.pebble.orders());
     }
 }
+
+#[test]
+#[ignore = "long: two dozen deaths, and the backoff after them"]
+fn given_kills_at_any_moment_when_started_again_then_issued_by_one_account_without_needless_orders() {
+    let rounds: Vec<_> = (0..12).map(|_| thread::spawn(die_twice_and_finish)).collect();
+
+    for round in rounds {
+        round.join().expect("the round ends well");
+    }
+}
+
+/// Kills portvakt twice, each time when the CA has said a random number of lines or an attempt is over.
+///
+/// Another order is placed only where the CA alone knows of the last one, since its answer was lost, and where the CA
+/// has called it invalid, since nobody answered when it came to look.
+fn die_twice_and_finish() {
+    let scene = Scene::new();
+    scene.gate.set(Door::Open);
+    let mut lost = 0;
+    for _ in 0..2 {
+        let enough = scene.pebble.lines().len() + rand::random_range(1..LINES_OF_AN_ORDER);
+        let mut portvakt = scene.home.start();
+        eventually("the moment to die", PATIENCE, || {
+            let rests = || portvakt.child.lines().iter().any(|line| line.contains("next attempt planned"));
+            (scene.pebble.lines().len() >= enough || rests()).then_some(())
+        });
+        portvakt.child.kill();
+        let kept = ["order.json", "current"].map(|file| scene.home.state().join("certs/m5.test").join(file).exists());
+        lost += usize::from(scene.pebble.orders() > lost && kept == [false, false]);
+    }
+    let _portvakt = scene.home.start();
+    scene.home.wait_certificate("m5.test", "issued", AN_ORDER * 2);
+    scene.assert_served();
+    let invalid = scene.pebble.lines().iter().filter(|line| line.contains("set INVALID by invalid authz")).count();
+    let (accounts, orders) = (scene.pebble.accounts(), scene.pebble.orders());
+    assert_eq!((accounts, scene.pebble.issued()), (1, 1));
+    assert!(orders <= 1 + lost + invalid, "{orders} orders, {lost} lost, {invalid} invalid");
+}
+
+/// What pebble logs from the first request to the certificate, roughly.
+const LINES_OF_AN_ORDER: usize = 50;
 
 #[test]
 fn given_an_issued_certificate_when_killed_and_started_with_the_ca_down_then_it_serves() {
