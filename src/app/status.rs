@@ -173,7 +173,7 @@ fn of_chain(name: &str, role: CertificateRole, state: State, chain: &Certificate
         chain_not_after: Some(chain.not_after()),
         renewal_due: None,
         emergency: None,
-        renewal_manual: role != CertificateRole::InternalCa,
+        renewal_manual: true,
         issuer: leaf.issuer.clone(),
         serial: leaf.serial.clone(),
         sha256: leaf.fingerprint.to_string(),

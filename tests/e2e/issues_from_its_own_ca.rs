@@ -48,6 +48,22 @@ fn given_no_daemon_when_the_root_is_asked_for_then_it_is_made_and_used_later() {
     assert_eq!(Curl::new().resolve("m5.test", home.https).cacert(&root).get(&url).status, 200);
 }
 
+#[test]
+fn given_an_internal_certificate_when_scraped_then_its_root_is_there_as_one_that_nobody_renews() {
+    let (home, _echo) = scene();
+    let _portvakt = home.start();
+    home.wait_certificate("m5.test", "issued", crate::support::clock::PATIENCE);
+
+    let metrics = home.metrics();
+
+    let root = [("cert", "internal-ca"), ("role", "internal_ca")];
+    assert_eq!(metrics.one("portvakt_certificate_renewal_manual", &root), 1.0);
+    assert!(metrics.one("portvakt_certificate_not_after_timestamp_seconds", &root) > 0.0);
+    assert!(metrics.series("portvakt_acme_consecutive_failures", &[("cert", "internal-ca")]).is_empty());
+    let leaf = [("cert", "m5.test"), ("role", "listener")];
+    assert_eq!(metrics.one("portvakt_certificate_renewal_manual", &leaf), 0.0);
+}
+
 fn scene() -> (Home, Echo) {
     let (home, echo) = (Home::new(), Echo::start());
     home.configure(
