@@ -2,7 +2,7 @@
 
 use tracing::{debug, error, info, warn};
 
-use crate::lifecycle::{Event, Failure, Origin};
+use crate::lifecycle::{Event, Origin};
 
 /// Hears of every [`Event`]. Called from the certificates' tasks: be quick.
 pub trait Observe: Send + Sync {
@@ -22,7 +22,7 @@ pub fn log(certificate: &str, event: &Event) {
             info!(certificate, kind = kind.as_str(), serial, until = %validity.not_after, "certificate issued");
         }
         Event::Failed { kind, failure, consecutive } => {
-            let (reason, fix) = (failure.reason.as_str(), fix(failure));
+            let (reason, fix) = (failure.reason.as_str(), failure.fix.as_deref());
             let (kind, error) = (kind.as_str(), &failure.detail);
             match consecutive {
                 0..3 => warn!(certificate, kind, reason, consecutive, error, fix, "no certificate"),
@@ -48,14 +48,10 @@ pub fn log(certificate: &str, event: &Event) {
                 certificate,
                 reason = failure.reason.as_str(),
                 error = failure.detail,
-                fix = fix(failure),
+                fix = failure.fix.as_deref(),
                 "trouble"
             );
         }
     }
     debug!(certificate, ?event, "event");
-}
-
-fn fix(failure: &Failure) -> &str {
-    failure.fix.as_deref().unwrap_or_default()
 }
