@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use instant_acme::Account;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{AcmeSettings, Order, Source};
 use crate::challenge::Challenges;
@@ -96,8 +96,13 @@ impl AcmeSource {
 
     fn look_at_clock(&self) {
         let skew = self.client.seen().skew();
-        if skew.unsigned_abs() > SKEW_TO_TELL {
-            warn!(seconds = skew, directory = self.settings.directory, "the CA's clock is this far ahead of ours");
+        let directory = &self.settings.directory;
+        match skew.unsigned_abs() {
+            SKEW_TO_MEND.. => {
+                error!(seconds = skew, directory, "the CA's clock is this far ahead of ours: set this machine's clock");
+            }
+            SKEW_TO_TELL.. => warn!(seconds = skew, directory, "the CA's clock is this far ahead of ours"),
+            _ => {}
         }
     }
 
@@ -139,4 +144,6 @@ const NONCE_ROUNDS: u32 = 4;
 const ORDER_DEADLINE: Duration = Duration::from_secs(600);
 
 /// Seconds.
-const SKEW_TO_TELL: u64 = 30;
+const SKEW_TO_TELL: u64 = 31;
+/// Seconds; certificates begin and end at the wrong time for us, and renewals come too early or too late.
+const SKEW_TO_MEND: u64 = 3600;
