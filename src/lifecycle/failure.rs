@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::LastFailure;
 use crate::time::Timestamp;
 
 /// An attempt that gave no certificate.
@@ -19,6 +20,11 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// For the record and the status.
+    pub fn noted(&self, at: Timestamp) -> LastFailure {
+        LastFailure { at, reason: self.reason, detail: self.detail.clone(), fix: self.fix.clone() }
+    }
+
     /// The process ended in the middle of an attempt.
     pub(super) fn interrupted() -> Self {
         Self {

@@ -113,12 +113,7 @@ impl Lifecycle {
                 Hold::Backoff { since: now, until: now + delay }
             }
         });
-        record.last_failure = Some(LastFailure {
-            at: now,
-            reason: failure.reason,
-            detail: failure.detail.clone(),
-            fix: failure.fix.clone(),
-        });
+        record.last_failure = Some(failure.noted(now));
     }
 
     /// What to keep in the store.

@@ -118,12 +118,7 @@ impl FilesKeeper {
     }
 
     fn refuse(&mut self, failure: Failure) {
-        self.last_failure = Some(LastFailure {
-            at: self.now(),
-            reason: failure.reason,
-            detail: failure.detail.clone(),
-            fix: failure.fix.clone(),
-        });
+        self.last_failure = Some(failure.noted(self.now()));
         self.tell(&Event::Trouble { failure });
     }
 

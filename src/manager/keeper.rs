@@ -6,7 +6,9 @@ use std::time::Duration;
 use tracing::info;
 
 use super::{Life, ManagerParts, Slot, Snapshot, asked, placeholder, uncovered, validity};
-use crate::lifecycle::{Event, Failure, Kind, Lifecycle, Origin, Reason, Record, Retry, Served, Step, Why};
+use crate::lifecycle::{
+    Event, Failure, Kind, LastFailure, Lifecycle, Origin, Reason, Record, Retry, Served, Step, Why,
+};
 use crate::pki::Identity;
 use crate::source::acme::AcmeSource;
 use crate::source::internal::InternalSource;
@@ -29,7 +31,7 @@ pub(super) struct Keeper {
     /// The store was read once.
     has_looked: bool,
     /// An issued identity that the disk has refused.
-    unsaved: Option<(Identity, Meta)>,
+    unsaved: Option<Unsaved>,
     /// The plan that was told last.
     told: Option<(Option<Timestamp>, Why)>,
 }
@@ -137,8 +139,9 @@ impl Keeper {
             identifiers: self.settings.identifiers.clone(),
         };
         if let Err(error) = self.save_identity(&identity, &meta).await {
-            self.unsaved = Some((identity.clone(), meta));
-            self.tell(&Event::Trouble { failure: storage(&error) });
+            let failure = storage(&error);
+            self.tell(&Event::Trouble { failure: failure.clone() });
+            self.unsaved = Some(Unsaved { identity: identity.clone(), meta, failure: failure.noted(now) });
         }
         self.life.succeeded(validity, now, &mut rand::rng());
         let serial = identity.chain().leaf().serial.clone();
@@ -163,7 +166,7 @@ impl Keeper {
 
     /// Saves what the disk has refused before.
     async fn save_late(&mut self) {
-        let Some((identity, meta)) = self.unsaved.clone() else { return };
+        let Some(Unsaved { identity, meta, .. }) = self.unsaved.clone() else { return };
         let Ok(Some(_guard)) = self.lock().await else { return };
         if self.save_identity(&identity, &meta).await.is_ok() && self.save_record().await.is_ok() {
             self.unsaved = None;
@@ -323,7 +326,8 @@ impl Keeper {
     }
 
     fn show(&self) {
-        let life = Life::Issued(Box::new(self.life.clone()));
+        let unsaved = self.unsaved.as_ref().map(|unsaved| unsaved.failure.clone());
+        let life = Life::Issued { life: Box::new(self.life.clone()), unsaved };
         self.slot.store(Arc::new(Snapshot { life, identity: self.identity.clone() }));
     }
 
@@ -334,6 +338,15 @@ impl Keeper {
     fn now(&self) -> Timestamp {
         self.parts.clock.now()
     }
+}
+
+/// What waits for the disk.
+#[derive(Clone)]
+struct Unsaved {
+    identity: Identity,
+    meta: Meta,
+    /// Why it is not there yet.
+    failure: LastFailure,
 }
 
 /// Turns a panic of a source into a failure: it must not end the certificate's task.

@@ -213,14 +213,24 @@ struct Snapshot {
 }
 
 enum Life {
-    Issued(Box<Lifecycle>),
-    Files { served: Served, last_failure: Option<LastFailure> },
+    Issued {
+        life: Box<Lifecycle>,
+        /// Why the certificate served is not in the store.
+        unsaved: Option<LastFailure>,
+    },
+    Files {
+        served: Served,
+        last_failure: Option<LastFailure>,
+    },
 }
 
 impl Life {
     fn status(&self, now: Timestamp) -> Status {
         match self {
-            Self::Issued(life) => life.status(now),
+            Self::Issued { life, unsaved } => {
+                let status = life.status(now);
+                Status { last_failure: status.last_failure.or_else(|| unsaved.clone()), ..status }
+            }
             Self::Files { served, last_failure } => Status::of_files(*served, last_failure.clone(), now),
         }
     }

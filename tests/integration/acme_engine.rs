@@ -196,11 +196,14 @@ async fn given_a_store_that_refuses_the_certificate_when_issued_then_served_and_
     );
     assert!(engine.store().load_identity("m5").unwrap().is_none());
     engine.planned("m5").await;
+    let told = engine.status("m5").life.last_failure.unwrap();
+    assert!(told.reason == Reason::Storage && told.detail.contains("certs/m5/1"), "{told:?}");
 
     fs::remove_file(&obstacle).unwrap();
     stage.clock.skip(Duration::from_secs(61));
     until("saved", || engine.store().load_identity("m5").is_ok_and(|stored| stored.is_some())).await;
     until("cleared", || engine.store().load_order("m5").unwrap().is_none()).await;
+    until("told", || engine.status("m5").life.last_failure.is_none()).await;
     assert_eq!(stage.pebble.orders(), 1);
 }
 
@@ -299,6 +302,23 @@ async fn given_a_ca_that_goes_away_in_an_order_and_forgets_when_it_is_back_then_
 
     engine.issued("m5").await;
     assert_eq!((stage.pebble.accounts(), stage.pebble.orders()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_another_name_when_an_order_is_in_flight_then_the_certificate_has_it() {
+    let stage = Stage::new(|_| ()).await;
+    stage.door.send_replace(Door::Held);
+    let engine = stage.engine();
+    engine.manager.apply(vec![stage.acme("m5", &["m5.test"])]).await;
+    until("the CA validates", || stage.visited().is_some()).await;
+
+    engine.manager.apply(vec![stage.acme("m5", &["m5.test", "api.m5.test"])]).await;
+    until("another order", || stage.pebble.orders() == 2).await;
+    stage.door.send_replace(Door::Open);
+    engine.issued("m5").await;
+
+    assert!(engine.status("m5").uncovered.is_empty());
+    assert!(engine.store().load_order("m5").unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
