@@ -322,6 +322,26 @@ async fn given_another_name_when_an_order_is_in_flight_then_the_certificate_has_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn given_a_clock_a_year_ahead_when_ordered_then_the_certificate_serves_and_no_other_is_ordered() {
+    let stage = Stage::new(|_| ()).await;
+    stage.clock.skip(Duration::from_secs(365 * 86_400));
+    let engine = stage.engine();
+    engine.manager.apply(vec![stage.acme("m5", &["m5.test"])]).await;
+    engine.issued("m5").await;
+    engine.planned("m5").await;
+    stage.clock.skip(Duration::from_secs(12 * 3600));
+    drop(engine);
+
+    let engine = stage.engine();
+    engine.manager.apply(vec![stage.acme("m5", &["m5.test"])]).await;
+    engine.planned("m5").await;
+
+    assert!(!engine.seen.served("m5").1);
+    assert_eq!(engine.status("m5").life.state, State::Expired);
+    assert_eq!(stage.pebble.orders(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn given_no_ca_when_applied_then_serves_a_placeholder_and_says_why() {
     let mut stage = Stage::new(|_| ()).await;
     stage.pebble.stop();
