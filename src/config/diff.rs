@@ -193,7 +193,7 @@ mod tests {
         drain = "30s"
         watch = true
         trusted_proxies = ["10.0.0.0/8"]
-        listen = { http = "127.0.0.1:80", https = "127.0.0.1:443", admin = [] }
+        listen = { http = ["127.0.0.1:80", "127.0.0.1:81"], https = "127.0.0.1:443", admin = [] }
         limits = { connections = 10 }
         log = { level = "info" }
         acme = { agree_tos = true }
@@ -223,7 +223,7 @@ mod tests {
             ("= 10 ", "= 11 ", "`limits` changed"),
             ("\"info\"", "\"warn\"", "`log` changed"),
             ("admin = []", "admin = '127.0.0.1:9'", "admin listener `127.0.0.1:9` added"),
-            ("http = \"127.0.0.1:80\"", "http = []", "http listener `127.0.0.1:80` removed"),
+            (", \"127.0.0.1:81\"", "", "http listener `127.0.0.1:81` removed"),
             ("admin = []", "admin = [], public_https_port = 9", "`listen.public_https_port` changed"),
             ("agree_tos = true", "agree_tos = true, profile = 'x'", "site `a.example.com` changed: certificate"),
             (

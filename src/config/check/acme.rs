@@ -15,13 +15,32 @@ pub(super) struct Acme<'a> {
     pub(super) settings: AcmeSettings,
     /// `agree_tos`, or else the heading.
     agreement: Option<&'a Place>,
+    /// The kinds as written; the settings hold those that a listener can answer.
+    wanted: Vec<ChallengeKind>,
     challenges: Option<&'a Place>,
 }
 
 /// Reads the table; without one, the defaults.
-pub(super) fn read<'a>(check: &mut Check<'_>, root: &Section<'a>) -> Acme<'a> {
-    let mut settings = AcmeSettings::default();
-    let Some(table) = root.table(check, "acme") else { return Acme { settings, agreement: None, challenges: None } };
+pub(super) fn read<'a>(check: &mut Check<'_>, root: &Section<'a>, listen: &listener::Settings) -> Acme<'a> {
+    let mut acme = read_table(check, root);
+    acme.wanted.clone_from(&acme.settings.challenges);
+    acme.settings.challenges.retain(|kind| can_answer(listen, *kind));
+    acme
+}
+
+/// A kind that no listener answers would fail at the CA, which counts failures.
+fn can_answer(listen: &listener::Settings, kind: ChallengeKind) -> bool {
+    match kind {
+        ChallengeKind::Http01 => !listen.http.is_empty(),
+        ChallengeKind::TlsAlpn01 => !listen.https.is_empty(),
+    }
+}
+
+fn read_table<'a>(check: &mut Check<'_>, root: &Section<'a>) -> Acme<'a> {
+    let (mut settings, wanted) = (AcmeSettings::default(), Vec::new());
+    let Some(table) = root.table(check, "acme") else {
+        return Acme { settings, agreement: None, wanted, challenges: None };
+    };
     let section = Section::open(check, table, &shape::ACME);
     if let Some(url) = section.string(check, "directory").and_then(|text| directory(check, text)) {
         settings.directory = url;
@@ -39,7 +58,8 @@ pub(super) fn read<'a>(check: &mut Check<'_>, root: &Section<'a>) -> Acme<'a> {
     settings.key_type = section.choice(check, "key_type", &KEY_TYPES).unwrap_or_default();
     settings.profile = section.string(check, "profile").map(|text| text.value.to_owned());
     let agreement = section.node("agree_tos").map_or_else(|| section.place(), |node| &node.place);
-    Acme { settings, agreement: Some(agreement), challenges: section.node("challenges").map(|node| &node.place) }
+    let challenges = section.node("challenges").map(|node| &node.place);
+    Acme { settings, agreement: Some(agreement), wanted, challenges }
 }
 
 fn directory(check: &mut Check<'_>, text: Text<'_>) -> Option<String> {
@@ -133,17 +153,13 @@ pub(super) fn require_agreement(check: &mut Check<'_>, acme: &Acme<'_>, sites: &
 /// A listener must be there for one of the challenges at least.
 pub(super) fn require_challenge(check: &mut Check<'_>, acme: &Acme<'_>, sites: &Sites, listen: &listener::Settings) {
     let Some(first_site) = sites.first_with_acme() else { return };
-    let is_possible = |kind: &ChallengeKind| match kind {
-        ChallengeKind::Http01 => !listen.http.is_empty(),
-        ChallengeKind::TlsAlpn01 => !listen.https.is_empty(),
-    };
     let is_off = listen.http.is_empty() && listen.https.is_empty();
-    if is_off || acme.settings.challenges.iter().any(is_possible) {
+    if is_off || !acme.settings.challenges.is_empty() {
         return;
     }
     let problem = Problem::error(Code::NoChallengePossible, "no ACME challenge can be answered")
         .at(acme.challenges.unwrap_or(first_site));
-    let problem = match acme.settings.challenges[..] {
+    let problem = match acme.wanted[..] {
         [] => problem.why("the list is empty").fix("leave `challenges` out to try them all"),
         _ => problem
             .why("`http-01` is answered by the listener `http`, `tls-alpn-01` by `https`, and that one is switched off")

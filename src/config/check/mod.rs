@@ -58,7 +58,7 @@ impl<'e> Check<'e> {
     fn config(&mut self, root: &Table) -> Config {
         let root = Section::open(self, root, &shape::ROOT);
         let listen = listen::read(self, &root);
-        let acme = acme::read(self, &root);
+        let acme = acme::read(self, &root, &listen.listener);
         let sites = site::read_all(self, &root, &acme.settings);
         acme::require_agreement(self, &acme, &sites);
         acme::require_challenge(self, &acme, &sites, &listen.listener);

@@ -57,6 +57,20 @@ fn given_no_public_port_when_read_then_the_one_of_https() {
 }
 
 #[test]
+fn given_a_listener_that_is_off_when_read_then_its_challenge_is_not_tried() {
+    let (http, alpn) = (ChallengeKind::Http01, ChallengeKind::TlsAlpn01);
+    for (listen, kinds) in [
+        ("", &[http, alpn][..]),
+        ("listen = { http = [] }", &[alpn]),
+        ("listen = { https = [] }", &[http]),
+        ("listen = { admin = [] }", &[http, alpn]),
+    ] {
+        let Settings::Acme(acme) = with(listen, "").certificates.swap_remove(0).source else { unreachable!() };
+        assert_eq!(acme.challenges, kinds, "{listen}");
+    }
+}
+
+#[test]
 fn given_acme_keys_when_read_then_each_has_its_meaning() {
     assert_eq!(acme(""), AcmeSettings { agree_tos: true, ..AcmeSettings::default() });
     assert_eq!(acme("directory = 'letsencrypt-staging'").directory, AcmeSettings::LETS_ENCRYPT_STAGING);
