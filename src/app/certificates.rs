@@ -16,32 +16,32 @@ use crate::tls::Resolver;
 /// Hands identities to the handshakes.
 pub(super) struct Certificates {
     resolver: Arc<Resolver>,
-    /// Whether strangers believe the issuer, by certificate; decides over HSTS.
-    issuer_is_public: ArcSwap<HashMap<String, bool>>,
+    /// Whether a CA other than our own issues it, by certificate; decides over HSTS.
+    issuer_is_foreign: ArcSwap<HashMap<String, bool>>,
 }
 
 impl Certificates {
     pub(super) fn new(resolver: Arc<Resolver>, config: &Config) -> Self {
-        let certificates = Self { resolver, issuer_is_public: ArcSwap::default() };
+        let certificates = Self { resolver, issuer_is_foreign: ArcSwap::default() };
         certificates.apply(config);
         certificates
     }
 
     pub(super) fn apply(&self, config: &Config) {
-        let is_public = |settings: &Settings| match settings {
-            Settings::Acme(acme) => acme.trust_anchors.is_none(),
-            Settings::Files { .. } => true,
+        let is_foreign = |settings: &Settings| match settings {
+            // A CA of one's own too: browsers that do not believe it pass over the header (RFC 6797 §8.1).
+            Settings::Acme(_) | Settings::Files { .. } => true,
             Settings::Internal => false,
         };
-        let sources = config.certificates.iter().map(|c| (c.name.clone(), is_public(&c.source))).collect();
-        self.issuer_is_public.store(Arc::new(sources));
+        let sources = config.certificates.iter().map(|c| (c.name.clone(), is_foreign(&c.source))).collect();
+        self.issuer_is_foreign.store(Arc::new(sources));
     }
 }
 
 impl Publish for Certificates {
     fn publish(&self, certificate: &str, identity: &Identity, placeholder: bool) {
-        let is_public = self.issuer_is_public.load().get(certificate).copied().unwrap_or(false);
-        let is_trusted = is_public && !placeholder && !identity.chain().leaf().is_self_issued;
+        let is_foreign = self.issuer_is_foreign.load().get(certificate).copied().unwrap_or(false);
+        let is_trusted = is_foreign && !placeholder && !identity.chain().leaf().is_self_issued;
         self.resolver.publish(certificate, identity, is_trusted);
     }
 }

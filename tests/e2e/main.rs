@@ -28,6 +28,7 @@ mod renews_while_serving;
 mod resumes_after_a_kill;
 mod says_what_is_wrong_with_a_configuration;
 mod says_why_acme_fails;
+mod sends_hsts_with_a_certificate;
 mod sets_forwarding_headers;
 mod shows_its_state_to_operators;
 mod speaks_tls_as_promised;
