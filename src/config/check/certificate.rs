@@ -86,7 +86,7 @@ fn files(check: &mut Check<'_>, table: &Table, domains: &[Domain<'_>]) -> Settin
 }
 
 fn required<'a>(check: &mut Check<'_>, section: &Section<'a>, key: &str) -> Option<Text<'a>> {
-    if section.node(key).is_none() {
+    if section.lacks(key) {
         let problem = section.missing(key).why("a certificate from files needs the chain and its private key");
         check.report(problem.fix("write `certificate = { chain = \"chain.pem\", key = \"key.pem\" }`"));
     }

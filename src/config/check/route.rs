@@ -38,7 +38,7 @@ impl<'s, 'a> Routes<'s, 'a> {
 
     /// The routes, the longest first.
     pub(super) fn finish(self, check: &mut Check<'_>, site: &Section<'_>) -> Vec<Route> {
-        let is_tried = site.node("upstream").is_some();
+        let is_tried = !site.lacks("upstream");
         if !is_tried && !self.found.iter().any(|(route, _)| route.path.as_str() == "/") {
             let problem =
                 site.missing("upstream").why("every request needs somewhere to go, also outside of the routes");
@@ -53,7 +53,7 @@ impl<'s, 'a> Routes<'s, 'a> {
 
     fn read_route(&mut self, check: &mut Check<'_>, table: &'a Table) {
         let section = Section::open(check, table, &shape::ROUTE);
-        for key in ["path", "upstream"].into_iter().filter(|key| section.node(key).is_none()) {
+        for key in ["path", "upstream"].into_iter().filter(|key| section.lacks(key)) {
             let problem = section.missing(key).why("a route says which path goes to which upstream");
             check.report(problem.fix("write `path = \"/api/\"` and `upstream = \"http://127.0.0.1:8081\"`"));
         }

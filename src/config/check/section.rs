@@ -197,6 +197,17 @@ impl<'a> Section<'a> {
             .label(format!("found {}", node.value))
     }
 
+    /// Whether a key is absent, and not only misspelt.
+    pub(super) fn lacks(&self, key: &str) -> bool {
+        self.node(key).is_none() && !self.is_misspelt(key)
+    }
+
+    /// Whether an unknown key, which is reported as such, was meant to be this one.
+    pub(super) fn is_misspelt(&self, key: &str) -> bool {
+        let mut unknown = self.table.entries.iter().filter(|entry| !self.shape.keys.contains(&entry.key.as_str()));
+        unknown.any(|entry| self.shape.meant(&entry.key) == Some(key))
+    }
+
     /// A problem with a key that is not set.
     pub(super) fn missing(&self, key: &str) -> Problem {
         let title = format!("`{key}` is missing {}", self.shape.place());

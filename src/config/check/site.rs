@@ -104,7 +104,8 @@ impl Sites {
             (None, None) => Some(Vec::new()),
         };
         let Some(texts) = texts else { return Vec::new() };
-        if texts.is_empty() {
+        let is_misspelt = section.is_misspelt("domain") || section.is_misspelt("domains");
+        if texts.is_empty() && !is_misspelt {
             let problem = section.missing("domain").why("requests and handshakes find their site by it");
             check.report(problem.fix("write `domain = \"app.example.com\"`, or `domains = [..]` for several"));
         }

@@ -110,7 +110,7 @@ fn name<'a>(check: &mut Check<'_>, section: &Section<'a>) -> Option<Text<'a>> {
 }
 
 fn settings(check: &mut Check<'_>, section: &Section<'_>, name: Option<&str>) -> Option<Settings> {
-    if section.node("url").is_none() {
+    if section.lacks("url") {
         check.report(section.missing("url").fix("write `url = \"http://127.0.0.1:8080\"`"));
     }
     let host = host(check, section);
