@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 
 use super::{App, AppError};
 use crate::config::{self, Purpose};
+use crate::platform::Signals;
 
 /// Runs the demonstration until Ctrl-C or SIGTERM; `out` gets what a reader is to see.
 ///
@@ -23,6 +24,7 @@ use crate::config::{self, Purpose};
 ///
 /// [`AppError`], when loopback cannot be used at all.
 pub async fn demo(out: &mut dyn Write) -> Result<(), AppError> {
+    let signals = Signals::new().map_err(AppError::Signals)?;
     let folder = tempfile::Builder::new().prefix("portvakt-demo-").tempdir().map_err(AppError::DemoFolder)?;
     let legacy = LegacyHost::start().await.map_err(AppError::DemoHost)?;
     let (app, text, ports) = start(folder.path(), legacy.address).await?;
@@ -30,7 +32,8 @@ pub async fn demo(out: &mut dyn Write) -> Result<(), AppError> {
     std::fs::write(&root, app.internal_root()?).map_err(AppError::DemoFolder)?;
     // A reader that is gone (`portvakt demo | head`) ends nothing.
     let _ = out.write_all(introduction(&text, &legacy.address, &ports, &root).as_bytes()).and_then(|()| out.flush());
-    app.run_until_stopped().await
+    app.run_until_stopped(signals).await;
+    Ok(())
 }
 
 /// Starts on the ports of the documentation, or on free ones; on others when somebody takes one meanwhile.

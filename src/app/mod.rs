@@ -120,20 +120,20 @@ impl App {
         Ok(app)
     }
 
-    /// Serves until SIGTERM or Ctrl-C, reloads on SIGHUP and when a file changes, then drains.
+    /// Serves until SIGTERM or Ctrl-C, reloads on SIGHUP and when a file changes, then drains. Who asks a second time does
+    /// not want to wait for the drain.
     ///
-    /// # Errors
-    ///
-    /// [`AppError::Signals`] when the process's signals cannot be taken over.
-    pub async fn run_until_stopped(self) -> Result<(), AppError> {
-        let mut signals = Signals::new().map_err(AppError::Signals)?;
+    /// `signals` were taken over before [`App::start`], so that none that comes early ends the process unasked.
+    pub async fn run_until_stopped(self, mut signals: Signals) {
         let watching = tokio::spawn(self.clone().reload_on_change());
         while signals.next().await == Signal::Reload {
             self.reload("SIGHUP").await;
         }
         watching.abort();
-        self.drain().await;
-        Ok(())
+        tokio::select! {
+            () = self.drain() => {}
+            () = stopped_again(&mut signals) => warn!("stopped at once, as asked again: open requests were cut off"),
+        }
     }
 
     /// The internal CA's root in PEM; makes the CA when there is none.
@@ -222,6 +222,11 @@ impl Inner {
     fn listeners(&self) -> std::sync::MutexGuard<'_, Listeners> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns at the next wish to stop; a reload makes no sense any more.
+async fn stopped_again(signals: &mut Signals) {
+    while signals.next().await == Signal::Reload {}
 }
 
 /// The internal CA's root of a state directory, for `portvakt ca root`.
@@ -319,6 +324,8 @@ impl AppError {
     pub fn fix(&self) -> Option<String> {
         match self {
             Self::Bind(error) => Some(error.fix()),
+            Self::Store(_) => Some(format!("let `state_dir` be a folder that {} may write", crate::platform::user())),
+            Self::Server(ServerError::Roots(_)) => Some("let `TMPDIR` name a folder that may be written".to_owned()),
             Self::NeedsRestart(_) => Some("restart portvakt, or take the change back".to_owned()),
             _ => None,
         }

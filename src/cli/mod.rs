@@ -1,7 +1,7 @@
 //! Arguments, exit codes, and the one place that prints an error with its causes.
 //!
 //! In: the command line. Out: an exit code: 0 well, 1 a problem that was told, 2 a command line that makes no sense.
-//! Imports `app` and `config`.
+//! Imports `app`, `config` and `platform`.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::app::{self, App, AppError};
 use crate::config::{self, CommandLine, Loaded, Problems, Purpose, Style};
+use crate::platform::Signals;
 
 /// Puts TLS in front of a server that cannot be changed.
 #[derive(Debug, Parser)]
@@ -117,8 +118,10 @@ fn run(arguments: &Run) -> Result<(), Failure> {
     print_problems(&loaded.warnings);
     app::log::start(&loaded.config.log).map_err(AppError::from)?;
     block_on(async move {
+        let signals = Signals::new().map_err(AppError::Signals)?;
         let app = App::start(loaded.config, file).await?;
-        app.run_until_stopped().await
+        app.run_until_stopped(signals).await;
+        Ok(())
     })
 }
 

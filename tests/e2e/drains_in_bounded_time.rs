@@ -38,6 +38,23 @@ fn given_a_request_that_never_ends_when_the_drain_is_over_then_it_ends_with_0() 
 }
 
 #[test]
+fn given_a_drain_when_asked_to_stop_again_then_it_ends_at_once_with_0() {
+    for again in ["TERM", "INT"] {
+        let (stage, mut portvakt) = Stage::running();
+        let _open = hold(&stage);
+        portvakt.signal("TERM");
+        portvakt.child.wait_line("the drain", |line| line.contains("draining"));
+
+        portvakt.signal("HUP");
+        portvakt.signal(again);
+        let (status, took) = timed(|| portvakt.child.wait(PATIENCE));
+
+        assert!(status.success(), "{status}");
+        assert!(took < Duration::from_secs(5), "{took:?} of a drain of 30 s");
+    }
+}
+
+#[test]
 fn given_idle_connections_when_terminated_then_they_do_not_keep_it() {
     let (stage, mut portvakt) = Stage::running();
     let mut idle = stage.connect();
