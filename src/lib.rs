@@ -8,7 +8,7 @@
 //! level 3   source   listener   upstream
 //! level 2   store   tls   metrics
 //! level 1   lifecycle   route           pure decisions
-//! level 0   pki   challenge   time   platform
+//! level 0   pki   challenge   time   platform   causes
 //! ```
 //!
 //! Arrows point down. Requests: config → listener → tls accept → route → upstream.
@@ -16,6 +16,7 @@
 
 pub mod admin;
 pub mod app;
+mod causes;
 pub mod challenge;
 pub mod cli;
 pub mod config;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Life, ManagerParts, Slot, Snapshot, placeholder, uncovered, validity};
+use crate::causes::with_causes;
 use crate::lifecycle::{Event, Failure, LastFailure, Origin, Reason, Retry, Served};
 use crate::pki::Identity;
 use crate::source::files::{FilesError, FilesSource};
-use crate::source::{CertificateSettings, off_thread, with_causes};
+use crate::source::{CertificateSettings, off_thread};
 use crate::time::Timestamp;
 
 /// Reads a certificate again when its files change.

@@ -6,13 +6,14 @@ use std::time::Duration;
 use tracing::info;
 
 use super::{Life, ManagerParts, Slot, Snapshot, asked, placeholder, uncovered, validity};
+use crate::causes::with_causes;
 use crate::lifecycle::{
     Event, Failure, Kind, LastFailure, Lifecycle, Origin, Reason, Record, Retry, Served, Step, Why,
 };
 use crate::pki::Identity;
 use crate::source::acme::AcmeSource;
 use crate::source::internal::InternalSource;
-use crate::source::{self, CertificateSettings, Settings, Source, blocking, with_causes};
+use crate::source::{self, CertificateSettings, Settings, Source, blocking};
 use crate::store::{LockGuard, Meta, Store, StoreError, Stored};
 use crate::time::Timestamp;
 

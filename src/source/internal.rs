@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Order, Source, blocking, with_causes};
+use super::{Order, Source, blocking};
+use crate::causes::with_causes;
 use crate::lifecycle::{Failure, Reason, Retry};
 use crate::pki::{Authority, Identity, IdentityError, KeyType, LeafFacts};
 use crate::store::{Store, StoreError};

@@ -8,7 +8,6 @@ pub mod acme;
 pub mod files;
 pub mod internal;
 
-use std::error::Error as StdError;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -44,21 +43,6 @@ pub(crate) async fn off_thread<T: Send + 'static>(call: impl FnOnce() -> T + Sen
             Err(_) => std::future::pending().await,
         },
     }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn with_causes(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let words = inner.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 /// What is wanted from a [`Source`].

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::causes;
 use crate::platform;
 
 /// Why something could not be saved or loaded.
@@ -69,8 +70,7 @@ impl StoreError {
 
     /// As a whole, with its causes, for a reason in a log line.
     pub(super) fn with_causes(&self) -> String {
-        let causes = std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
-        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+        causes::with_causes(self)
     }
 }
 

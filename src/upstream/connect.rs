@@ -16,6 +16,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::probe::{ProbeError, Probed, probe};
 use super::resolve::Addresses;
 use super::{Address, Settings, TlsSettings, Trust};
+use crate::causes::with_causes;
 use crate::pki::Fingerprint;
 
 /// One upstream at work: its addresses, its trust and its part of the connection pool.
@@ -279,14 +280,7 @@ pub enum UpstreamError {
 impl UpstreamError {
     /// The error and its causes in one line.
     pub fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut next = std::error::Error::source(self);
-        while let Some(cause) = next {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            next = cause.source();
-        }
-        text
+        with_causes(self)
     }
 }
 

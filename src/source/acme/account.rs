@@ -12,8 +12,9 @@ use zeroize::Zeroizing;
 use super::again;
 use super::error::{AcmeError, Step};
 use super::http::CaClient;
+use crate::causes::with_causes;
 use crate::pki::{KeyType, PrivateKey};
-use crate::source::{AcmeSettings, blocking, with_causes};
+use crate::source::{AcmeSettings, blocking};
 use crate::store::{self, LockGuard, Store};
 use crate::time::Clock;
 

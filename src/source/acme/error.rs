@@ -9,9 +9,9 @@ use rustls::CertificateError;
 
 use super::http::{Seen, TransportError};
 use super::masked::masked;
+use crate::causes::with_causes;
 use crate::lifecycle::{Failure, Reason, Retry};
 use crate::pki::{ChainError, IdentityError, KeyError};
-use crate::source::with_causes;
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
