@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
-use pingora::upstreams::peer::HttpPeer;
+use pingora::upstreams::peer::{HttpPeer, Peer as _};
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -189,20 +189,25 @@ impl ProxyHttp for Service {
         let affinity = connection.affinity(session.as_downstream().is_http2());
         ctx.tries += 1;
         ctx.connecting_since = Some(Instant::now());
-        target.upstream.peer(affinity, ctx.is_upgrade).await.map_err(|error| upstream_error(target, &error))
+        target.upstream.peer(affinity, ctx.is_upgrade).await.map_err(|error| {
+            let mut told = upstream_error(target, &error);
+            // Nothing was sent yet.
+            told.set_retry(ctx.tries <= RETRIES && error.is_unreachable());
+            told
+        })
     }
 
     fn fail_to_connect(
         &self,
         _session: &mut Session,
-        _peer: &HttpPeer,
+        peer: &HttpPeer,
         ctx: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
         if let Some(target) = &ctx.target {
             let text = in_words(&error);
             count_tls_failure(target, &text);
-            target.upstream.connect_failed(text);
+            target.upstream.connect_failed(peer.address().as_inet().copied(), text);
             target.metrics.set_healthy(false);
         }
         // Nothing was sent yet, so any method may be tried again.
@@ -489,7 +494,9 @@ fn upstream_error(target: &Target, error: &UpstreamError) -> Box<Error> {
     count_tls_failure(target, &text);
     let status = match error {
         UpstreamError::Resolve { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        UpstreamError::NotBelieved { .. } | UpstreamError::Unusable { .. } => StatusCode::BAD_GATEWAY,
+        UpstreamError::NotBelieved { .. } | UpstreamError::JustTried { .. } | UpstreamError::Unusable { .. } => {
+            StatusCode::BAD_GATEWAY
+        }
     };
     Error::explain(ErrorType::HTTPStatus(status.as_u16()), text).into_up()
 }

@@ -29,6 +29,9 @@ pub struct Upstream {
     /// The leaf seen by the last good probe.
     admitted: ArcSwapOption<Probed>,
     probing: tokio::sync::Mutex<()>,
+    failed_probes: AtomicU64,
+    /// The last of them found nobody.
+    was_unreachable: AtomicBool,
     healthy: AtomicBool,
     last_error: ArcSwapOption<String>,
 }
@@ -72,6 +75,8 @@ impl Upstream {
             roots,
             admitted: ArcSwapOption::empty(),
             probing: tokio::sync::Mutex::const_new(()),
+            failed_probes: AtomicU64::new(0),
+            was_unreachable: AtomicBool::new(false),
             healthy: AtomicBool::new(true),
             last_error: ArcSwapOption::empty(),
         })
@@ -116,10 +121,10 @@ impl Upstream {
     /// [`UpstreamError::NotBelieved`]; nothing was sent.
     pub async fn admit(&self, digest: Option<&[u8]>) -> Result<(), UpstreamError> {
         let Some(tls) = &self.settings.tls else { return Ok(()) };
-        let Trust::Pinned { .. } = tls.trust else { return Ok(()) };
+        let Trust::Pinned { fingerprints, .. } = &tls.trust else { return Ok(()) };
         let shown: Option<[u8; 32]> = digest.and_then(|d| d.try_into().ok());
         let shown = shown.map(Fingerprint);
-        if shown.is_some() && self.admitted_leaf() == shown {
+        if shown.is_some_and(|shown| fingerprints.contains(&shown) || self.admitted_leaf() == Some(shown)) {
             return Ok(());
         }
         let Place::Tcp(addresses) = &self.place else { return Ok(()) };
@@ -147,10 +152,10 @@ impl Upstream {
         self.admitted.load_full()
     }
 
-    /// Tells that a connection could not be opened: the next one tries another address.
-    pub fn connect_failed(&self, why: String) {
-        if let Place::Tcp(addresses) = &self.place {
-            addresses.failed();
+    /// Tells that a connection to `address` could not be opened: the next one tries another.
+    pub fn connect_failed(&self, address: Option<SocketAddr>, why: String) {
+        if let (Place::Tcp(addresses), Some(address)) = (&self.place, address) {
+            addresses.failed(address);
         }
         self.fail(why);
     }
@@ -186,9 +191,16 @@ impl Upstream {
         if matches!(tls.trust, Trust::Anchors(_)) || self.admitted.load().is_some() {
             return Ok(());
         }
+        let before = self.failed_probes.load(Ordering::Acquire);
         let _one_at_a_time = self.probing.lock().await;
         if self.admitted.load().is_some() {
             return Ok(());
+        }
+        if self.failed_probes.load(Ordering::Acquire) != before {
+            // Somebody has tried meanwhile. Trying again, one after the other, would let each wait for all before it.
+            let why = self.last_error().map(|error| error.to_string()).unwrap_or_default();
+            let unreachable = self.was_unreachable.load(Ordering::Relaxed);
+            return Err(UpstreamError::JustTried { upstream: self.settings.name.clone(), why, unreachable });
         }
         self.probe_now(address, tls).await.map(drop)
     }
@@ -204,6 +216,11 @@ impl Upstream {
                 if matches!(tls.trust, Trust::Pinned { .. }) {
                     self.admitted.store(None);
                 }
+                self.was_unreachable.store(error.is_unreachable(), Ordering::Relaxed);
+                if let (Place::Tcp(addresses), true) = (&self.place, error.is_unreachable()) {
+                    addresses.failed(address);
+                }
+                self.failed_probes.fetch_add(1, Ordering::AcqRel);
                 let error = UpstreamError::NotBelieved { upstream: self.settings.name.clone(), source: error };
                 self.fail(error.with_causes());
                 Err(error)
@@ -267,6 +284,16 @@ pub enum UpstreamError {
         /// Why.
         source: ProbeError,
     },
+    /// Another request has just tried.
+    #[error("upstream `{upstream}` was tried a moment ago: {why}")]
+    JustTried {
+        /// Its label.
+        upstream: String,
+        /// What came of it.
+        why: String,
+        /// Nobody answered.
+        unreachable: bool,
+    },
     /// It cannot be used as it is.
     #[error("upstream `{upstream}` cannot be used: {why}")]
     Unusable {
@@ -278,6 +305,15 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
+    /// Whether nobody answered, so that another of its addresses may be tried.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::NotBelieved { source, .. } => source.is_unreachable(),
+            Self::JustTried { unreachable, .. } => *unreachable,
+            Self::Resolve { .. } | Self::Unusable { .. } => false,
+        }
+    }
+
     /// The error and its causes in one line.
     pub fn with_causes(&self) -> String {
         with_causes(self)
@@ -318,6 +354,8 @@ impl TlsFailure {
             ),
             (&["UnknownIssuer", "invalid peer certificate", "UnknownCA"], Self::UnknownCa),
         ];
+        // pingora's own word for every failed handshake.
+        let text = text.replace("TLSHandshakeFailure", "");
         rules.into_iter().find(|(words, _)| words.iter().any(|word| text.contains(word))).map(|(_, failure)| failure)
     }
 
@@ -387,3 +425,59 @@ const fn mix(generation: u64, owner: u64) -> u64 {
 static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
 /// What a slow handshake may take beyond the time to connect.
 const HANDSHAKE_EXTRA: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_an_error_text_when_read_then_the_failure_that_it_names() {
+        #[rustfmt::skip]
+        let table = [
+            ("TLSHandshakeFailure: received fatal alert: HandshakeFailure", Some(TlsFailure::OldProtocol)),
+            ("TLSHandshakeFailure: tls connect error: Connection reset by peer (os error 104)", None),
+            ("TLSHandshakeFailure: invalid peer certificate: UnknownIssuer", Some(TlsFailure::UnknownCa)),
+            ("a certificate that is not pinned: fingerprint 00", Some(TlsFailure::Pin)),
+            ("ConnectRefused", None),
+        ];
+        for (text, failure) in table {
+            assert_eq!(TlsFailure::in_text(text), failure, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn given_an_unreachable_pinned_upstream_when_many_ask_then_none_waits_for_all_before_it() {
+        let upstream = Arc::new(Upstream::new(pinned()).unwrap());
+        let held = upstream.probing.lock().await;
+        let asked: Vec<_> = (0..20)
+            .map(|_| {
+                let upstream = upstream.clone();
+                tokio::spawn(async move { upstream.peer(Affinity::Shared, false).await.map(drop) })
+            })
+            .collect();
+        // One thread: after this each of them waits for its turn.
+        tokio::task::yield_now().await;
+        drop(held);
+
+        for one in asked {
+            let error = one.await.unwrap().unwrap_err();
+            assert!(error.is_unreachable(), "{}", error.with_causes());
+        }
+        assert_eq!(upstream.failed_probes.load(Ordering::Acquire), 1);
+    }
+
+    /// On a port that nobody listens on.
+    fn pinned() -> Settings {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Settings {
+            name: "legacy".into(),
+            address: Address::Tcp { host: "127.0.0.1".into(), port: free.local_addr().unwrap().port() },
+            tls: Some(TlsSettings {
+                server_name: "legacy.local".into(),
+                trust: Trust::Pinned { fingerprints: vec![Fingerprint([0; 32])], pins: vec![] },
+            }),
+            host: None,
+            timeouts: super::super::Timeouts::default(),
+        }
+    }
+}

@@ -59,18 +59,28 @@ pub enum ProbeError {
     },
     /// Another certificate than the pinned one.
     #[error(
-        "{address} shows a certificate that is not pinned: fingerprint {}, pin {}, issued to {}, valid until {}",
+        "{address} shows a certificate that is not pinned: fingerprint {}, pin {}, issued to {}, valid until {}; expected {}",
         .leaf.fingerprint,
         .leaf.pin,
         .leaf.common_name,
-        .leaf.not_after
+        .leaf.not_after,
+        .expected
     )]
     NotPinned {
         /// Where.
         address: SocketAddr,
         /// What it showed.
         leaf: Box<LeafFacts>,
+        /// What is pinned.
+        expected: String,
     },
+}
+
+impl ProbeError {
+    /// Whether nobody answered.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::Timeout { .. })
+    }
 }
 
 /// Shakes hands with `address` and checks what it shows against `tls`.
@@ -87,7 +97,9 @@ pub(super) async fn probe(address: SocketAddr, tls: &TlsSettings, limit: Duratio
         && !fingerprints.contains(&leaf.fingerprint)
         && !pins.contains(&leaf.pin)
     {
-        return Err(ProbeError::NotPinned { address, leaf: Box::new(leaf.clone()) });
+        let fingerprints = fingerprints.iter().map(|fingerprint| format!("fingerprint {fingerprint}"));
+        let expected: Vec<_> = fingerprints.chain(pins.iter().map(|pin| format!("pin {pin}"))).collect();
+        return Err(ProbeError::NotPinned { address, leaf: Box::new(leaf.clone()), expected: expected.join(" or ") });
     }
     Ok(Probed { chain })
 }

@@ -3,13 +3,13 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{info, warn};
 
 /// The addresses of one host, resolved again every 30 s and after a failed connect.
 ///
@@ -21,11 +21,19 @@ pub(super) struct Addresses {
     /// Moves on after a failed connect, so that the next try takes another address.
     turn: AtomicUsize,
     refreshing: Mutex<()>,
+    /// The resolver gave no answer last time.
+    is_failing: AtomicBool,
 }
 
 struct Known {
     addresses: Vec<SocketAddr>,
     until: Instant,
+}
+
+impl Known {
+    fn at(&self, turn: usize) -> SocketAddr {
+        self.addresses[turn % self.addresses.len()]
+    }
 }
 
 impl Addresses {
@@ -36,6 +44,7 @@ impl Addresses {
             known: ArcSwapOption::empty(),
             turn: AtomicUsize::new(0),
             refreshing: Mutex::const_new(()),
+            is_failing: AtomicBool::new(false),
         }
     }
 
@@ -63,24 +72,44 @@ impl Addresses {
         }
     }
 
-    /// Tells that the address given last did not answer.
-    pub(super) fn failed(self: &Arc<Self>) {
-        self.turn.fetch_add(1, Ordering::Relaxed);
+    /// Tells that `address` did not answer.
+    ///
+    /// Only the one that is used now moves on: of several requests that fail at a time, each would skip one more, and two
+    /// of them would come back to the address that failed.
+    pub(super) fn failed(self: &Arc<Self>, address: SocketAddr) {
+        let turn = self.turn.load(Ordering::Acquire);
+        if self.known.load().as_ref().is_some_and(|known| known.at(turn) == address) {
+            // Who lost the race was told the same.
+            let _ = self.turn.compare_exchange(turn, turn.wrapping_add(1), Ordering::AcqRel, Ordering::Relaxed);
+        }
         self.refresh_in_background();
     }
 
     fn pick(&self, known: &Known) -> SocketAddr {
-        known.addresses[self.turn.load(Ordering::Relaxed) % known.addresses.len()]
+        known.at(self.turn.load(Ordering::Acquire))
     }
 
     fn refresh_in_background(self: &Arc<Self>) {
         let this = self.clone();
         tokio::spawn(async move {
             let Ok(_one_at_a_time) = this.refreshing.try_lock() else { return };
-            if let Err(error) = this.resolve().await {
-                warn!(host = this.host, %error, "cannot resolve the upstream; its last known address stays in use");
-            }
+            this.told(this.resolve().await.err());
         });
+    }
+
+    /// Logs a change, not every failure: there is one with each request.
+    fn told(&self, error: Option<io::Error>) {
+        match (error, self.is_failing.load(Ordering::Relaxed)) {
+            (Some(error), false) => {
+                warn!(host = self.host, %error, "cannot resolve the upstream; its last known address stays in use");
+                self.is_failing.store(true, Ordering::Relaxed);
+            }
+            (None, true) => {
+                info!(host = self.host, "the upstream can be resolved again");
+                self.is_failing.store(false, Ordering::Relaxed);
+            }
+            (Some(_), true) | (None, false) => {}
+        }
     }
 
     async fn resolve(&self) -> io::Result<Arc<Known>> {
@@ -119,7 +148,9 @@ mod tests {
         addresses.known.store(Some(Arc::new(Known { addresses: two.to_vec(), until: Instant::now() + KEPT })));
 
         assert_eq!(addresses.next().await.unwrap(), two[0]);
-        addresses.turn.fetch_add(1, Ordering::Relaxed);
+        // Two requests were under way to it.
+        addresses.failed(two[0]);
+        addresses.failed(two[0]);
         assert_eq!(addresses.next().await.unwrap(), two[1]);
     }
 }

@@ -4,9 +4,10 @@ use std::process::Command;
 
 use crate::stage::Stage;
 use crate::support::ca::self_signed;
+use crate::support::clock::PATIENCE;
 use crate::support::home::Portvakt;
 use crate::support::peers::program;
-use crate::support::{Ca, Nginx};
+use crate::support::{Ca, Leaf, Nginx, eventually};
 
 #[test]
 fn given_nginx_by_http_when_called_then_path_query_and_host_arrive_unchanged() {
@@ -102,6 +103,31 @@ fn given_a_name_when_it_is_localhost_then_it_is_resolved() {
     let (stage, _portvakt) = behind(&format!("\"http://localhost:{}\"", nginx.http));
 
     assert_eq!(stage.get("/x").status, 200);
+}
+
+#[test]
+fn given_a_pinned_server_when_its_certificate_changes_then_refused_with_both_fingerprints_until_it_is_back() {
+    let own = Ca::new("legacy root").issue(&["legacy.local"]);
+    let other = Ca::new("another root").issue(&["legacy.local"]);
+    let fingerprint =
+        |leaf: &Leaf| openssl(&leaf.chain, "openssl x509 -noout -fingerprint -sha256 | sed 's/.*=//; s/://g'");
+    let (expected, shown) = (fingerprint(&own).to_lowercase(), fingerprint(&other).to_lowercase());
+    let mut nginx = Nginx::start_tls(&own);
+    let (stage, portvakt) = behind(&format!(
+        "{{ url = \"https://127.0.0.1:{}\", server_name = \"legacy.local\", fingerprint = \"{expected}\" }}",
+        nginx.https
+    ));
+    assert_eq!(stage.get("/x").status, 200);
+
+    nginx.show(&other);
+    eventually("a refusal that names both fingerprints", PATIENCE, || {
+        assert_eq!(stage.get("/x").status, 502);
+        let lines = portvakt.child.lines().into_iter().map(|line| line.to_lowercase());
+        lines.into_iter().find(|line| line.contains(&expected) && line.contains(&shown))
+    });
+    nginx.show(&own);
+
+    eventually("it is believed again", PATIENCE, || (stage.get("/x").status == 200).then_some(()));
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub(crate) struct Nginx {
     /// TLS; nobody listens when no identity was given.
     pub(crate) https: u16,
     dir: TempDir,
-    _child: Child,
+    child: Child,
 }
 
 impl Nginx {
@@ -32,6 +32,15 @@ impl Nginx {
     /// nginx that proves itself with `identity`.
     pub(crate) fn start_tls(identity: &Leaf) -> Self {
         Self::launch(Some(identity))
+    }
+
+    /// Proves itself with `identity` from now on; connections made before are closed.
+    pub(crate) fn show(&mut self, identity: &Leaf) {
+        self.child.kill();
+        identity.write(self.dir.path(), "server");
+        // Killed, it leaves this behind and would not start again.
+        let _ = fs::remove_file(self.socket());
+        self.child = run(self.dir.path(), self.http);
     }
 
     /// The Unix socket.
@@ -51,15 +60,20 @@ impl Nginx {
         let tls = identity.map(|identity| tls_part(identity, dir.path(), https)).unwrap_or_default();
         let config = dir.path().join("nginx.conf");
         fs::write(&config, configuration(dir.path(), http, &tls)).expect("the configuration is written");
-        let mut command = Command::new(program("nginx"));
-        command.arg("-p").arg(dir.path()).arg("-c").arg(&config).args(["-e", "stderr"]);
-        let mut child = Child::start("nginx", &mut command);
-        eventually("nginx listens", PATIENCE, || {
-            assert!(child.ended().is_none(), "nginx has ended: {:?}", child.lines());
-            raw::try_connect(http).ok()
-        });
-        Self { http, https, dir, _child: child }
+        let child = run(dir.path(), http);
+        Self { http, https, dir, child }
     }
+}
+
+fn run(dir: &Path, http: u16) -> Child {
+    let mut command = Command::new(program("nginx"));
+    command.arg("-p").arg(dir).arg("-c").arg(dir.join("nginx.conf")).args(["-e", "stderr"]);
+    let mut child = Child::start("nginx", &mut command);
+    eventually("nginx listens", PATIENCE, || {
+        assert!(child.ended().is_none(), "nginx has ended: {:?}", child.lines());
+        raw::try_connect(http).ok()
+    });
+    child
 }
 
 fn tls_part(identity: &Leaf, dir: &Path, port: u16) -> String {
