@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 /// An accepted connection. While it lives it counts against the listener's limits.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ pub async fn accept<H, F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let places = Places::default();
+    let mut is_stuck = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -64,12 +66,19 @@ pub async fn accept<H, F>(
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
+            // A client that left before it was let in.
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => continue,
             Err(error) => {
-                warn!(%error, "cannot accept a connection; trying again");
+                if !std::mem::replace(&mut is_stuck, true) {
+                    warn!(%error, "cannot accept connections; trying again until it works");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
+        if std::mem::take(&mut is_stuck) {
+            info!("accepting connections again");
+        }
         let (limits, exempt) = limits();
         let bounds = Bounds { connections: limits.connections, per_client: limits.connections_per_client, exempt };
         let place = match places.take(peer.ip(), &bounds) {

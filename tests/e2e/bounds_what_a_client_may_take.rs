@@ -5,7 +5,9 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::stage::Stage;
+use crate::support::child::Child;
 use crate::support::clock::{PATIENCE, timed};
+use crate::support::home::Portvakt;
 use crate::support::{eventually, raw, tls};
 
 #[test]
@@ -188,6 +190,30 @@ fn given_a_refused_upload_when_all_of_it_is_sent_first_then_the_answer_is_still_
     assert_eq!(raw::read_reply(&mut stream).unwrap().status, 403);
     assert!(raw::is_closed(&mut stream, Duration::from_secs(8)));
     assert!(stage.echo.requests().is_empty());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn given_no_descriptor_left_when_clients_come_then_the_log_says_so_once_and_they_are_served_later() {
+    let stage = Stage::new();
+    stage.configure("", "");
+    let file = stage.home.file();
+    let script = "ulimit -n 40; exec \"$0\" run --config \"$1\"";
+    let mut command = std::process::Command::new("sh");
+    command.current_dir(stage.home.path()).args(["-c", script, env!("CARGO_BIN_EXE_portvakt")]).arg(&file);
+    let mut portvakt = Portvakt { child: Child::start("portvakt", &mut command) };
+    portvakt.wait_ready(&stage.home);
+
+    let held: Vec<_> = (0..60).map(|_| raw::connect(stage.home.https)).collect();
+    portvakt.child.wait_line("the shortage", |line| line.contains("cannot accept"));
+    drop(held);
+
+    eventually("a client is served again", PATIENCE, || {
+        let client = tls::Client::new(stage.ca.roots());
+        client.connect(stage.home.https, "m5.test").ok()
+    });
+    let told = portvakt.child.lines().iter().filter(|line| line.contains("cannot accept")).count();
+    assert!(told <= 3, "once on each listener: {told}");
 }
 
 /// Whether the peer closes or resets, within [`PATIENCE`]; what it sends before does not count.
