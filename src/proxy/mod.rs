@@ -12,6 +12,7 @@
 mod answer;
 mod connection;
 mod hop;
+mod quota;
 mod service;
 mod snapshot;
 mod words;

@@ -19,6 +19,7 @@ use tracing::{debug, info, warn};
 use super::answer;
 use super::connection::Connection;
 use super::hop::make_end_to_end;
+use super::quota::Quota;
 use super::words::in_words;
 use super::{RETRIES, Snapshot};
 use crate::challenge::Challenges;
@@ -58,7 +59,21 @@ struct Target {
     site: usize,
     upstream: Arc<Upstream>,
     metrics: Arc<UpstreamMetrics>,
+    quota: Arc<Quota>,
     _in_flight: InFlight,
+}
+
+impl Target {
+    /// Tells the operator why a request got no answer, as often as is of use; what is left out stands at `debug`.
+    fn tell(&self, request_id: &str, status: StatusCode, text: &str) {
+        let (upstream, status) = (&self.upstream.settings().name, status.as_u16());
+        let fix = TlsFailure::in_text(text).map(TlsFailure::fix);
+        match self.quota.take() {
+            Some(0) => warn!(upstream, request_id, status, fix, "{text}"),
+            Some(untold) => warn!(upstream, request_id, status, fix, untold, "{text}"),
+            None => debug!(upstream, request_id, status, fix, "{text}"),
+        }
+    }
 }
 
 impl Service {
@@ -89,11 +104,12 @@ impl Service {
         }
         let answered = match (decision.outcome, decision.site) {
             (Outcome::Forward { upstream }, Some(site)) => {
+                let quota = ctx.snapshot.quota(upstream);
                 let Some((upstream, metrics)) = ctx.snapshot.upstream(upstream) else {
                     return Error::e_explain(ErrorType::InternalError, "a route without its upstream");
                 };
                 let (upstream, metrics) = (upstream.clone(), metrics.clone());
-                ctx.target = Some(Target { site, upstream, metrics, _in_flight: route.begin() });
+                ctx.target = Some(Target { site, upstream, metrics, quota, _in_flight: route.begin() });
                 Ok(false)
             }
             (Outcome::Redirect { status, location }, _) => {
@@ -306,10 +322,8 @@ impl ProxyHttp for Service {
         if let Some(target) = &ctx.target
             && *error.esource() != ErrorSource::Downstream
         {
-            let text = in_words(error);
-            let fix = TlsFailure::in_text(&text).map(TlsFailure::fix);
             target.metrics.unanswered();
-            warn!(upstream = target.upstream.settings().name, request_id = id, status = status.as_u16(), fix, "{text}");
+            target.tell(&id, status, &in_words(error));
         }
         session.set_keepalive(None);
         if session.response_written().is_none() {

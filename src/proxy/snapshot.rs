@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::quota::Quota;
 use crate::listener::Limits;
 use crate::metrics::{Metrics, NO_ROUTE, RouteMetrics, UpstreamMetrics};
 use crate::route::{Decision, Routes, Site};
@@ -21,6 +22,8 @@ pub struct Snapshot {
     route_metrics: Vec<Vec<Arc<RouteMetrics>>>,
     no_route: Arc<RouteMetrics>,
     upstream_metrics: Vec<Arc<UpstreamMetrics>>,
+    /// By upstream.
+    quotas: Vec<Arc<Quota>>,
 }
 
 impl Snapshot {
@@ -40,6 +43,7 @@ impl Snapshot {
                 .iter()
                 .map(|site| site.routes.iter().map(|route| metrics.route(&route.name)).collect())
                 .collect(),
+            quotas: upstreams.iter().map(|_| Arc::default()).collect(),
             no_route: metrics.route(NO_ROUTE),
             upstream_metrics: upstreams.iter().map(|upstream| metrics.upstream(&upstream.settings().name)).collect(),
             routes,
@@ -67,6 +71,11 @@ impl Snapshot {
 
     pub(super) fn upstream(&self, index: usize) -> Option<(&Arc<Upstream>, &Arc<UpstreamMetrics>)> {
         self.upstreams.get(index).zip(self.upstream_metrics.get(index))
+    }
+
+    /// How often failures of an upstream are told.
+    pub(super) fn quota(&self, upstream: usize) -> Arc<Quota> {
+        self.quotas.get(upstream).cloned().unwrap_or_default()
     }
 
     /// What a decision is counted on; requests that reached no route have a handle of their own.

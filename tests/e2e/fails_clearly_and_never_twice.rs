@@ -24,6 +24,17 @@ fn given_a_server_that_is_down_when_called_then_502_with_an_id_that_the_log_know
 }
 
 #[test]
+fn given_a_server_that_is_down_when_called_a_hundred_times_then_the_log_is_not_flooded() {
+    let (stage, portvakt) = behind(&format!("\"http://127.0.0.1:{}\"", free_port()));
+
+    let (_, took) = timed(|| (0..100).for_each(|_| assert_eq!(stage.get("/x").status, 502)));
+
+    let told = portvakt.child.lines().iter().filter(|line| line.contains("ConnectRefused")).count();
+    let periods = 1 + usize::try_from(took.as_secs()).unwrap() / 10;
+    assert!((1..=20 * periods).contains(&told), "{told} in {took:?}");
+}
+
+#[test]
 fn given_a_server_that_was_down_when_it_is_up_again_then_it_is_used_at_once() {
     let port = free_port();
     let (stage, _portvakt) = behind(&format!("\"http://127.0.0.1:{port}\""));
