@@ -309,6 +309,8 @@ fn reason_of(problem: &Problem, answer: &Answer, step: Step) -> Reason {
         "dns" if detail(problem).contains("DNSSEC") => Reason::Dnssec,
         "dns" => Reason::Dns,
         "connection" | "tls" => Reason::Connection,
+        // So pebble calls a name that it cannot look up, and other CAs an answer that they cannot read.
+        "malformed" if step == Step::Authorize => Reason::Unauthorized,
         "unauthorized" if step != Step::Authorize => Reason::Account,
         "unauthorized" | "incorrectResponse" => Reason::Unauthorized,
         "caa" => Reason::Caa,
@@ -473,7 +475,7 @@ mod tests {
             ("invalidProfile", Reason::RejectedIdentifier, Retry::Never),
             ("badCSR", Reason::BadCsr, Retry::Never),
             ("badPublicKey", Reason::BadCsr, Retry::Never),
-            ("malformed", Reason::BadCsr, Retry::Backoff),
+            ("malformed", Reason::Unauthorized, Retry::Backoff),
             ("orderNotReady", Reason::OrderNotReady, Retry::Backoff),
             ("externalAccountRequired", Reason::Account, Retry::Never),
             ("invalidContact", Reason::Account, Retry::Never),
