@@ -78,15 +78,25 @@ impl App {
     /// Reloads when a configuration file, or a trust anchor that it names, has changed and then stood still.
     pub(super) async fn reload_on_change(self) {
         let mut watch = Watch::new(self.look().await);
+        if self.0.config.load().watch && self.is_outdated().await {
+            self.reload("a file changed during the start").await;
+            watch.go_on(self.look().await);
+        }
         loop {
             tokio::time::sleep(INTERVAL).await;
             let now = self.look().await;
             if self.0.config.load().watch && watch.look(now) {
                 self.reload("a file changed").await;
                 // The new configuration may name other files.
-                watch = Watch::new(self.look().await);
+                watch.go_on(self.look().await);
             }
         }
+    }
+
+    /// Whether the files mean something else than what serves; `false` when they cannot be read.
+    async fn is_outdated(&self) -> bool {
+        let Some(file) = self.0.file.clone() else { return false };
+        read(file).await.is_ok_and(|loaded| loaded.config != **self.0.config.load())
     }
 
     async fn look(&self) -> Snapshot {

@@ -21,6 +21,12 @@ impl Snapshot {
     pub(super) fn take(paths: &[PathBuf]) -> Self {
         Self(paths.iter().map(|path| (path.clone(), digest_of(path).ok())).collect())
     }
+
+    /// The same files, those that `earlier` has too as they were then.
+    fn as_of(&self, earlier: &Self) -> Self {
+        let was = |path: &Path| earlier.0.iter().find(|(known, _)| known == path).map(|(_, digest)| *digest);
+        Self(self.0.iter().map(|(path, digest)| (path.clone(), was(path).unwrap_or(*digest))).collect())
+    }
 }
 
 /// Decides when a change is to be acted on: it must have stood still for one interval, since editors and volumes write in
@@ -34,6 +40,13 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(start: Snapshot) -> Self {
         Self { acted_on: start.clone(), seen: start }
+    }
+
+    /// Goes on with the files of another configuration, looked at `now`. What has changed since the change that was acted
+    /// on is a change still to be acted on: it may have come after the files were read.
+    pub(super) fn go_on(&mut self, now: Snapshot) {
+        self.acted_on = now.as_of(&self.acted_on);
+        self.seen = now;
     }
 
     /// Takes the next look; `true` when a change has settled.
@@ -65,6 +78,26 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn given_a_change_while_another_is_acted_on_when_going_on_then_it_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, two] = ["one", "two"].map(|name| folder.path().join(name));
+        let look = |files: &[PathBuf]| Snapshot::take(files);
+        std::fs::write(&one, "1").unwrap();
+        std::fs::write(&two, "1").unwrap();
+        let mut watch = Watch::new(look(std::slice::from_ref(&one)));
+        std::fs::write(&one, "2").unwrap();
+        watch.look(look(std::slice::from_ref(&one)));
+        assert!(watch.look(look(std::slice::from_ref(&one))));
+
+        std::fs::write(&one, "3").unwrap();
+        let both = [one, two];
+        watch.go_on(look(&both));
+
+        assert!(watch.look(look(&both)), "changed after it was read");
+        assert!(!watch.look(look(&both)), "the file that is new is no change");
+    }
 
     #[test]
     fn given_a_folder_when_a_file_is_added_then_that_is_a_change() {
