@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use tracing::error;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
@@ -20,6 +21,11 @@ pub fn start(settings: &LogSettings) -> Result<(), LevelError> {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+    // A panic ends one connection; it is to stand in the log like everything else.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        error!(place, "panic: {}", panic.payload_as_str().unwrap_or("no text"));
+    }));
     Ok(())
 }
 

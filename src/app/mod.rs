@@ -201,18 +201,37 @@ impl App {
         }
     }
 
-    /// Learns every TLS upstream's certificate, at start and hourly, so that its expiry is a number.
+    /// Learns every TLS upstream's certificate, so that its expiry is a number: hourly, and each minute until it is known.
     async fn probe_upstreams(self) {
         let mut phase = self.0.phase.subscribe();
-        loop {
+        for minute in (0..PROBE_EVERY).cycle() {
             for upstream in self.0.server.upstreams() {
-                if let Err(error) = upstream.probe().await {
-                    warn!(upstream = upstream.settings().name, "{}", error.with_causes());
+                if minute == 0 || upstream.certificate().is_none() {
+                    self.probe(&upstream).await;
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(PROBE_INTERVAL) => {}
+                () = tokio::time::sleep(MINUTE) => {}
                 _ = phase.wait_for(|phase| *phase == Phase::Draining) => return,
+            }
+        }
+    }
+
+    async fn probe(&self, upstream: &Upstream) {
+        let name = &upstream.settings().name;
+        let was_healthy = upstream.is_healthy();
+        match upstream.probe().await {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                upstream.connected();
+                self.0.metrics.upstream(name).set_healthy(true);
+            }
+            Err(error) => {
+                self.0.metrics.upstream(name).set_healthy(false);
+                // Told once, not each minute.
+                if was_healthy {
+                    warn!(upstream = name, "{}", error.with_causes());
+                }
             }
         }
     }
@@ -349,4 +368,6 @@ pub fn describe(error: &AppError) -> String {
     text
 }
 
-const PROBE_INTERVAL: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_secs(60);
+/// Minutes between two looks at a certificate that is known.
+const PROBE_EVERY: u32 = 60;
