@@ -11,8 +11,9 @@
 
 mod answer;
 mod connection;
-mod hop;
 mod quota;
+mod request;
+mod response;
 mod service;
 mod snapshot;
 mod words;

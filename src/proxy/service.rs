@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use http::{HeaderValue, StatusCode, Version, header};
+use http::{StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -18,14 +18,18 @@ use tracing::{debug, info, warn};
 
 use super::answer;
 use super::connection::Connection;
-use super::hop::make_end_to_end;
 use super::quota::Quota;
+use super::request::{
+    decide, has_connection_authentication, host_to_send, is_ambiguous, join_cookies, request_host, tell_about,
+    to_origin_form,
+};
+use super::response::{correct, make_end_to_end};
 use super::words::in_words;
 use super::{RETRIES, Snapshot};
 use crate::challenge::Challenges;
 use crate::metrics::{InFlight, RouteMetrics, UpstreamMetrics, UpstreamTlsFailure};
-use crate::route::headers::{self, Peer, Received};
-use crate::route::{self, Decision, Facts, Outcome};
+use crate::route::headers::{Peer, Received};
+use crate::route::{self, Decision, Outcome};
 use crate::tls::{Resolver, context_of};
 use crate::upstream::{TlsFailure, Upstream, UpstreamError};
 
@@ -270,16 +274,11 @@ impl ProxyHttp for Service {
         };
         tell_about(peer, request)?;
         join_cookies(request)?;
-        if let Some(host) = host_to_send(target, &ctx.snapshot, request) {
+        let configured = target.upstream.settings().host.as_deref();
+        if let Some(host) = host_to_send(configured, ctx.snapshot.site(target.site), request) {
             request.insert_header(header::HOST, host)?;
         }
-        if !request.raw_path().starts_with(b"/")
-            && let Ok(parsed) = route::Target::parse(request.raw_path())
-        {
-            let origin_form = parsed.origin_form().into_owned();
-            request.set_raw_path(&origin_form)?;
-        }
-        Ok(())
+        to_origin_form(request)
     }
 
     async fn upstream_response_filter(
@@ -358,133 +357,6 @@ impl ProxyHttp for Service {
     }
 }
 
-fn decide(request: &RequestHeader, connection: &Connection, snapshot: &Snapshot) -> Decision {
-    snapshot.routes().decide(&Facts {
-        secure: connection.is_secure,
-        method: &request.method,
-        version: request.version,
-        target: request.raw_path(),
-        host: request_host(request),
-        server_name_site: connection.site.as_deref().and_then(|name| snapshot.site_by_name(name)),
-        has_authorization: request.headers.contains_key(header::AUTHORIZATION)
-            || request.headers.contains_key(header::PROXY_AUTHORIZATION),
-        has_cookie: request.headers.contains_key(header::COOKIE),
-    })
-}
-
-/// Whether the end of the body could be read in two ways: `Transfer-Encoding` with `Content-Length`, or more than
-/// `chunked` (RFC 9112 §6.1). pingora picks one reading; a server behind us might pick the other.
-fn is_ambiguous(session: &Session) -> bool {
-    let request = session.req_header();
-    let mut codings = request.headers.get_all(header::TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return false };
-    // pingora has removed the length by now.
-    let raw = session.as_downstream().to_h1_raw().to_ascii_lowercase();
-    let has_length = raw.windows(LENGTH_LINE.len()).any(|window| window == LENGTH_LINE);
-    has_length || codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
-}
-
-/// `Host`, or what stands for it in HTTP/2 (RFC 9113 §8.3.1).
-fn request_host(request: &RequestHeader) -> Option<&str> {
-    match request.headers.get(header::HOST) {
-        Some(host) => Some(host.to_str().unwrap_or_default()),
-        None if request.version == Version::HTTP_2 => request.uri.authority().map(http::uri::Authority::as_str),
-        None => None,
-    }
-}
-
-/// The `Host` that the upstream is to get instead of the client's: the configured one, or the site's where HTTP/1.0 named
-/// none, since the request goes on in HTTP/1.1 (RFC 9112 §3.2).
-fn host_to_send<'a>(target: &'a Target, snapshot: &'a Snapshot, request: &RequestHeader) -> Option<&'a str> {
-    if let Some(host) = &target.upstream.settings().host {
-        return Some(host);
-    }
-    let is_missing = request.headers.get(header::HOST).is_none_or(HeaderValue::is_empty);
-    let domains = snapshot.site(target.site).map(|site| &site.domains).filter(|_| is_missing)?;
-    domains.iter().find(|domain| !domain.starts_with("*.")).map(String::as_str)
-}
-
-/// Replaces what the client says about itself by what we know of it.
-fn tell_about(peer: Peer<'_>, request: &mut RequestHeader) -> Result<()> {
-    let doomed: Vec<_> =
-        request.headers.keys().filter(|name| headers::is_stripped(name.as_str(), peer.trusted)).cloned().collect();
-    for name in doomed {
-        request.remove_header(&name);
-    }
-    // What is left of these comes from a trusted peer.
-    let [addresses, proto, host, port] =
-        [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_PORT].map(|name| joined(request, name));
-    let received =
-        Received { for_: addresses.as_deref(), proto: proto.as_deref(), host: host.as_deref(), port: port.as_deref() };
-    let told = headers::forwarding(&Peer { received, ..peer });
-    request.insert_header(FORWARDED_FOR, told.for_)?;
-    request.insert_header(FORWARDED_PROTO, told.proto.as_ref())?;
-    request.insert_header(FORWARDED_PORT, told.port.as_ref())?;
-    if let Some(host) = &told.host {
-        request.insert_header(FORWARDED_HOST, host.as_ref())?;
-    }
-    Ok(())
-}
-
-fn joined(request: &RequestHeader, name: &str) -> Option<String> {
-    let values: Vec<_> = request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
-    (!values.is_empty()).then(|| values.join(", "))
-}
-
-/// HTTP/2 may split cookies over several fields; HTTP/1.1 servers expect one (RFC 9113 §8.2.3).
-fn join_cookies(request: &mut RequestHeader) -> Result<()> {
-    let cookies: Vec<_> = request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if cookies.len() < 2 {
-        return Ok(());
-    }
-    let joined = cookies.join(&b"; "[..]);
-    request.insert_header(header::COOKIE, joined)
-}
-
-/// Mends what an upstream that knows nothing of TLS says about itself.
-fn correct(response: &mut ResponseHeader, snapshot: &Snapshot, site: usize, resolver: &Resolver) -> Result<()> {
-    let routes = snapshot.routes();
-    if let Some(location) = response.headers.get(header::LOCATION).and_then(|v| v.to_str().ok())
-        && let Some(better) = routes.upgrade_location(site, location)
-    {
-        response.insert_header(header::LOCATION, better)?;
-    }
-    secure_cookies(response, |value| routes.secure_cookie(site, value))?;
-    let Some(site) = snapshot.site(site) else { return Ok(()) };
-    if site.hsts.is_some()
-        && let Some(hsts) = headers::hsts(site, true, resolver.is_trusted(&site.name))
-    {
-        response.insert_header(header::STRICT_TRANSPORT_SECURITY, hsts)?;
-    }
-    Ok(())
-}
-
-/// Rewrites the cookies of an answer; untouched where none changes.
-fn secure_cookies(response: &mut ResponseHeader, better: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Result<()> {
-    let cookies: Vec<_> = response.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
-    let changed: Vec<_> = cookies.iter().map(|cookie| better(cookie.as_bytes())).collect();
-    if changed.iter().all(Option::is_none) {
-        return Ok(());
-    }
-    response.remove_header(&header::SET_COOKIE);
-    for (cookie, better) in cookies.into_iter().zip(changed) {
-        match better {
-            Some(better) => response.append_header(header::SET_COOKIE, better)?,
-            None => response.append_header(header::SET_COOKIE, cookie)?,
-        };
-    }
-    Ok(())
-}
-
-/// Whether credentials authenticate the connection, not the request (RFC 4559 §6). Any of several fields counts, since
-/// nobody knows which one the upstream reads.
-fn has_connection_authentication(request: &RequestHeader) -> bool {
-    request.headers.get_all(header::AUTHORIZATION).iter().any(|value| {
-        let scheme = value.as_bytes().split(u8::is_ascii_whitespace).find(|word| !word.is_empty()).unwrap_or_default();
-        [&b"NTLM"[..], b"Negotiate"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
-    })
-}
-
 fn count_tls_failure(target: &Target, text: &str) {
     if let Some(failure) = TlsFailure::in_text(text) {
         target.metrics.tls_failed(failure_label(failure));
@@ -539,9 +411,3 @@ fn request_id() -> String {
 
 /// A body that stands still for longer ends the request, either way.
 const BODY_PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
-
-const LENGTH_LINE: &[u8] = b"\ncontent-length:";
-const FORWARDED_FOR: &str = "x-forwarded-for";
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
-const FORWARDED_HOST: &str = "x-forwarded-host";
-const FORWARDED_PORT: &str = "x-forwarded-port";

@@ -1,9 +1,14 @@
-//! What of an answer is meant for us alone (RFC 9110 §7.6.1).
+//! Answers of upstreams: what of them is meant for us alone, and what has to be mended for a client that speaks TLS.
 
 use http::{HeaderName, StatusCode, header};
+use pingora::Result;
 use pingora::http::ResponseHeader;
 
-/// Takes away what describes the connection to the upstream, and a length where there is no body.
+use super::Snapshot;
+use crate::route::headers;
+use crate::tls::Resolver;
+
+/// Takes away what describes the connection to the upstream (RFC 9110 §7.6.1), and a length where there is no body.
 ///
 /// HTTP/2 clients end a stream that carries such fields (RFC 9113 §8.2.2), and servers send them: Apache offers
 /// `Upgrade: h2`. The framing stays, since it was believed when the answer was read.
@@ -21,6 +26,46 @@ pub(super) fn make_end_to_end(response: &mut ResponseHeader) {
         // RFC 9110 §8.6 forbids it, and an HTTP/2 client would wait for the body.
         response.remove_header(&header::CONTENT_LENGTH);
     }
+}
+
+/// Mends what an upstream that knows nothing of TLS says about itself.
+pub(super) fn correct(
+    response: &mut ResponseHeader,
+    snapshot: &Snapshot,
+    site: usize,
+    resolver: &Resolver,
+) -> Result<()> {
+    let routes = snapshot.routes();
+    if let Some(location) = response.headers.get(header::LOCATION).and_then(|v| v.to_str().ok())
+        && let Some(better) = routes.upgrade_location(site, location)
+    {
+        response.insert_header(header::LOCATION, better)?;
+    }
+    secure_cookies(response, |value| routes.secure_cookie(site, value))?;
+    let Some(site) = snapshot.site(site) else { return Ok(()) };
+    if site.hsts.is_some()
+        && let Some(hsts) = headers::hsts(site, true, resolver.is_trusted(&site.name))
+    {
+        response.insert_header(header::STRICT_TRANSPORT_SECURITY, hsts)?;
+    }
+    Ok(())
+}
+
+/// Rewrites the cookies of an answer; untouched where none changes.
+fn secure_cookies(response: &mut ResponseHeader, better: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Result<()> {
+    let cookies: Vec<_> = response.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+    let changed: Vec<_> = cookies.iter().map(|cookie| better(cookie.as_bytes())).collect();
+    if changed.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    response.remove_header(&header::SET_COOKIE);
+    for (cookie, better) in cookies.into_iter().zip(changed) {
+        match better {
+            Some(better) => response.append_header(header::SET_COOKIE, better)?,
+            None => response.append_header(header::SET_COOKIE, cookie)?,
+        };
+    }
+    Ok(())
 }
 
 /// The fields that `Connection` names.

@@ -1,0 +1,124 @@
+//! Requests: what is asked about them, and what the upstream is told.
+
+use http::{HeaderValue, Version, header};
+use pingora::Result;
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+
+use super::Snapshot;
+use super::connection::Connection;
+use crate::route::headers::{self, Peer, Received};
+use crate::route::{self, Decision, Facts, Site};
+
+/// Asks `route` what to do with a request.
+pub(super) fn decide(request: &RequestHeader, connection: &Connection, snapshot: &Snapshot) -> Decision {
+    snapshot.routes().decide(&Facts {
+        secure: connection.is_secure,
+        method: &request.method,
+        version: request.version,
+        target: request.raw_path(),
+        host: request_host(request),
+        server_name_site: connection.site.as_deref().and_then(|name| snapshot.site_by_name(name)),
+        has_authorization: request.headers.contains_key(header::AUTHORIZATION)
+            || request.headers.contains_key(header::PROXY_AUTHORIZATION),
+        has_cookie: request.headers.contains_key(header::COOKIE),
+    })
+}
+
+/// Whether the end of the body could be read in two ways: `Transfer-Encoding` with `Content-Length`, or more than
+/// `chunked` (RFC 9112 §6.1). pingora picks one reading; a server behind us might pick the other.
+pub(super) fn is_ambiguous(session: &Session) -> bool {
+    let request = session.req_header();
+    let mut codings = request.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return false };
+    // pingora has removed the length by now.
+    let raw = session.as_downstream().to_h1_raw().to_ascii_lowercase();
+    let has_length = raw.windows(LENGTH_LINE.len()).any(|window| window == LENGTH_LINE);
+    has_length || codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+}
+
+/// Whether credentials authenticate the connection, not the request (RFC 4559 §6). Any of several fields counts, since
+/// nobody knows which one the upstream reads.
+pub(super) fn has_connection_authentication(request: &RequestHeader) -> bool {
+    request.headers.get_all(header::AUTHORIZATION).iter().any(|value| {
+        let scheme = value.as_bytes().split(u8::is_ascii_whitespace).find(|word| !word.is_empty()).unwrap_or_default();
+        [&b"NTLM"[..], b"Negotiate"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+    })
+}
+
+/// The `Host` that the upstream is to get instead of the client's: the configured one, or the site's where HTTP/1.0 named
+/// none, since the request goes on in HTTP/1.1 (RFC 9112 §3.2).
+pub(super) fn host_to_send<'a>(
+    configured: Option<&'a str>,
+    site: Option<&'a Site>,
+    request: &RequestHeader,
+) -> Option<&'a str> {
+    if configured.is_some() {
+        return configured;
+    }
+    let is_missing = request.headers.get(header::HOST).is_none_or(HeaderValue::is_empty);
+    let domains = site.map(|site| &site.domains).filter(|_| is_missing)?;
+    domains.iter().find(|domain| !domain.starts_with("*.")).map(String::as_str)
+}
+
+/// Replaces what the client says about itself by what we know of it.
+pub(super) fn tell_about(peer: Peer<'_>, request: &mut RequestHeader) -> Result<()> {
+    let doomed: Vec<_> =
+        request.headers.keys().filter(|name| headers::is_stripped(name.as_str(), peer.trusted)).cloned().collect();
+    for name in doomed {
+        request.remove_header(&name);
+    }
+    // What is left of these comes from a trusted peer.
+    let [addresses, proto, host, port] =
+        [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_PORT].map(|name| joined(request, name));
+    let received =
+        Received { for_: addresses.as_deref(), proto: proto.as_deref(), host: host.as_deref(), port: port.as_deref() };
+    let told = headers::forwarding(&Peer { received, ..peer });
+    request.insert_header(FORWARDED_FOR, told.for_)?;
+    request.insert_header(FORWARDED_PROTO, told.proto.as_ref())?;
+    request.insert_header(FORWARDED_PORT, told.port.as_ref())?;
+    if let Some(host) = &told.host {
+        request.insert_header(FORWARDED_HOST, host.as_ref())?;
+    }
+    Ok(())
+}
+
+fn joined(request: &RequestHeader, name: &str) -> Option<String> {
+    let values: Vec<_> = request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
+/// HTTP/2 may split cookies over several fields; HTTP/1.1 servers expect one (RFC 9113 §8.2.3).
+pub(super) fn join_cookies(request: &mut RequestHeader) -> Result<()> {
+    let cookies: Vec<_> = request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() < 2 {
+        return Ok(());
+    }
+    let joined = cookies.join(&b"; "[..]);
+    request.insert_header(header::COOKIE, joined)
+}
+
+/// Sends path and query only, whatever form the client used (RFC 9112 §3.2.1).
+pub(super) fn to_origin_form(request: &mut RequestHeader) -> Result<()> {
+    if request.raw_path().starts_with(b"/") {
+        return Ok(());
+    }
+    let Ok(target) = route::Target::parse(request.raw_path()) else { return Ok(()) };
+    let origin_form = target.origin_form().into_owned();
+    request.set_raw_path(&origin_form)
+}
+
+/// `Host`, or what stands for it in HTTP/2 (RFC 9113 §8.3.1).
+pub(super) fn request_host(request: &RequestHeader) -> Option<&str> {
+    match request.headers.get(header::HOST) {
+        Some(host) => Some(host.to_str().unwrap_or_default()),
+        None if request.version == Version::HTTP_2 => request.uri.authority().map(http::uri::Authority::as_str),
+        None => None,
+    }
+}
+
+const LENGTH_LINE: &[u8] = b"\ncontent-length:";
+const FORWARDED_FOR: &str = "x-forwarded-for";
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
+const FORWARDED_HOST: &str = "x-forwarded-host";
+const FORWARDED_PORT: &str = "x-forwarded-port";
