@@ -64,6 +64,7 @@ fn write_next(page: &mut String, certificate: &Certificate, now: Timestamp) -> f
     write!(page, "{}", Escaped(action))?;
     match at {
         Some(at) => write!(page, ": {}", When(Some(*at), now))?,
+        None if action == "nothing" => {}
         None => page.write_str(" now")?,
     }
     write!(page, "<br><small>{}</small>", Escaped(why))
@@ -138,7 +139,7 @@ struct When(Option<Timestamp>, Timestamp);
 
 impl Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(Some(time), now) = *self else { return f.write_str("never") };
+        let Self(Some(time), now) = *self else { return f.write_str("not at all") };
         match time > now {
             true => write!(f, "{time}<br><small>in {}</small>", Rough(time.since(now))),
             false => write!(f, "{time}<br><small>{} ago</small>", Rough(now.since(time))),
@@ -202,7 +203,7 @@ mod tests {
     #[test]
     fn given_a_time_when_displayed_then_before_or_after_now() {
         let now = Timestamp::from_unix(1_000);
-        assert_eq!(When(None, now).to_string(), "never");
+        assert_eq!(When(None, now).to_string(), "not at all");
         assert_eq!(
             When(Some(now + Duration::from_secs(5)), now).to_string(),
             "1970-01-01T00:16:45Z<br><small>in 5 s</small>"

@@ -276,8 +276,8 @@ pub enum UpstreamError {
         /// The resolver's word.
         source: io::Error,
     },
-    /// The probe refused it.
-    #[error("upstream `{upstream}` is not believed")]
+    /// The probe refused it, or did not get through.
+    #[error("upstream `{upstream}` {}", if source.is_unreachable() { "cannot be reached" } else { "is not believed" })]
     NotBelieved {
         /// Its label.
         upstream: String,
