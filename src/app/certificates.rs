@@ -41,8 +41,8 @@ impl Certificates {
 impl Publish for Certificates {
     fn publish(&self, certificate: &str, identity: &Identity, placeholder: bool) {
         let is_foreign = self.issuer_is_foreign.load().get(certificate).copied().unwrap_or(false);
-        let is_trusted = is_foreign && !placeholder && !identity.chain().leaf().is_self_issued;
-        self.resolver.publish(certificate, identity, is_trusted);
+        let is_from_ca = is_foreign && !placeholder && !identity.chain().leaf().is_self_issued;
+        self.resolver.publish(certificate, identity, is_from_ca);
     }
 }
 

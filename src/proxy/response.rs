@@ -44,7 +44,7 @@ pub(super) fn correct(
     secure_cookies(response, |value| routes.secure_cookie(site, value))?;
     let Some(site) = snapshot.site(site) else { return Ok(()) };
     if site.hsts.is_some()
-        && let Some(hsts) = headers::hsts(site, true, resolver.is_trusted(&site.name))
+        && let Some(hsts) = headers::hsts(site, true, resolver.is_from_ca(&site.name))
     {
         response.insert_header(header::STRICT_TRANSPORT_SECURITY, hsts)?;
     }

@@ -54,17 +54,17 @@ impl Resolver {
 
     /// Serves `identity` in the new handshakes of the site `name`. Unknown names are ignored: the site was just removed.
     ///
-    /// `is_trusted` says that a CA issued it whom strangers believe; HSTS depends on it.
-    pub fn publish(&self, name: &str, identity: &Identity, is_trusted: bool) {
+    /// `is_from_ca` says that somebody else than we ourselves issued it; HSTS depends on it.
+    pub fn publish(&self, name: &str, identity: &Identity, is_from_ca: bool) {
         if let Some(site) = self.table.load().by_name.get(name) {
-            site.identity.is_trusted.store(is_trusted, Ordering::Relaxed);
+            site.identity.is_from_ca.store(is_from_ca, Ordering::Relaxed);
             site.identity.key.store(Some(identity.certified()));
         }
     }
 
-    /// Whether the site `name` serves an identity from a CA whom strangers believe.
-    pub fn is_trusted(&self, name: &str) -> bool {
-        self.table.load().by_name.get(name).is_some_and(|site| site.identity.is_trusted.load(Ordering::Relaxed))
+    /// Whether the site `name` serves an identity that a CA issued, neither a placeholder nor one of our own making.
+    pub fn is_from_ca(&self, name: &str) -> bool {
+        self.table.load().by_name.get(name).is_some_and(|site| site.identity.is_from_ca.load(Ordering::Relaxed))
     }
 
     /// What a handshake gets that asks for `server_name` on the local address `local`.
@@ -165,7 +165,7 @@ impl Table {
 #[derive(Default)]
 struct CurrentIdentity {
     key: ArcSwapOption<CertifiedKey>,
-    is_trusted: AtomicBool,
+    is_from_ca: AtomicBool,
 }
 
 impl ResolvesServerCert for CurrentIdentity {
