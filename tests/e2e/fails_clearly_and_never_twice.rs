@@ -24,6 +24,16 @@ fn given_a_server_that_is_down_when_called_then_502_with_an_id_that_the_log_know
 }
 
 #[test]
+fn given_a_server_whose_name_has_no_address_when_called_then_503_with_an_id_that_the_log_knows() {
+    let (stage, portvakt) = behind("{ url = \"http://nowhere.invalid:80\", allow_plaintext = true }");
+
+    let reply = stage.get("/x");
+
+    assert_eq!(reply.status, 503);
+    logged(&portvakt, &reply);
+}
+
+#[test]
 fn given_a_server_that_is_down_when_called_a_hundred_times_then_the_log_is_not_flooded() {
     let (stage, portvakt) = behind(&format!("\"http://127.0.0.1:{}\"", free_port()));
 

@@ -35,3 +35,4 @@ mod speaks_tls_as_promised;
 mod starts_without_the_ca;
 mod streams_both_ways;
 mod swaps_certificates_under_load;
+mod works_as_the_shape_is_written;
