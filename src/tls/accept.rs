@@ -17,6 +17,7 @@ use rustls::server::Acceptor as HelloReader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Choice, Resolver};
+use crate::challenge::ACME_TLS;
 
 /// Runs the handshake on a fresh stream; `local` is the address that it was accepted on.
 ///
@@ -186,7 +187,7 @@ fn feed(reader: &mut HelloReader, mut bytes: &[u8]) -> Result<Option<Hello>, (Fa
                 let hello = accepted.client_hello();
                 return Ok(Some(Hello {
                     server_name: hello.server_name().map(str::to_ascii_lowercase),
-                    acme: hello.alpn().is_some_and(|mut protocols| protocols.any(|p| p == ACME_TLS_ALPN)),
+                    acme: hello.alpn().is_some_and(|mut protocols| protocols.any(|p| p == ACME_TLS)),
                 }));
             }
             Err((error, mut alert)) => {
@@ -262,8 +263,6 @@ impl Version {
     }
 }
 
-/// RFC 8737 §6.2.
-const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
 /// More than any client's hello, post-quantum key shares and tickets included.
 const MAX_HELLO: usize = 64 * 1024;
 /// RFC 6066 §3.
