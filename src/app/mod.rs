@@ -181,7 +181,7 @@ impl App {
         let refused = move |why| counted.rejected(rejection(why));
         crate::listener::accept(
             listener,
-            move || limits.limits(),
+            move |client| limits.limits(client),
             refused,
             stop,
             move |incoming| server.clone().serve(incoming, listener_numbers.clone(), stopped.clone()),

@@ -7,10 +7,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
+
+use super::Limits;
 
 /// An accepted connection. While it lives it counts against the listener's limits.
 #[derive(Debug)]
@@ -34,21 +35,13 @@ pub enum Refused {
     Client,
 }
 
-/// How many connections there may be.
-#[derive(Clone, Debug)]
-pub(crate) struct Bounds {
-    connections: usize,
-    per_client: usize,
-    exempt: Vec<IpNet>,
-}
-
 /// Accepts until `stop` turns true or its sender is gone, and gives each connection to `handle` in a task of its own.
 ///
-/// `limits` is asked at each connection, so that a reload changes it. Connections over a limit are closed at once. When the
+/// `limits` is asked for each client, so that a reload changes it; it also says whether that client may have any number. Connections over a limit are closed at once. When the
 /// process has no descriptor left, accepting pauses instead of spinning.
 pub async fn accept<H, F>(
     listener: TcpListener,
-    limits: impl Fn() -> (super::Limits, Vec<IpNet>) + Send,
+    limits: impl Fn(IpAddr) -> (Limits, bool) + Send,
     refused: impl Fn(Refused) + Send,
     mut stop: watch::Receiver<bool>,
     handle: H,
@@ -79,9 +72,9 @@ pub async fn accept<H, F>(
         if std::mem::take(&mut is_stuck) {
             info!("accepting connections again");
         }
-        let (limits, exempt) = limits();
-        let bounds = Bounds { connections: limits.connections, per_client: limits.connections_per_client, exempt };
-        let place = match places.take(peer.ip(), &bounds) {
+        let client = peer.ip().to_canonical();
+        let (limits, is_exempt) = limits(client);
+        let place = match places.take(client, &limits, is_exempt) {
             Ok(place) => place,
             Err(why) => {
                 debug!(%peer, ?why, "closed: too many connections");
@@ -107,14 +100,13 @@ struct Open {
 }
 
 impl Places {
-    fn take(&self, client: IpAddr, bounds: &Bounds) -> Result<Place, Refused> {
-        let client = client.to_canonical();
+    fn take(&self, client: IpAddr, limits: &Limits, is_exempt: bool) -> Result<Place, Refused> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.all >= bounds.connections {
+        if open.all >= limits.connections {
             return Err(Refused::Listener);
         }
         let held = open.by_client.get(&client).copied().unwrap_or(0);
-        if held >= bounds.per_client && !bounds.exempt.iter().any(|net| net.contains(&client)) {
+        if held >= limits.connections_per_client && !is_exempt {
             return Err(Refused::Client);
         }
         open.by_client.insert(client, held + 1);
@@ -158,37 +150,41 @@ mod tests {
     #[test]
     fn given_a_full_listener_when_taken_then_refused_until_a_place_is_given_back() {
         let places = Places::default();
-        let bounds = Bounds { connections: 2, per_client: 2, exempt: vec![] };
-        let first = places.take(ip(1), &bounds).unwrap();
-        let _second = places.take(ip(2), &bounds).unwrap();
+        let limits = limits(2, 2);
+        let first = places.take(ip(1), &limits, false).unwrap();
+        let _second = places.take(ip(2), &limits, false).unwrap();
 
-        assert_eq!(places.take(ip(3), &bounds).unwrap_err(), Refused::Listener);
+        assert_eq!(places.take(ip(3), &limits, false).unwrap_err(), Refused::Listener);
         drop(first);
-        assert!(places.take(ip(3), &bounds).is_ok());
+        assert!(places.take(ip(3), &limits, false).is_ok());
     }
 
     #[test]
     fn given_a_greedy_client_when_taken_then_only_it_is_refused() {
         let places = Places::default();
-        let bounds = Bounds { connections: 9, per_client: 1, exempt: vec!["10.0.0.9/32".parse().unwrap()] };
-        let _first = places.take(ip(1), &bounds).unwrap();
+        let limits = limits(9, 1);
+        let _first = places.take(ip(1), &limits, false).unwrap();
 
-        assert_eq!(places.take(ip(1), &bounds).unwrap_err(), Refused::Client);
-        assert!(places.take(ip(2), &bounds).is_ok());
+        assert_eq!(places.take(ip(1), &limits, false).unwrap_err(), Refused::Client);
+        assert!(places.take(ip(2), &limits, false).is_ok());
 
-        let _exempt = places.take(ip(9), &bounds).unwrap();
-        assert!(places.take(ip(9), &bounds).is_ok());
+        let _exempt = places.take(ip(9), &limits, true).unwrap();
+        assert!(places.take(ip(9), &limits, true).is_ok());
     }
 
     #[test]
     fn given_places_given_back_then_no_client_is_remembered() {
         let places = Places::default();
-        let bounds = Bounds { connections: 9, per_client: 9, exempt: vec![] };
+        let limits = limits(9, 9);
 
-        drop((places.take(ip(1), &bounds), places.take(ip(1), &bounds)));
+        drop((places.take(ip(1), &limits, false), places.take(ip(1), &limits, false)));
 
         let open = places.0.lock().unwrap();
         assert_eq!((open.all, open.by_client.len()), (0, 0));
+    }
+
+    fn limits(connections: usize, connections_per_client: usize) -> Limits {
+        Limits { connections, connections_per_client, ..Limits::default() }
     }
 
     fn ip(last: u8) -> IpAddr {

@@ -20,10 +20,10 @@ mod words;
 
 pub use self::snapshot::Snapshot;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use ipnet::IpNet;
 use pingora::apps::HttpServerOptions;
 use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::proxy::HttpProxy;
@@ -85,10 +85,10 @@ impl Server {
         self.snapshot.store(Arc::new(snapshot));
     }
 
-    /// Whose connections are not limited, and what limits the others.
-    pub fn limits(&self) -> (Limits, Vec<IpNet>) {
+    /// What limits a client's connections, and whether it may have any number of them.
+    pub fn limits(&self, client: IpAddr) -> (Limits, bool) {
         let snapshot = self.snapshot.load();
-        (snapshot.limits(), snapshot.trusted_proxies().to_vec())
+        (snapshot.limits(), snapshot.is_trusted(client))
     }
 
     /// The upstreams in use.

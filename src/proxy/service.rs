@@ -266,7 +266,7 @@ impl ProxyHttp for Service {
         let client = connection.peer.ip().to_canonical();
         let peer = Peer {
             address: client,
-            trusted: ctx.snapshot.trusted_proxies().iter().any(|net| net.contains(&client)),
+            trusted: ctx.snapshot.is_trusted(client),
             secure: connection.is_secure,
             host: request_host(session.req_header()),
             public_https_port: ctx.snapshot.routes().settings().public_https_port,

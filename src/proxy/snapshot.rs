@@ -1,6 +1,7 @@
 //! What requests are judged by.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -88,7 +89,8 @@ impl Snapshot {
         self.limits
     }
 
-    pub(super) fn trusted_proxies(&self) -> &[IpNet] {
-        &self.trusted_proxies
+    /// Whether the forwarding headers of this address are believed.
+    pub(super) fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|net| net.contains(&address))
     }
 }
