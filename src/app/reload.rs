@@ -84,8 +84,7 @@ impl App {
         }
         loop {
             tokio::time::sleep(INTERVAL).await;
-            let now = self.look().await;
-            if self.0.config.load().watch && watch.look(now) {
+            if self.0.config.load().watch && watch.look(self.look().await) {
                 self.reload("a file changed").await;
                 // The new configuration may name other files.
                 watch.go_on(self.look().await);
