@@ -37,8 +37,9 @@ pub enum Refused {
 
 /// Accepts until `stop` turns true or its sender is gone, and gives each connection to `handle` in a task of its own.
 ///
-/// `limits` is asked for each client, so that a reload changes it; it also says whether that client may have any number. Connections over a limit are closed at once. When the
-/// process has no descriptor left, accepting pauses instead of spinning.
+/// `limits` is asked for each client, so that a reload changes it; it also says whether that client may have any number.
+/// Connections over a limit are closed at once. When the process has no descriptor left, accepting pauses instead of
+/// spinning.
 pub async fn accept<H, F>(
     listener: TcpListener,
     limits: impl Fn(IpAddr) -> (Limits, bool) + Send,
