@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use super::{App, AppError};
+use super::{App, AppError, Inherited};
 use crate::config::{self, Purpose};
 use crate::platform::Signals;
 
@@ -45,7 +45,7 @@ async fn start(folder: &Path, legacy: SocketAddr) -> Result<(App, String, Ports)
         let loaded = config::from_text("demo.toml", &text, folder, Purpose::Run)?;
         super::log::start(&loaded.config.log)?;
         tries += 1;
-        match App::start(loaded.config, None).await {
+        match App::start(loaded.config, None, Inherited::default()).await {
             Err(AppError::Bind(_)) if tries < TRIES => {}
             outcome => return Ok((outcome?, text, ports)),
         }

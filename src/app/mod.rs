@@ -8,10 +8,12 @@
 
 mod certificates;
 mod demo;
+mod inherited;
 mod listeners;
 pub mod log;
 mod reload;
 mod status;
+mod supervise;
 mod watch;
 
 use std::net::SocketAddr;
@@ -26,6 +28,7 @@ use tracing::{info, warn};
 
 use self::certificates::{Certificates, Record};
 pub use self::demo::demo;
+pub use self::inherited::Inherited;
 use self::listeners::{Kind, Listeners};
 use self::status::Phase;
 use crate::challenge::Challenges;
@@ -33,7 +36,7 @@ use crate::config::{Config, Problems, Style};
 use crate::listener::{BindError, Refused};
 use crate::manager::{Manager, ManagerParts};
 use crate::metrics::{BuildInfo, ConnectionRejection, Metrics};
-use crate::platform::{Signal, Signals};
+use crate::platform::{Notice, Signal, Signals, Supervisor};
 use crate::proxy::{Listener, Server, ServerError, Snapshot};
 use crate::route::Routes;
 use crate::source::internal::{InternalCa, InternalCaError};
@@ -58,6 +61,7 @@ struct Inner {
     server: Arc<Server>,
     metrics: Arc<Metrics>,
     listeners: Mutex<Listeners>,
+    supervisor: Supervisor,
     started: Timestamp,
     phase: channel::Sender<Phase>,
     last_reload: Mutex<Option<reload::Outcome>>,
@@ -67,12 +71,12 @@ struct Inner {
 impl App {
     /// Opens the store and the listeners, publishes what certificates there are, and begins to serve.
     ///
-    /// `file` is read again on reload. Must be called within a tokio runtime.
+    /// `file` is read again on reload; `inherited` is used where it fits. Must be called within a tokio runtime.
     ///
     /// # Errors
     ///
     /// [`AppError`] when the state directory, an address or an upstream cannot be used. Never because of a CA.
-    pub async fn start(config: Config, file: Option<PathBuf>) -> Result<Self, AppError> {
+    pub async fn start(config: Config, file: Option<PathBuf>, inherited: Inherited) -> Result<Self, AppError> {
         // Fails only when a provider is installed already, as when several apps run in one test.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let clock = Arc::new(SystemClock);
@@ -109,6 +113,7 @@ impl App {
             server: Arc::new(server),
             metrics,
             listeners,
+            supervisor: inherited.supervisor,
             started,
             phase,
             last_reload: Mutex::default(),
@@ -155,6 +160,8 @@ impl App {
         inner.listeners().swap(bound, &config.listen, &*self.serve());
         inner.forget_what_is_gone(&config);
         inner.phase.send_replace(Phase::Ready);
+        inner.tell(&[Notice::Ready, Notice::Status(&inner.status_line())]);
+        tokio::spawn(self.clone().keep_supervisor_informed());
         tokio::spawn(self.clone().probe_upstreams());
         info!(sites = config.route.sites.len(), state_dir = %config.state_dir.display(), "ready");
         Ok(())
@@ -195,9 +202,10 @@ impl App {
         info!(?limit, "draining");
         inner.phase.send_replace(Phase::Draining);
         inner.listeners().stop_traffic();
-        match tokio::time::timeout(limit, inner.server.drained()).await {
-            Ok(()) => info!("stopped: every request was finished"),
-            Err(_elapsed) => warn!(?limit, "stopped: open requests were cut off"),
+        tokio::select! {
+            () = inner.server.drained() => info!("stopped: every request was finished"),
+            () = tokio::time::sleep(limit) => warn!(?limit, "stopped: open requests were cut off"),
+            () = self.tell_of_drain(limit) => {}
         }
     }
 
@@ -238,6 +246,10 @@ impl App {
 }
 
 impl Inner {
+    fn is_ready(&self) -> bool {
+        *self.phase.borrow() == Phase::Ready
+    }
+
     fn listeners(&self) -> std::sync::MutexGuard<'_, Listeners> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -321,6 +333,9 @@ pub enum AppError {
     /// The process's signals cannot be taken over.
     #[error("cannot take over the process's signals")]
     Signals(#[source] std::io::Error),
+    /// The service manager's socket has no address that can be used.
+    #[error("cannot use the service manager's socket that `NOTIFY_SOCKET` names")]
+    Supervisor(#[source] std::io::Error),
     /// The runtime cannot be started.
     #[error("cannot start the runtime")]
     Runtime(#[source] std::io::Error),
@@ -345,6 +360,7 @@ impl AppError {
             Self::Bind(error) => Some(error.fix()),
             Self::Store(_) => Some(format!("let `state_dir` be a folder that {} may write", crate::platform::user())),
             Self::Server(ServerError::Roots(_)) => Some("let `TMPDIR` name a folder that may be written".to_owned()),
+            Self::Supervisor(_) => Some("unset `NOTIFY_SOCKET`, or let it be the path that systemd gives".to_owned()),
             Self::NeedsRestart(_) => Some("restart portvakt, or take the change back".to_owned()),
             _ => None,
         }

@@ -9,6 +9,7 @@ use super::watch::{INTERVAL, Snapshot, Watch};
 use super::{App, AppError, Inner, listener_label};
 use crate::config::{self, Config, Loaded, Purpose, Style};
 use crate::metrics::Live;
+use crate::platform::Notice;
 use crate::source;
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -25,6 +26,7 @@ impl App {
     pub async fn reload(&self, why: &str) {
         let inner = &self.0;
         let _one_at_a_time = inner.reloading.lock().await;
+        inner.tell(&[Notice::Reloading, Notice::Status("reloading the configuration")]);
         let outcome = self.try_reload(why).await;
         let at = SystemClock.now();
         let error = match outcome {
@@ -41,6 +43,8 @@ impl App {
         };
         let outcome = Outcome { at, error };
         *inner.last_reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        // Also when it failed: what served before does so still.
+        inner.tell(&[Notice::Ready, Notice::Status(&inner.status_line())]);
     }
 
     async fn try_reload(&self, why: &str) -> Result<(), AppError> {

@@ -81,7 +81,7 @@ pub(super) fn certificates(inner: &Weak<Inner>) -> Vec<CertificateStatus> {
 }
 
 impl Inner {
-    fn last_reload(&self) -> Reload {
+    pub(super) fn last_reload(&self) -> Reload {
         match &*self.last_reload.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(outcome) => Reload { ok: outcome.error.is_none(), at: outcome.at, error: outcome.error.clone() },
             None => Reload { ok: true, at: self.started, error: None },

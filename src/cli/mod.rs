@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::app::{self, App, AppError};
+use crate::app::{self, App, AppError, Inherited};
 use crate::config::{self, CommandLine, Loaded, Problems, Purpose, Style};
 use crate::platform::Signals;
 
@@ -103,6 +103,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: &Run) -> Result<(), Failure> {
+    let inherited = Inherited::from_environment()?;
     let (loaded, file) = match (&arguments.domain, &arguments.upstream) {
         (Some(domain), Some(upstream)) => {
             let line = CommandLine {
@@ -119,7 +120,7 @@ fn run(arguments: &Run) -> Result<(), Failure> {
     app::log::start(&loaded.config.log).map_err(AppError::from)?;
     block_on(async move {
         let signals = Signals::new().map_err(AppError::Signals)?;
-        let app = App::start(loaded.config, file).await?;
+        let app = App::start(loaded.config, file, inherited).await?;
         app.run_until_stopped(signals).await;
         Ok(())
     })

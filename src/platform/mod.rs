@@ -1,7 +1,8 @@
-//! What differs between operating systems about private files.
+//! What differs between operating systems: private files, signals, the service manager.
 //!
-//! In: paths. Out: folders and files that only our user can read, and the certainty that they survive a power cut. Imports
-//! std and rustix; knows nothing of what the files hold.
+//! In: paths, and what the system hands to a process. Out: folders and files that only our user can read, and the certainty
+//! that they survive a power cut; the operator's wishes; words to whoever started us. Imports std, tokio's signals and
+//! rustix; knows nothing of what the files hold.
 //!
 //! # Why
 //!
@@ -9,6 +10,7 @@
 //! made, guards everything below it. It also has no way to flush a folder; renames there are journalled by NTFS.
 
 mod signal;
+mod supervisor;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -24,6 +26,7 @@ use std::io;
 use std::path::Path;
 
 pub use signal::{Signal, Signals};
+pub use supervisor::{Notice, Supervisor};
 
 /// Creates a folder that only our user can enter (0700), and the folders above it.
 ///

@@ -128,6 +128,11 @@ impl Server {
         }
     }
 
+    /// How many connections and requests are open.
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
     /// Returns when every connection and request is finished. Nothing new is accepted by then.
     pub async fn drained(&self) {
         self.open.close();

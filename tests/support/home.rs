@@ -68,8 +68,19 @@ impl Home {
 
     /// Starts it.
     pub(crate) fn launch(&self) -> Portvakt {
-        let file = self.file();
-        Portvakt::launch(self.path(), &["run", "--config", file.to_str().expect("a temporary folder's name is text")])
+        self.launch_as(&mut self.command())
+    }
+
+    /// Starts it as `command`, which [`Home::command`] gave.
+    pub(crate) fn launch_as(&self, command: &mut Command) -> Portvakt {
+        Portvakt { child: Child::start("portvakt", command) }
+    }
+
+    /// `portvakt run` with our configuration, to be changed before it is started.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = command(self.path());
+        command.args(["run", "--config"]).arg(self.file());
+        command
     }
 
     /// `portvakt ca root`: the internal CA's root, in a file.
@@ -115,7 +126,10 @@ pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Output {
 /// The built program, free of what the environment would tell it.
 pub(crate) fn command(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portvakt"));
-    command.current_dir(dir).env_remove("RUST_LOG").env_remove("STATE_DIRECTORY").env("XDG_STATE_HOME", dir);
+    for told in TOLD_BY_ENVIRONMENT {
+        command.env_remove(told);
+    }
+    command.current_dir(dir).env("XDG_STATE_HOME", dir);
     command
 }
 
@@ -175,3 +189,7 @@ fn reloads(metrics: &Metrics) -> (f64, f64) {
     let count = |result| metrics.sum("portvakt_config_reloads_total", &[("result", result)]);
     (count("ok"), count("error"))
 }
+
+/// What would reach it from whoever runs the tests.
+const TOLD_BY_ENVIRONMENT: [&str; 7] =
+    ["RUST_LOG", "STATE_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID"];

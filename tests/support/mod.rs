@@ -21,6 +21,7 @@ pub(crate) mod pebble;
 pub(crate) mod peers;
 pub(crate) mod ports;
 pub(crate) mod raw;
+pub(crate) mod supervisor;
 pub(crate) mod tls;
 
 pub(crate) use ca::{Ca, Leaf};
@@ -31,3 +32,4 @@ pub(crate) use gate::Gate;
 pub(crate) use home::{Home, Portvakt};
 pub(crate) use nginx::Nginx;
 pub(crate) use pebble::Pebble;
+pub(crate) use supervisor::Supervisor;
