@@ -1,21 +1,27 @@
 //! Arguments, exit codes, and the one place that prints an error with its causes.
 //!
 //! In: the command line. Out: an exit code: 0 well, 1 a problem that was told, 2 a command line that makes no sense.
-//! Imports `app`, `config` and `platform`.
+//! Imports `app`, `config` and `platform`. One file for each verb; what several need stands here and in `failure`.
 
-use std::io::{IsTerminal, Write};
+mod ca;
+mod check;
+mod failure;
+mod help;
+mod run;
+
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::app::{self, App, AppError, Inherited};
-use crate::config::{self, CommandLine, Loaded, Problems, Purpose, Style};
-use crate::platform::Signals;
+use self::failure::Failure;
+use crate::app::{self, AppError};
 
 /// Puts TLS in front of a server that cannot be changed.
 #[derive(Debug, Parser)]
 #[command(name = "portvakt", version, about, long_about = None, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -24,51 +30,16 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Obtain certificates, terminate TLS and forward requests until stopped.
-    #[command(after_help = "Signals: SIGHUP reloads the configuration, SIGTERM and Ctrl-C drain and stop.")]
-    Run(Run),
+    Run(run::Run),
     /// Check a configuration and print every problem; exit code 1 when there is an error.
-    Check(Check),
+    Check(check::Check),
     /// Show the main job on this machine: a legacy server, an internal CA, HTTPS enforced on a path.
     Demo,
     /// The internal CA.
     #[command(subcommand)]
-    Ca(Ca),
-}
-
-#[derive(Debug, Args)]
-struct Run {
-    #[command(flatten)]
-    config: ConfigFile,
-    /// Serve this domain without a configuration file.
-    #[arg(long, value_name = "DOMAIN", requires = "upstream", conflicts_with = "config")]
-    domain: Option<String>,
-    /// The server to put TLS in front of, as in http://127.0.0.1:8080.
-    #[arg(long, value_name = "URL", requires = "domain")]
-    upstream: Option<String>,
-    /// Agree to the CA's terms of service.
-    #[arg(long, requires = "domain")]
-    agree_tos: bool,
-}
-
-#[derive(Debug, Args)]
-struct Check {
-    #[command(flatten)]
-    config: ConfigFile,
-    /// Do not open keys, certificates or ports: for checks where the configuration is written, not where it runs.
-    #[arg(long)]
-    offline: bool,
-    /// Print one JSON object for each problem.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-enum Ca {
-    /// Print the internal CA's root in PEM, for those who are to trust it.
-    Root {
-        #[command(flatten)]
-        config: ConfigFile,
-    },
+    Ca(ca::Ca),
+    /// Tell about a verb, or about the code of a problem, such as PV0204.
+    Help(help::Help),
 }
 
 #[derive(Debug, Args)]
@@ -86,70 +57,17 @@ impl ConfigFile {
 
 /// Carries out the command line of this process.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let outcome = match arguments.command {
-        Command::Run(run) => self::run(&run),
-        Command::Check(check) => self::check(&check),
+    let outcome = match Arguments::parse().command {
+        Command::Run(run) => run.carry_out(),
+        Command::Check(check) => check.carry_out(),
         Command::Demo => block_on(app::demo(&mut std::io::stdout())),
-        Command::Ca(Ca::Root { config }) => ca_root(config.path()),
+        Command::Ca(ca) => ca.carry_out(),
+        Command::Help(help) => help.carry_out(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            failure.print();
-            ExitCode::FAILURE
-        }
+        Err(failure) => failure.print(),
     }
-}
-
-fn run(arguments: &Run) -> Result<(), Failure> {
-    let inherited = Inherited::from_environment()?;
-    let (loaded, file) = match (&arguments.domain, &arguments.upstream) {
-        (Some(domain), Some(upstream)) => {
-            let line = CommandLine {
-                domains: vec![domain.clone()],
-                upstream: upstream.clone(),
-                agree_tos: arguments.agree_tos,
-                ..CommandLine::default()
-            };
-            (config::from_args(&line, Purpose::Run)?, None)
-        }
-        _ => (config::load(arguments.config.path(), Purpose::Run)?, Some(arguments.config.path().to_owned())),
-    };
-    print_problems(&loaded.warnings);
-    app::log::start(&loaded.config.log).map_err(AppError::from)?;
-    block_on(async move {
-        let signals = Signals::new().map_err(AppError::Signals)?;
-        let app = App::start(loaded.config, file, inherited).await?;
-        app.run_until_stopped(signals).await;
-        Ok(())
-    })
-}
-
-fn check(arguments: &Check) -> Result<(), Failure> {
-    let purpose = if arguments.offline { Purpose::CheckOffline } else { Purpose::Check };
-    let path = arguments.config.path();
-    let (warnings, outcome) = match config::load(path, purpose) {
-        Ok(Loaded { warnings, .. }) => (warnings, Ok(())),
-        Err(problems) => (problems, Err(Failure::Told)),
-    };
-    if arguments.json {
-        print!("{}", warnings.to_json_lines());
-    } else {
-        print_problems(&warnings);
-    }
-    if outcome.is_ok() && !arguments.json {
-        println!("{}: good", path.display());
-    }
-    outcome
-}
-
-fn ca_root(path: &Path) -> Result<(), Failure> {
-    let loaded = config::load(path, Purpose::CheckOffline)?;
-    let pem = app::internal_root(&loaded.config.state_dir)?;
-    // A reader that is gone has what it wanted.
-    let _ = std::io::stdout().write_all(pem.as_bytes());
-    Ok(())
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T, AppError>>) -> Result<T, Failure> {
@@ -163,46 +81,15 @@ fn block_on<T>(work: impl Future<Output = Result<T, AppError>>) -> Result<T, Fai
     Ok(outcome?)
 }
 
-/// Why a command failed.
-enum Failure {
-    App(AppError),
-    Problems(Problems),
-    /// Printed already.
-    Told,
-}
-
-impl Failure {
-    fn print(&self) {
-        match self {
-            Self::App(AppError::Config(problems)) | Self::Problems(problems) => print_problems(problems),
-            Self::App(error) => eprint!("{}", app::describe(error)),
-            Self::Told => {}
-        }
-    }
-}
-
-impl From<AppError> for Failure {
-    fn from(error: AppError) -> Self {
-        Self::App(error)
-    }
-}
-
-impl From<Problems> for Failure {
-    fn from(problems: Problems) -> Self {
-        Self::Problems(problems)
-    }
-}
-
-fn print_problems(problems: &Problems) {
-    if problems.is_empty() {
-        return;
-    }
-    let style = if std::io::stderr().is_terminal() { Style::Color } else { Style::Plain };
-    eprint!("{}", problems.render(style));
+/// Prints to standard output. A reader that is gone has what it wanted.
+fn print_out(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Looked for in the working folder when no file is named.
 const DEFAULT_CONFIG: &str = "portvakt.toml";
+
+const EXIT_CODES: &str = "Exit codes: 0 well, 1 a problem that was told, 2 a command line that makes no sense.";
 
 #[cfg(test)]
 mod tests {

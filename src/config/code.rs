@@ -1,7 +1,13 @@
-//! Every problem's number: stable, so that it can be searched for.
+//! Every problem's number: stable, so that it can be searched for, and a page about each.
+//!
+//! To add one: a line in the table below, in the order of the numbers; its page `pages/PVnnnn.md` beside it (without one
+//! nothing compiles, and `tests/integration/tells_about_every_code.rs` loads its two examples); and a bad configuration
+//! in `tests/data/bad/` that leads to it.
 
 use std::fmt;
 use std::str::FromStr;
+
+use super::page::Page;
 
 /// Declares [`Code`] and its table in one place: variant, number, title, meaning.
 macro_rules! codes {
@@ -29,6 +35,13 @@ macro_rules! codes {
             pub fn meaning(self) -> &'static str {
                 match self {
                     $(Self::$name => $meaning,)*
+                }
+            }
+
+            /// Its page: why it matters, how to mend it, a wrong and a right configuration.
+            pub fn page(self) -> Page {
+                match self {
+                    $(Self::$name => Page(include_str!(concat!("pages/PV0", $number, ".md"))),)*
                 }
             }
         }

@@ -17,6 +17,7 @@ mod duration;
 mod environment;
 mod load;
 mod merge;
+mod page;
 mod problem;
 mod raw;
 mod render;
@@ -36,7 +37,9 @@ pub use command_line::CommandLine;
 pub use diff::{Change, diff};
 pub use environment::{Environment, Machine};
 pub use load::{Loaded, Purpose, from_args, from_text, from_text_on, load, load_on};
+pub use page::Page;
 pub use problem::{Place, Problem, Problems, Severity, Source, Style};
+pub use suggest::closest;
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Guesses what a misspelt word was meant to be.
 
 /// The known word that is most like `word`, when one is near enough to be meant.
-pub(super) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = folded(word);
     let distance = |candidate: &str| strsim::damerau_levenshtein(&word, &folded(candidate));
     let (candidate, distance) = known.into_iter().map(|known| (known, distance(known))).min_by_key(|(_, d)| *d)?;

@@ -34,6 +34,10 @@ fn given_several_problems_when_checked_or_run_then_1_and_all_of_them_are_said() 
         for expected in ["portvakt.toml:", "upsteam", "upstream", "sometimes", "fix"] {
             assert!(words.contains(expected), "{verb}: `{expected}` in {words}");
         }
+        let more = words.lines().find_map(|line| line.strip_prefix("more: portvakt ")).expect(&words);
+        let help = run(home.path(), &more.split(' ').collect::<Vec<_>>());
+        assert_eq!(help.status.code(), Some(0), "{more}");
+        assert!(String::from_utf8_lossy(&help.stdout).contains("PV0102: unknown key"), "{more}");
     }
 }
 
@@ -152,6 +156,8 @@ fn given_an_unknown_verb_when_called_then_2() {
     assert_eq!(run(home.path(), &["serve"]).status.code(), Some(2));
     assert_eq!(run(home.path(), &["--version"]).status.code(), Some(0));
     assert_eq!(run(home.path(), &["--help"]).status.code(), Some(0));
+    assert_eq!(run(home.path(), &["help", "check"]).status.code(), Some(0));
+    assert_eq!(run(home.path(), &["help", "PV9999"]).status.code(), Some(2));
 }
 
 fn words(output: &Output) -> String {

@@ -16,8 +16,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use portvakt::config::{Code, Loaded, Problems, Purpose, Style, from_text_on, load_on};
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
+use crate::files::make_files;
 use crate::machine::FixedMachine;
 
 #[test]
@@ -112,20 +112,4 @@ fn check(case: &Path, files: &Path) -> Problems {
         Ok(Loaded { warnings, .. }) => warnings,
         Err(problems) => problems,
     }
-}
-
-/// Chains and keys for `app.example.com`: good, expired and not yet valid ones, and what is mistaken for them.
-fn make_files(folder: &Path) {
-    let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
-    for (name, first_year, last_year) in [("good", 2026, 2027), ("expired", 2020, 2021), ("future", 2090, 2091)] {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(["app.example.com".to_owned()]).unwrap();
-        params.not_before = date_time_ymd(first_year, 1, 1);
-        params.not_after = date_time_ymd(last_year, 1, 1);
-        write(&format!("{name}.pem"), &params.self_signed(&key).unwrap().pem());
-        write(&format!("{name}.key"), &key.serialize_pem());
-    }
-    write("text.pem", "This is no certificate.\n");
-    write("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-    fs::create_dir(folder.join("folder")).unwrap();
 }

@@ -5,7 +5,9 @@ mod support;
 
 mod acme_engine;
 mod bad_configurations;
+mod files;
 mod keeps_certificates;
 mod machine;
 mod samples;
+mod tells_about_every_code;
 mod waits_as_the_ca_asks;

@@ -1,0 +1,136 @@
+//! `portvakt help`: about verbs, as clap tells it, and about the codes of problems.
+
+use clap::{Args, Command, CommandFactory};
+
+use super::failure::Failure;
+use super::{Arguments, print_out};
+use crate::config::{Code, closest};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  portvakt help run
+  portvakt help PV0204    # why, how to mend it, a wrong and a right configuration
+  portvakt help codes     # every code")]
+pub(super) struct Help {
+    /// Codes such as PV0204, `codes` for a list of all, or a verb.
+    #[arg(value_name = "TOPIC")]
+    topics: Vec<String>,
+}
+
+impl Help {
+    pub(super) fn carry_out(self) -> Result<(), Failure> {
+        print_out(&text(&self.topics)?);
+        Ok(())
+    }
+}
+
+fn text(topics: &[String]) -> Result<String, Failure> {
+    let [first, rest @ ..] = topics else { return Ok(about(&mut program())) };
+    if rest.is_empty() && ["codes", "code", "pv"].contains(&first.to_ascii_lowercase().as_str()) {
+        return Ok(list());
+    }
+    if begins_like_a_code(first) {
+        let pages = topics.iter().map(|topic| page(topic)).collect::<Result<Vec<_>, _>>()?;
+        return Ok(pages.join("\n"));
+    }
+    verb(topics)
+}
+
+/// Whether a code is meant, though perhaps one that does not exist.
+fn begins_like_a_code(topic: &str) -> bool {
+    let rest = topic.strip_prefix("PV").or_else(|| topic.strip_prefix("pv")).unwrap_or(topic);
+    rest.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn page(topic: &str) -> Result<String, Failure> {
+    let unknown = |error| {
+        let codes: Vec<_> = Code::ALL.iter().map(Code::to_string).collect();
+        let meant = closest(topic, codes.iter().map(String::as_str));
+        let meant = meant.map(|code| format!("; did you mean {code}?")).unwrap_or_default();
+        Failure::Usage(format!("{error}{meant}\n\nEvery code: portvakt help codes"))
+    };
+    let code = topic.parse::<Code>().map_err(unknown)?;
+    Ok(format!("{code}: {}\n{}\n\n{}", code.title(), code.meaning(), code.page()))
+}
+
+fn list() -> String {
+    let line = |code: &Code| format!("{code}  {}\n", code.title());
+    let mut text: String = Code::ALL.iter().map(line).collect();
+    text.push_str("\nMore about one: portvakt help PV0204\n");
+    text
+}
+
+/// The help of a verb, or of a verb below it (`help ca root`).
+fn verb(path: &[String]) -> Result<String, Failure> {
+    let mut program = program();
+    let mut command = &mut program;
+    for name in path {
+        let known: Vec<_> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+        if !known.contains(name) {
+            let meant = closest(name, known.iter().map(String::as_str));
+            let meant = meant.map(|verb| format!("; did you mean `{verb}`?")).unwrap_or_default();
+            return Err(Failure::Usage(format!("there is no help about `{name}`{meant}\n\nEvery verb: portvakt help")));
+        }
+        command = command.find_subcommand_mut(name).expect("its name is among those of the subcommands");
+    }
+    Ok(about(command))
+}
+
+fn program() -> Command {
+    let mut command = Arguments::command();
+    command.build();
+    command
+}
+
+fn about(command: &mut Command) -> String {
+    command.render_long_help().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn help(topics: &[&str]) -> Result<String, String> {
+        text(&topics.iter().map(|topic| (*topic).to_owned()).collect::<Vec<_>>()).map_err(|failure| match failure {
+            Failure::Usage(text) => text,
+            _ => panic!("another failure"),
+        })
+    }
+
+    #[test]
+    fn given_a_code_in_any_spelling_when_asked_then_its_page() {
+        for topic in ["PV0204", "pv0204", "204"] {
+            let text = help(&[topic]).unwrap();
+            assert!(text.starts_with("PV0204: unknown certificate source\n"), "{text}");
+            assert!(text.contains("How to mend it:") && text.contains("    certificate = \"acme\""), "{text}");
+        }
+    }
+
+    #[test]
+    fn given_several_codes_when_asked_then_each_page() {
+        let text = help(&["PV0101", "PV0102"]).unwrap();
+        assert!(text.starts_with("PV0101:") && text.contains("\nPV0102:"), "{text}");
+    }
+
+    #[test]
+    fn given_no_such_code_or_verb_when_asked_then_the_one_that_was_meant() {
+        assert!(help(&["PV0240x"]).unwrap_err().contains("did you mean PV02"));
+        assert!(help(&["chekc"]).unwrap_err().contains("did you mean `check`"));
+        assert!(help(&["ca", "rot"]).unwrap_err().contains("did you mean `root`"));
+    }
+
+    #[test]
+    fn given_codes_when_asked_then_every_one() {
+        for topic in ["codes", "PV"] {
+            let text = help(&[topic]).unwrap();
+            assert!(Code::ALL.iter().all(|code| text.contains(&format!("{code}  {}", code.title()))), "{text}");
+        }
+    }
+
+    #[test]
+    fn given_a_verb_when_asked_then_its_usage_and_an_example() {
+        assert!(help(&["check"]).unwrap().contains("Usage: portvakt check"));
+        assert!(help(&["ca", "root"]).unwrap().contains("Usage: portvakt ca root"));
+        assert!(help(&[]).unwrap().contains("Usage: portvakt"));
+    }
+}
