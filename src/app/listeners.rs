@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::listener::{self, BindError};
+use crate::listener::{self, BindError, Opened, Sockets};
 
 /// What is spoken on a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,8 +36,8 @@ impl Kind {
 pub(super) struct Bound(Vec<(Kind, SocketAddr, TcpListener)>);
 
 /// The listeners that serve. Dropping it stops them all.
-#[derive(Default)]
 pub(super) struct Listeners {
+    sockets: Sockets,
     running: HashMap<(Kind, SocketAddr), Running>,
 }
 
@@ -51,16 +51,25 @@ pub(super) type Serve =
     dyn Fn(Kind, TcpListener, watch::Receiver<bool>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Sync;
 
 impl Listeners {
+    /// None yet, and the sockets that are at hand for them.
+    pub(super) fn new(sockets: Sockets) -> Self {
+        Self { sockets, running: HashMap::new() }
+    }
+
     /// Opens what `settings` asks for and is not open yet; changes nothing else.
     ///
     /// # Errors
     ///
     /// The first address that cannot be listened on. One of IPv6 on a host without it is only a notice.
-    pub(super) fn bind(&self, settings: &listener::Settings) -> Result<Bound, BindError> {
+    pub(super) fn bind(&mut self, settings: &listener::Settings) -> Result<Bound, BindError> {
         let mut bound = Vec::new();
         for (kind, address) in wanted(settings).filter(|key| !self.running.contains_key(key)) {
-            match listener::bind(address) {
-                Ok(listener) => bound.push((kind, address, listener)),
+            match self.sockets.open(address, &settings.addresses()) {
+                Ok(Opened::Socket(socket)) => {
+                    let listener = TcpListener::from_std(socket).map_err(|error| BindError::new(address, error))?;
+                    bound.push((kind, address, listener));
+                }
+                Ok(Opened::CoveredBy(both)) => info!(%address, %both, "the socket for both families serves it"),
                 Err(error) if error.is_missing_ipv6() => warn!(%address, "not listening: this host has no IPv6"),
                 Err(error) => return Err(error),
             }
@@ -86,6 +95,11 @@ impl Listeners {
             }
             stays
         });
+    }
+
+    /// Lets go of what was at hand and is not wanted.
+    pub(super) fn settle(&mut self, settings: &listener::Settings) {
+        self.sockets.settle(&settings.addresses());
     }
 
     /// Stops accepting everywhere but on `admin`, so that the drain can be watched.

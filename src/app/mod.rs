@@ -100,7 +100,7 @@ impl App {
             publisher: certificates.clone(),
             observer: record.clone(),
         });
-        let listeners = Mutex::new(Listeners::default());
+        let listeners = Mutex::new(Listeners::new(inherited.sockets));
         let (phase, _) = channel::channel(Phase::Starting);
         let app = Self(Arc::new(Inner {
             config: ArcSwap::from_pointee(config),
@@ -157,6 +157,7 @@ impl App {
         let bound = inner.listeners().bind(&config.listen).map_err(AppError::Bind)?;
         inner.record.apply(&config);
         inner.manager.apply(config.certificates.clone()).await;
+        inner.listeners().settle(&config.listen);
         inner.listeners().swap(bound, &config.listen, &*self.serve());
         inner.forget_what_is_gone(&config);
         inner.phase.send_replace(Phase::Ready);

@@ -73,7 +73,9 @@ pub async fn accept<H, F>(
         if std::mem::take(&mut is_stuck) {
             info!("accepting connections again");
         }
-        let client = peer.ip().to_canonical();
+        // A socket for both families shows IPv4 as `::ffff:192.0.2.1`.
+        let peer = canonical(peer);
+        let client = peer.ip();
         let (limits, is_exempt) = limits(client);
         let place = match places.take(client, &limits, is_exempt) {
             Ok(place) => place,
@@ -83,11 +85,15 @@ pub async fn accept<H, F>(
                 continue;
             }
         };
-        let Ok(local) = stream.local_addr() else { continue };
+        let Ok(local) = stream.local_addr().map(canonical) else { continue };
         // Fails only on a socket that is gone; reading will tell.
         let _ = stream.set_nodelay(true);
         tokio::spawn(handle(Incoming { stream, peer, local, place }));
     }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// The open connections of one listener.

@@ -1,18 +1,17 @@
 //! Opening a listening socket.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
 
 /// Listens on `address`. An IPv6 address is V6ONLY, so that `0.0.0.0` and `[::]` can be listened on side by side.
 ///
 /// # Errors
 ///
-/// [`BindError`] says why and how to mend it. Must be called within a tokio runtime.
+/// [`BindError`] says why and how to mend it.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-    open(address).map_err(|source| BindError { address, source })
+    open(address).map_err(|source| BindError::new(address, source))
 }
 
 fn open(address: SocketAddr) -> io::Result<TcpListener> {
@@ -26,7 +25,7 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// An address that cannot be listened on.
@@ -39,6 +38,11 @@ pub struct BindError {
 }
 
 impl BindError {
+    /// What the system said of `address`.
+    pub fn new(address: SocketAddr, source: io::Error) -> Self {
+        Self { address, source }
+    }
+
     /// Whether this host has no IPv6 at all, which is worth a notice only.
     pub fn is_missing_ipv6(&self) -> bool {
         self.address.is_ipv6()
@@ -85,8 +89,8 @@ const BACKLOG: i32 = 4096;
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn given_a_taken_port_when_bound_then_the_error_says_so_and_how_to_mend_it() {
+    #[test]
+    fn given_a_taken_port_when_bound_then_the_error_says_so_and_how_to_mend_it() {
         let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = first.local_addr().unwrap();
 
@@ -97,8 +101,8 @@ mod tests {
         assert!(!error.is_missing_ipv6());
     }
 
-    #[tokio::test]
-    async fn given_an_address_of_elsewhere_when_bound_then_the_error_names_it() {
+    #[test]
+    fn given_an_address_of_elsewhere_when_bound_then_the_error_names_it() {
         let error = bind("192.0.2.1:1".parse().unwrap()).unwrap_err();
         assert!(error.fix().contains("192.0.2.1"), "{}", error.fix());
     }

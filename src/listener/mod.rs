@@ -5,12 +5,14 @@
 
 mod accept;
 mod bind;
+mod sockets;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 pub use accept::{Incoming, Place, Refused, accept};
 pub use bind::{BindError, bind};
+pub use sockets::{Opened, Sockets};
 
 /// What is listened on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,13 @@ pub struct Settings {
     pub admin: Vec<SocketAddr>,
     /// Limits on every listener.
     pub limits: Limits,
+}
+
+impl Settings {
+    /// Every address that is listened on.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.http.iter().chain(&self.https).chain(&self.admin).copied().collect()
+    }
 }
 
 impl Default for Settings {

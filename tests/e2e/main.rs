@@ -35,5 +35,6 @@ mod speaks_tls_as_promised;
 mod starts_without_the_ca;
 mod streams_both_ways;
 mod swaps_certificates_under_load;
+mod takes_over_sockets;
 mod tells_its_supervisor;
 mod works_as_the_shape_is_written;
