@@ -71,11 +71,16 @@ fn write_next(page: &mut String, certificate: &Certificate, now: Timestamp) -> f
 }
 
 fn write_upstreams(page: &mut String, upstreams: &[Upstream]) -> fmt::Result {
-    write_table(page, "Upstreams", &["Name", "Address", "Health", "Last error"], upstreams, |page, upstream| {
-        let (class, word) = if upstream.healthy { ("good", "healthy") } else { ("bad", "unreachable") };
-        write!(page, "<td>{}<td><code>{}</code>", Escaped(&upstream.name), Escaped(&upstream.address))?;
+    let peers: Vec<_> = upstreams.iter().flat_map(|up| up.peers.iter().map(move |peer| (&up.name, peer))).collect();
+    write_table(page, "Upstreams", &["Name", "Address", "Health", "Last error"], &peers, |page, (name, peer)| {
+        let (class, word) = match (peer.healthy, peer.state) {
+            (true, _) => ("good", "healthy"),
+            (false, "down") => ("bad", "down"),
+            (false, _) => ("bad", "unreachable"),
+        };
+        write!(page, "<td>{}<td><code>{}</code>", Escaped(name), Escaped(&peer.address))?;
         write!(page, "<td><b class={class}>{word}</b>")?;
-        write!(page, "<td>{}", Escaped(upstream.last_error.as_deref().unwrap_or("none")))
+        write!(page, "<td>{}", Escaped(peer.last_error.as_deref().unwrap_or("none")))
     })
 }
 

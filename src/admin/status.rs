@@ -165,10 +165,27 @@ pub struct Next {
 pub struct Upstream {
     /// The configured name.
     pub name: String,
+    /// `http://127.0.0.1:8080`, `unix:/run/app.sock`; several are joined by `, `.
+    pub address: String,
+    /// Nothing is known against at least one of its peers.
+    pub healthy: bool,
+    /// Why the last attempt that failed did.
+    pub last_error: Option<String>,
+    /// Its servers, one or several.
+    pub peers: Vec<Peer>,
+}
+
+/// One server of an upstream.
+#[derive(Clone, Debug, Serialize)]
+pub struct Peer {
     /// `http://127.0.0.1:8080`, `unix:/run/app.sock`.
     pub address: String,
-    /// The last attempt to reach it worked, or none was made.
+    /// The last attempt to reach it worked, or none was made, and it passes its checks.
     pub healthy: bool,
+    /// `up`; `ejected` for a while after a failure; `down` while its health checks fail.
+    pub state: &'static str,
+    /// Requests that it is answering, WebSockets included.
+    pub requests: usize,
     /// Why the last attempt that failed did.
     pub last_error: Option<String>,
 }

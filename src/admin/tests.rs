@@ -78,6 +78,13 @@ fn status() -> Status {
             address: "http://127.0.0.1:8080".to_owned(),
             healthy: false,
             last_error: Some("refused".to_owned()),
+            peers: vec![Peer {
+                address: "http://127.0.0.1:8080".to_owned(),
+                healthy: false,
+                state: "ejected",
+                requests: 1,
+                last_error: Some("refused".to_owned()),
+            }],
         }],
         acme: vec![Acme { directory: "https://ca.test/dir".to_owned(), account: None }],
     }

@@ -43,7 +43,7 @@ use crate::source::internal::{InternalCa, InternalCaError};
 use crate::store::{Store, StoreError};
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::tls::Resolver;
-use crate::upstream::{Upstream, UpstreamError};
+use crate::upstream::{Observer, Peer, Upstream, UpstreamError};
 
 /// A serving process. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -158,6 +158,7 @@ impl App {
         inner.record.apply(&config);
         inner.manager.apply(config.certificates.clone()).await;
         inner.listeners().settle(&config.listen);
+        inner.server.begin();
         inner.listeners().swap(bound, &config.listen, &*self.serve());
         inner.forget_what_is_gone(&config);
         inner.phase.send_replace(Phase::Ready);
@@ -215,8 +216,8 @@ impl App {
         let mut phase = self.0.phase.subscribe();
         for minute in (0..PROBE_EVERY).cycle() {
             for upstream in self.0.server.upstreams() {
-                if minute == 0 || upstream.certificate().is_none() {
-                    self.probe(&upstream).await;
+                for peer in upstream.peers().iter().filter(|peer| minute == 0 || peer.certificate().is_none()) {
+                    probe(peer).await;
                 }
             }
             tokio::select! {
@@ -225,24 +226,17 @@ impl App {
             }
         }
     }
+}
 
-    async fn probe(&self, upstream: &Upstream) {
-        let name = &upstream.settings().name;
-        let was_healthy = upstream.is_healthy();
-        match upstream.probe().await {
-            Ok(None) => {}
-            Ok(Some(_)) => {
-                upstream.connected();
-                self.0.metrics.upstream(name).set_healthy(true);
-            }
-            Err(error) => {
-                self.0.metrics.upstream(name).set_healthy(false);
-                // Told once, not each minute.
-                if was_healthy {
-                    warn!(upstream = name, "{}", error.with_causes());
-                }
-            }
-        }
+/// Shakes hands with one peer, for its certificate.
+async fn probe(peer: &Peer) {
+    let was_healthy = peer.is_healthy();
+    match peer.probe().await {
+        Ok(None) => {}
+        Ok(Some(_)) => peer.connected(),
+        // Told once, not each minute.
+        Err(error) if was_healthy => warn!(upstream = peer.upstream(), "{}", error.with_causes()),
+        Err(_) => {}
     }
 }
 
@@ -284,11 +278,15 @@ fn listener_label(kind: Kind, address: SocketAddr) -> String {
 }
 
 /// What requests are judged by. An upstream of `running` whose settings stay is kept, with its connections.
-fn snapshot(config: &Config, running: &[Arc<Upstream>], metrics: &Metrics) -> Result<Snapshot, UpstreamError> {
+fn snapshot(config: &Config, running: &[Arc<Upstream>], metrics: &Arc<Metrics>) -> Result<Snapshot, UpstreamError> {
+    let numbers = metrics.clone();
+    let observer: Observer = Arc::new(move |change| {
+        numbers.upstream_health(change.upstream, change.peer, change.is_healthy, change.is_any_healthy);
+    });
     let keep_or_make =
         |settings: &crate::upstream::Settings| match running.iter().find(|upstream| upstream.settings() == settings) {
             Some(upstream) => Ok(upstream.clone()),
-            None => Upstream::new(settings.clone()).map(Arc::new),
+            None => Upstream::new(settings.clone(), observer.clone()).map(Arc::new),
         };
     let upstreams = config.upstreams.iter().map(keep_or_make).collect::<Result<_, _>>()?;
     let routes = Routes::new(config.route.clone());

@@ -122,6 +122,11 @@ impl Inner {
                 .iter()
                 .flat_map(|site| site.routes.iter().map(|route| &*route.name))
                 .collect::<Vec<_>>(),
+            peers: &config
+                .upstreams
+                .iter()
+                .flat_map(|upstream| upstream.peers.iter().map(|peer| (&*upstream.name, peer.address.to_string())))
+                .collect::<Vec<_>>(),
             upstreams: &config.upstreams.iter().map(|upstream| &*upstream.name).collect::<Vec<_>>(),
             certificates: &config.certificates.iter().map(|certificate| &*certificate.name).collect::<Vec<_>>(),
         });

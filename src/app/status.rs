@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::{PoisonError, Weak};
 
+use tokio::time::Instant;
+
 use super::listeners::Kind;
 use super::{App, Inner};
 use crate::admin::{self, Acme, Certificate, Listener, ListenerKind, Next, Reload, Status};
@@ -13,7 +15,7 @@ use crate::pki::{CertificateChain, LeafFacts};
 use crate::source::Settings;
 use crate::source::acme::account_url;
 use crate::time::{Clock, SystemClock};
-use crate::upstream::{Address, Trust, Upstream};
+use crate::upstream::{Peer, Trust, Upstream};
 
 /// Where the process stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,10 +152,13 @@ fn own(status: manager::CertificateStatus) -> CertificateStatus {
 fn foreign(upstream: &Upstream) -> Vec<CertificateStatus> {
     let name = &upstream.settings().name;
     let mut all = Vec::new();
-    if let Some(probed) = upstream.certificate() {
+    // One series for each upstream: of several peers the certificate that ends first.
+    let shown = upstream.peers().iter().filter_map(|peer| peer.certificate());
+    if let Some(probed) = shown.min_by_key(|probed| probed.chain.leaf().not_after) {
         all.push(of_chain(name, CertificateRole::UpstreamPeer, State::Static, &probed.chain));
     }
-    if let Some(Trust::Anchors(anchors)) = upstream.settings().tls.as_ref().map(|tls| &tls.trust) {
+    let tls = upstream.settings().peers.iter().find_map(|peer| peer.tls.as_ref());
+    if let Some(Trust::Anchors(anchors)) = tls.map(|tls| &tls.trust) {
         // Of several anchors the one that ends first; all of Mozilla's would be noise.
         let chains = anchors.certificates().iter().filter_map(|der| CertificateChain::from_der(vec![der.clone()]).ok());
         let first = chains.min_by_key(|chain| chain.leaf().not_after).filter(|_| anchors.certificates().len() <= FEW);
@@ -198,16 +203,23 @@ fn listener((kind, address): (Kind, std::net::SocketAddr)) -> Listener {
 
 fn upstream(upstream: &Upstream) -> admin::Upstream {
     let settings = upstream.settings();
-    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let peers: Vec<_> = upstream.peers().iter().map(|peer| self::peer(peer)).collect();
     admin::Upstream {
         name: settings.name.clone(),
-        address: match &settings.address {
-            Address::Tcp { host, port } if host.contains(':') => format!("{scheme}://[{host}]:{port}"),
-            Address::Tcp { host, port } => format!("{scheme}://{host}:{port}"),
-            Address::Unix(path) => format!("unix:{}", path.display()),
-        },
+        address: peers.iter().map(|peer| &*peer.address).collect::<Vec<_>>().join(", "),
         healthy: upstream.is_healthy(),
-        last_error: upstream.last_error().map(|error| error.to_string()),
+        last_error: peers.iter().find_map(|peer| peer.last_error.clone()),
+        peers,
+    }
+}
+
+fn peer(peer: &Peer) -> admin::Peer {
+    admin::Peer {
+        address: peer.settings().to_string(),
+        healthy: peer.is_healthy(),
+        state: peer.availability(Instant::now()).as_str(),
+        requests: peer.in_flight(),
+        last_error: peer.last_error().map(|error| error.to_string()),
     }
 }
 

@@ -114,6 +114,8 @@ codes! {
         "A public CA is asked for a name that it can never issue to.";
     InvalidLogLevel = 225, "invalid log level",
         "A log level is no `tracing` filter, such as `info` or `portvakt=debug`.";
+    InvalidHealthCheck = 240, "invalid health check",
+        "A health check asks for something that is no path, or expects something that is no status.";
 
     Unreadable = 301, "unreadable file",
         "A file cannot be read.";

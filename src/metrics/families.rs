@@ -19,6 +19,7 @@ pub(super) struct Families {
     pub(super) upstream_requests: IntCounterVec,
     pub(super) upstream_connect: HistogramVec,
     pub(super) upstream_healthy: IntGaugeVec,
+    pub(super) upstream_peer_healthy: IntGaugeVec,
     pub(super) upstream_tls_failures: IntCounterVec,
     pub(super) acme_attempts: IntCounterVec,
     pub(super) acme_failures: IntCounterVec,
@@ -75,8 +76,14 @@ impl Families {
             upstream_healthy: gauges(
                 r,
                 "portvakt_upstream_healthy",
-                "Whether the last attempt to reach the upstream worked.",
+                "Whether nothing is known against at least one of the upstream's peers.",
                 &["upstream"],
+            )?,
+            upstream_peer_healthy: gauges(
+                r,
+                "portvakt_upstream_peer_healthy",
+                "Whether the last attempt to reach the peer worked, and it passes its health checks.",
+                &["upstream", "peer"],
             )?,
             upstream_tls_failures: counters(
                 r,
@@ -99,6 +106,20 @@ impl Families {
         })
     }
 
+    /// Removes the series of peers that are not kept; their upstream may stay.
+    pub(super) fn retain_peers(&self, keep: &dyn Fn(&str, &str) -> bool) {
+        let family = &self.upstream_peer_healthy;
+        for series in Collector::collect(family).iter().flat_map(|collected| collected.get_metric()) {
+            let value =
+                |name| series.get_label().iter().find(|pair| pair.name() == name).map_or("", |pair| pair.value());
+            let (upstream, peer) = (value("upstream"), value("peer"));
+            if !keep(upstream, peer) {
+                // Another reload may have removed it since; then there is nothing to do.
+                let _ = family.remove_label_values(&[upstream, peer]);
+            }
+        }
+    }
+
     /// Removes the series whose value of `label` is not kept, from every family that has the label.
     pub(super) fn retain(&self, label: &str, keep: &dyn Fn(&str) -> bool) {
         let counters = [
@@ -113,7 +134,7 @@ impl Families {
             &self.acme_failures,
         ];
         counters.into_iter().for_each(|family| retain(family, label, keep));
-        let gauges = [&self.connections_open, &self.in_flight, &self.upstream_healthy];
+        let gauges = [&self.connections_open, &self.in_flight, &self.upstream_healthy, &self.upstream_peer_healthy];
         gauges.into_iter().for_each(|family| retain(family, label, keep));
         let histograms = [&self.handshake_duration, &self.request_duration, &self.upstream_connect];
         histograms.into_iter().for_each(|family| retain(family, label, keep));

@@ -94,6 +94,12 @@ impl Metrics {
         self.upstreams.get(name.to_owned(), || UpstreamMetrics::new(&self.families, name))
     }
 
+    /// Says how a peer of an upstream stands, and whether any of its peers can be used.
+    pub fn upstream_health(&self, upstream: &str, peer: &str, is_healthy: bool, is_any_healthy: bool) {
+        self.families.upstream_peer_healthy.with_label_values(&[upstream, peer]).set(is_healthy.into());
+        self.upstream(upstream).set_healthy(is_any_healthy);
+    }
+
     /// The handle of a certificate's orders from one CA.
     pub fn acme(&self, certificate: &str, ca: &str) -> Arc<AcmeMetrics> {
         let key = (certificate.to_owned(), ca.to_owned());
@@ -127,6 +133,8 @@ impl Metrics {
         self.families.retain("route", &is_route);
         self.families.retain("listener", &is_listener);
         self.families.retain("upstream", &is_upstream);
+        self.families
+            .retain_peers(&|upstream, peer| live.peers.iter().any(|(of, name)| *of == upstream && name == peer));
         self.families.retain("cert", &is_certificate);
     }
 
@@ -146,6 +154,8 @@ pub struct Live<'a> {
     pub routes: &'a [&'a str],
     /// Names of upstreams.
     pub upstreams: &'a [&'a str],
+    /// Names of upstreams and addresses of their peers.
+    pub peers: &'a [(&'a str, String)],
     /// Names of certificates.
     pub certificates: &'a [&'a str],
 }

@@ -50,6 +50,7 @@ fn touch_everything(metrics: &Metrics) {
     metrics.listener("https");
     metrics.tls("https");
     metrics.upstream("legacy").answered(StatusCode::OK);
+    metrics.upstream_health("legacy", "127.0.0.1:8080", true, true);
     metrics.acme("m5", "letsencrypt");
 }
 
@@ -230,12 +231,15 @@ fn given_a_reload_when_it_fails_then_the_time_of_the_last_good_one_stays() {
 
 #[test]
 fn given_one_name_gone_when_retained_then_none_of_its_series() {
-    let live = Live { listeners: &["https"], routes: &["m5:/"], upstreams: &["legacy"], certificates: &["m5"] };
+    let peers = [("legacy", "127.0.0.1:8080".to_owned())];
+    let live =
+        Live { listeners: &["https"], routes: &["m5:/"], upstreams: &["legacy"], peers: &peers, certificates: &["m5"] };
     #[rustfmt::skip]
     let table = [
         ("a listener",    Live { listeners: &[], ..live },    "listener=\""),
         ("a route",       Live { routes: &[], ..live },       "route=\"m5:/\""),
         ("an upstream",   Live { upstreams: &[], ..live },    "upstream=\""),
+        ("a peer",        Live { peers: &[], ..live },        "peer=\""),
         ("a certificate", Live { certificates: &[], ..live }, "cert=\""),
     ];
     for (what, fewer, label) in table {

@@ -1,8 +1,8 @@
 //! One downstream connection: its life over several requests, its limits in time, its end when drained.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -29,6 +29,8 @@ pub(super) struct Connection {
     is_busy: AtomicBool,
     /// The client has shown NTLM or Negotiate: upstream connections are its own from now on.
     is_authenticated: AtomicBool,
+    /// Of each upstream the peer that the client has authenticated itself to.
+    usual_peers: Mutex<Vec<(u64, usize)>>,
     stop: watch::Receiver<bool>,
 }
 
@@ -49,6 +51,7 @@ impl Connection {
             id: next_id(),
             is_busy: AtomicBool::new(false),
             is_authenticated: AtomicBool::new(false),
+            usual_peers: Mutex::default(),
             stop,
         }
     }
@@ -83,6 +86,27 @@ impl Connection {
             (false, _) => Affinity::Shared,
             (true, false) => Affinity::Own(self.id),
             (true, true) => Affinity::Own(next_id()),
+        }
+    }
+
+    /// The peer of an upstream that an authenticated connection stays with; its upstream connection is there.
+    pub(super) fn usual_peer(&self, affinity: Affinity, upstream: u64) -> Option<usize> {
+        if affinity != Affinity::Own(self.id) {
+            return None;
+        }
+        let peers = self.usual_peers.lock().unwrap_or_else(PoisonError::into_inner);
+        peers.iter().find(|(id, _)| *id == upstream).map(|(_, peer)| *peer)
+    }
+
+    /// Stays with a peer from now on, where the connection is authenticated.
+    pub(super) fn remember_peer(&self, affinity: Affinity, upstream: u64, peer: usize) {
+        if affinity != Affinity::Own(self.id) {
+            return;
+        }
+        let mut peers = self.usual_peers.lock().unwrap_or_else(PoisonError::into_inner);
+        match peers.iter_mut().find(|(id, _)| *id == upstream) {
+            Some((_, known)) => *known = peer,
+            None => peers.push((upstream, peer)),
         }
     }
 

@@ -82,7 +82,16 @@ impl Server {
 
     /// Judges the requests that come from now on by `snapshot`.
     pub fn apply(&self, snapshot: Snapshot) {
-        self.snapshot.store(Arc::new(snapshot));
+        let old = self.snapshot.swap(Arc::new(snapshot));
+        let new = self.snapshot.load_full();
+        let is_kept = |upstream: &Arc<Upstream>| new.upstreams().iter().any(|other| Arc::ptr_eq(other, upstream));
+        old.upstreams().iter().filter(|upstream| !is_kept(upstream)).for_each(|upstream| upstream.retire());
+        self.begin();
+    }
+
+    /// Begins what upstreams do on their own; nothing happens to those that have begun.
+    pub fn begin(&self) {
+        self.snapshot.load().upstreams().iter().for_each(Upstream::begin);
     }
 
     /// What limits a client's connections, and whether it may have any number of them.

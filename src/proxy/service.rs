@@ -31,7 +31,7 @@ use crate::metrics::{InFlight, RouteMetrics, UpstreamMetrics, UpstreamTlsFailure
 use crate::route::headers::{Peer, Received};
 use crate::route::{self, Decision, Outcome};
 use crate::tls::{Resolver, context_of};
-use crate::upstream::{TlsFailure, Upstream, UpstreamError};
+use crate::upstream::{Chosen, TlsFailure, Tried, Upstream, UpstreamError};
 
 /// What pingora calls.
 pub(super) struct Service {
@@ -50,6 +50,8 @@ pub(super) struct Context {
     target: Option<Target>,
     is_upgrade: bool,
     tries: usize,
+    /// The upstream's peers that it was tried on.
+    tried: Tried,
     connecting_since: Option<Instant>,
     id: Option<String>,
     /// An error answer of ours was sent.
@@ -58,10 +60,19 @@ pub(super) struct Context {
     _open: TaskTrackerToken,
 }
 
+impl Context {
+    /// Whether the upstream has a peer that this request was not tried on.
+    fn has_another_peer(&self) -> bool {
+        self.target.as_ref().is_some_and(|target| target.upstream.has_another(self.tried))
+    }
+}
+
 /// Where a request goes.
 struct Target {
     site: usize,
     upstream: Arc<Upstream>,
+    /// The peer of the last try.
+    peer: Option<Chosen>,
     metrics: Arc<UpstreamMetrics>,
     quota: Arc<Quota>,
     _in_flight: InFlight,
@@ -113,7 +124,7 @@ impl Service {
                     return Error::e_explain(ErrorType::InternalError, "a route without its upstream");
                 };
                 let (upstream, metrics) = (upstream.clone(), metrics.clone());
-                ctx.target = Some(Target { site, upstream, metrics, quota, _in_flight: route.begin() });
+                ctx.target = Some(Target { site, upstream, peer: None, metrics, quota, _in_flight: route.begin() });
                 Ok(false)
             }
             (Outcome::Redirect { status, location }, _) => {
@@ -145,6 +156,7 @@ impl ProxyHttp for Service {
             target: None,
             is_upgrade: false,
             tries: 0,
+            tried: Tried::default(),
             connecting_since: None,
             id: None,
             is_told: false,
@@ -203,16 +215,27 @@ impl ProxyHttp for Service {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-        let (Some(target), Some(connection)) = (&ctx.target, &ctx.connection) else {
+        let (Some(target), Some(connection)) = (&mut ctx.target, &ctx.connection) else {
             return Error::e_explain(ErrorType::InternalError, "a request without its target");
         };
         let affinity = connection.affinity(session.as_downstream().is_http2());
         ctx.tries += 1;
         ctx.connecting_since = Some(Instant::now());
-        target.upstream.peer(affinity, ctx.is_upgrade).await.map_err(|error| {
+        // Given back first, so that a peer that is tried again does not count this request against itself.
+        target.peer = None;
+        let preferred = connection.usual_peer(affinity, target.upstream.id());
+        let Some(peer) = target.upstream.choose(ctx.tried, preferred) else {
+            return Err(upstream_error(target, &all_down(&target.upstream)));
+        };
+        connection.remember_peer(affinity, target.upstream.id(), peer.index);
+        ctx.tried.add(peer.index);
+        let target_peer = &*target.peer.insert(peer);
+        let made = target_peer.connection(affinity, ctx.is_upgrade).await;
+        made.map_err(|error| {
             let mut told = upstream_error(target, &error);
             // Nothing was sent yet.
-            told.set_retry(ctx.tries <= RETRIES && error.is_unreachable());
+            let is_worth_it = error.is_unreachable() || target.upstream.has_another(ctx.tried);
+            told.set_retry(ctx.tries <= RETRIES && is_worth_it);
             told
         })
     }
@@ -227,11 +250,37 @@ impl ProxyHttp for Service {
         if let Some(target) = &ctx.target {
             let text = in_words(&error);
             count_tls_failure(target, &text);
-            target.upstream.connect_failed(peer.address().as_inet().copied(), text);
-            target.metrics.set_healthy(false);
+            if let Some(chosen) = &target.peer {
+                chosen.connect_failed(peer.address().as_inet().copied(), text);
+            }
         }
-        // Nothing was sent yet, so any method may be tried again.
-        error.set_retry(ctx.tries <= RETRIES && !matches!(error.etype(), ErrorType::TLSHandshakeFailure));
+        // Nothing was sent yet, so any method may be tried again. Who is not believed will not be a moment later either.
+        let is_worth_it = !matches!(error.etype(), ErrorType::TLSHandshakeFailure) || ctx.has_another_peer();
+        error.set_retry(ctx.tries <= RETRIES && is_worth_it);
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        ctx: &mut Context,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let mut error = error.more_context(format!("Peer: {peer}"));
+        if !session.req_header().method.is_idempotent() || session.as_ref().retry_buffer_truncated() {
+            error.set_retry(false);
+            return error;
+        }
+        error.retry.decide_reuse(client_reused);
+        // The peer went away before it answered: another one may do what is safe to be done twice (RFC 9110 §9.2.2).
+        let has_left = *error.esource() == ErrorSource::Upstream
+            && matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError)
+            && session.response_written().is_none();
+        if has_left && ctx.has_another_peer() {
+            error.set_retry(ctx.tries <= RETRIES);
+        }
         error
     }
 
@@ -250,9 +299,13 @@ impl ProxyHttp for Service {
             target.metrics.connected(since.elapsed());
         }
         let leaf = digest.and_then(|d| d.ssl_digest.as_ref()).map(|tls| tls.cert_digest.as_slice());
-        target.upstream.admit(leaf).await.map_err(|error| upstream_error(target, &error))?;
-        target.upstream.connected();
-        target.metrics.set_healthy(true);
+        let Some(peer) = &target.peer else { return Ok(()) };
+        peer.admit(leaf).await.map_err(|error| {
+            let mut told = upstream_error(target, &error);
+            told.set_retry(ctx.tries <= RETRIES && ctx.has_another_peer());
+            told
+        })?;
+        peer.connected();
         Ok(())
     }
 
@@ -357,6 +410,12 @@ impl ProxyHttp for Service {
     }
 }
 
+/// Why no peer was chosen.
+fn all_down(upstream: &Upstream) -> UpstreamError {
+    let why = upstream.peers().iter().find_map(|peer| peer.last_error());
+    UpstreamError::Down { upstream: upstream.settings().name.clone(), why }
+}
+
 fn count_tls_failure(target: &Target, text: &str) {
     if let Some(failure) = TlsFailure::in_text(text) {
         target.metrics.tls_failed(failure_label(failure));
@@ -376,10 +435,9 @@ const fn failure_label(failure: TlsFailure) -> UpstreamTlsFailure {
 
 fn upstream_error(target: &Target, error: &UpstreamError) -> Box<Error> {
     let text = error.with_causes();
-    target.metrics.set_healthy(false);
     count_tls_failure(target, &text);
     let status = match error {
-        UpstreamError::Resolve { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        UpstreamError::Resolve { .. } | UpstreamError::Down { .. } => StatusCode::SERVICE_UNAVAILABLE,
         UpstreamError::NotBelieved { .. } | UpstreamError::JustTried { .. } | UpstreamError::Unusable { .. } => {
             StatusCode::BAD_GATEWAY
         }

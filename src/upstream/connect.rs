@@ -1,27 +1,38 @@
-//! The peer for the next connection, and whether the one that answered may be believed.
+//! One peer: what the next connection to it needs, and whether the one that answered may be believed.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use pingora::upstreams::peer::{ALPN, HttpPeer};
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use rustls::pki_types::CertificateDer;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::probe::{ProbeError, Probed, probe};
+use super::check::{CheckError, ask};
+use super::choice::Availability;
+use super::group::Standing;
+use super::health::Health;
+use super::probe::{ProbeError, Probed, connect, probe};
 use super::resolve::Addresses;
-use super::{Address, Settings, TlsSettings, Trust};
+use super::{Address, HealthCheck, PeerSettings, Settings, Timeouts, TlsSettings, Trust};
 use crate::causes::with_causes;
 use crate::pki::Fingerprint;
 
-/// One upstream at work: its addresses, its trust and its part of the connection pool.
-pub struct Upstream {
-    settings: Settings,
+/// One peer of an upstream at work: its addresses, its trust, its health and its part of the connection pool.
+pub struct Peer {
+    /// The upstream's name.
+    upstream: String,
+    /// Among the upstream's peers.
+    index: usize,
+    settings: PeerSettings,
+    timeouts: Timeouts,
     /// Part of every pool key: unique in the process, so that a reload never meets an old connection.
     generation: u64,
     place: Place,
@@ -32,14 +43,23 @@ pub struct Upstream {
     failed_probes: AtomicU64,
     /// The last of them found nobody.
     was_unreachable: AtomicBool,
-    healthy: AtomicBool,
+    health: Mutex<Health>,
+    standing: Arc<Standing>,
     last_error: ArcSwapOption<String>,
+    /// Requests that it is answering.
+    pub(super) requests: AtomicUsize,
 }
 
 enum Place {
     Tcp(Arc<Addresses>),
     #[cfg(unix)]
     Unix(String),
+}
+
+/// A connection for a check.
+enum Line {
+    Plain(TcpStream),
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
 /// Whose upstream connections a request may use.
@@ -51,25 +71,28 @@ pub enum Affinity {
     Own(u64),
 }
 
-impl Upstream {
-    /// Makes an upstream ready; connects to nothing yet.
-    ///
-    /// # Errors
-    ///
-    /// [`UpstreamError`] when a trust anchor cannot be used or the socket's path is no text.
-    pub fn new(settings: Settings) -> Result<Self, UpstreamError> {
+impl Peer {
+    /// Makes the peer at `index` ready; connects to nothing yet.
+    pub(super) fn new(upstream: &Settings, index: usize, standing: Arc<Standing>) -> Result<Self, UpstreamError> {
+        let (name, timeouts) = (upstream.name.clone(), upstream.timeouts);
+        let Some(settings) = upstream.peers.get(index).cloned() else {
+            return Err(UpstreamError::Unusable { upstream: name, why: format!("it has no peer {index}") });
+        };
         let place = match &settings.address {
             Address::Tcp { host, port } => Place::Tcp(Arc::new(Addresses::new(host, *port))),
-            Address::Unix(path) => unix_place(&settings.name, path)?,
+            Address::Unix(path) => unix_place(&name, path)?,
         };
         let roots = match settings.tls.as_ref().map(|tls| &tls.trust) {
             None => None,
-            Some(Trust::Anchors(anchors)) => Some(wrap(&settings.name, anchors.certificates())?),
+            Some(Trust::Anchors(anchors)) => Some(wrap(&name, anchors.certificates())?),
             // Pinned peers are not verified by chain, but pingora refuses to connect with no root at all.
-            Some(Trust::Pinned { .. }) => Some(wrap(&settings.name, &[throwaway_root()?])?),
+            Some(Trust::Pinned { .. }) => Some(wrap(&name, &[throwaway_root()?])?),
         };
         Ok(Self {
+            upstream: name,
+            index,
             settings,
+            timeouts,
             generation: NEXT_GENERATION.fetch_add(1, Ordering::Relaxed),
             place,
             roots,
@@ -77,22 +100,29 @@ impl Upstream {
             probing: tokio::sync::Mutex::const_new(()),
             failed_probes: AtomicU64::new(0),
             was_unreachable: AtomicBool::new(false),
-            healthy: AtomicBool::new(true),
+            health: Mutex::default(),
+            standing,
             last_error: ArcSwapOption::empty(),
+            requests: AtomicUsize::new(0),
         })
     }
 
     /// What the configuration says.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &PeerSettings {
         &self.settings
     }
 
-    /// The peer for the next connection; `long_lived` is for WebSockets.
+    /// The name of its upstream.
+    pub fn upstream(&self) -> &str {
+        &self.upstream
+    }
+
+    /// What the next connection needs; `long_lived` is for WebSockets.
     ///
     /// # Errors
     ///
     /// [`UpstreamError::Resolve`], or [`UpstreamError::NotBelieved`] from the probe of a pinned upstream.
-    pub async fn peer(&self, affinity: Affinity, long_lived: bool) -> Result<Box<HttpPeer>, UpstreamError> {
+    pub async fn connection(&self, affinity: Affinity, long_lived: bool) -> Result<Box<HttpPeer>, UpstreamError> {
         let mut peer = match &self.place {
             Place::Tcp(addresses) => {
                 let address = self.resolve(addresses).await?;
@@ -101,7 +131,7 @@ impl Upstream {
             }
             #[cfg(unix)]
             Place::Unix(path) => HttpPeer::new_uds(path, false, String::new())
-                .map_err(|e| UpstreamError::Unusable { upstream: self.settings.name.clone(), why: e.to_string() })?,
+                .map_err(|e| UpstreamError::Unusable { upstream: self.upstream.clone(), why: e.to_string() })?,
         };
         self.set_options(&mut peer, long_lived);
         peer.group_key = match affinity {
@@ -140,7 +170,7 @@ impl Upstream {
     ///
     /// # Errors
     ///
-    /// As [`Upstream::peer`].
+    /// As [`Peer::connection`].
     pub async fn probe(&self) -> Result<Option<Arc<Probed>>, UpstreamError> {
         let (Some(tls), Place::Tcp(addresses)) = (&self.settings.tls, &self.place) else { return Ok(None) };
         let address = self.resolve(addresses).await?;
@@ -162,14 +192,93 @@ impl Upstream {
 
     /// Tells that a connection was opened.
     pub fn connected(&self) {
-        if !self.healthy.swap(true, Ordering::Relaxed) {
-            self.last_error.store(None);
+        // Nearly always so, and asked with each request.
+        if self.is_healthy() {
+            return;
+        }
+        let mut health = self.health();
+        health.worked();
+        self.settle(&health, "");
+    }
+
+    /// Whether nothing is known against it: the last connection could be opened, or none was tried, and it passes its
+    /// checks.
+    pub fn is_healthy(&self) -> bool {
+        self.standing.is_good(self.index)
+    }
+
+    /// Whether it is given requests.
+    pub fn availability(&self, now: Instant) -> Availability {
+        if self.is_healthy() { Availability::Up } else { self.health().availability(now) }
+    }
+
+    /// Requests that it is answering, WebSockets included.
+    pub fn in_flight(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Asks it the way that requests go, on a connection of its own.
+    pub(super) async fn ask(&self, rules: &HealthCheck, host: Option<&str>) -> Result<(), CheckError> {
+        let own_host = self.settings.address.to_string();
+        let addresses = match &self.place {
+            Place::Tcp(addresses) => addresses,
+            #[cfg(unix)]
+            Place::Unix(path) => {
+                let stream = tokio::net::UnixStream::connect(path).await.map_err(CheckError::Socket)?;
+                return ask(stream, rules, host.unwrap_or("localhost")).await;
+            }
+        };
+        let resolved = addresses.next().await;
+        let address = resolved.map_err(|source| {
+            CheckError::Resolve(UpstreamError::Resolve { upstream: self.upstream.clone(), source })
+        })?;
+        let host = host.unwrap_or(&own_host);
+        let connected = async {
+            match &self.settings.tls {
+                Some(tls) => Ok(Line::Tls(Box::new(connect(address, tls).await?.0))),
+                None => match TcpStream::connect(address).await {
+                    Ok(stream) => Ok(Line::Plain(stream)),
+                    Err(source) => Err(ProbeError::Connect { address, source }),
+                },
+            }
+        };
+        match tokio::time::timeout(self.timeouts.connect + HANDSHAKE_EXTRA, connected).await {
+            Ok(Ok(Line::Tls(stream))) => ask(*stream, rules, host).await,
+            Ok(Ok(Line::Plain(stream))) => ask(stream, rules, host).await,
+            Ok(Err(error)) => {
+                if error.is_unreachable() {
+                    addresses.failed(address);
+                }
+                Err(error.into())
+            }
+            Err(_elapsed) => {
+                addresses.failed(address);
+                Err(ProbeError::Timeout { address, limit: self.timeouts.connect + HANDSHAKE_EXTRA }.into())
+            }
         }
     }
 
-    /// Whether the last connection could be opened; `true` before the first one.
-    pub fn is_healthy(&self) -> bool {
-        self.healthy.load(Ordering::Relaxed)
+    /// Tells how a check ended.
+    pub(super) fn checked(&self, outcome: Result<(), CheckError>, rules: &HealthCheck) {
+        let why = outcome.as_ref().err().map(|error| format!("health check of {}: {}", rules.path, with_causes(error)));
+        let mut health = self.health();
+        health.checked(outcome.is_ok(), rules);
+        if let Some(why) = &why {
+            self.last_error.store(Some(Arc::new(why.clone())));
+        }
+        self.settle(&health, why.as_deref().unwrap_or_default());
+    }
+
+    /// Tells how it stands; the lock is held, so that the last word is the last one told.
+    fn settle(&self, health: &Health, why: &str) {
+        if health.is_good() && why.is_empty() {
+            self.last_error.store(None);
+        }
+        self.standing.set(self.index, health.is_good(), why);
+    }
+
+    fn health(&self) -> std::sync::MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why the last connection could not be opened.
@@ -179,7 +288,7 @@ impl Upstream {
 
     async fn resolve(&self, addresses: &Arc<Addresses>) -> Result<SocketAddr, UpstreamError> {
         addresses.next().await.map_err(|source| {
-            let error = UpstreamError::Resolve { upstream: self.settings.name.clone(), source };
+            let error = UpstreamError::Resolve { upstream: self.upstream.clone(), source };
             self.fail(error.with_causes());
             error
         })
@@ -200,13 +309,13 @@ impl Upstream {
             // Somebody has tried meanwhile. Trying again, one after the other, would let each wait for all before it.
             let why = self.last_error().map(|error| error.to_string()).unwrap_or_default();
             let unreachable = self.was_unreachable.load(Ordering::Relaxed);
-            return Err(UpstreamError::JustTried { upstream: self.settings.name.clone(), why, unreachable });
+            return Err(UpstreamError::JustTried { upstream: self.upstream.clone(), why, unreachable });
         }
         self.probe_now(address, tls).await.map(drop)
     }
 
     async fn probe_now(&self, address: SocketAddr, tls: &TlsSettings) -> Result<Arc<Probed>, UpstreamError> {
-        match probe(address, tls, self.settings.timeouts.connect + HANDSHAKE_EXTRA).await {
+        match probe(address, tls, self.timeouts.connect + HANDSHAKE_EXTRA).await {
             Ok(probed) => {
                 let probed = Arc::new(probed);
                 self.admitted.store(Some(probed.clone()));
@@ -221,7 +330,7 @@ impl Upstream {
                     addresses.failed(address);
                 }
                 self.failed_probes.fetch_add(1, Ordering::AcqRel);
-                let error = UpstreamError::NotBelieved { upstream: self.settings.name.clone(), source: error };
+                let error = UpstreamError::NotBelieved { upstream: self.upstream.clone(), source: error };
                 self.fail(error.with_causes());
                 Err(error)
             }
@@ -233,13 +342,15 @@ impl Upstream {
     }
 
     fn not_believed(&self, why: String) -> UpstreamError {
-        let error = UpstreamError::Unusable { upstream: self.settings.name.clone(), why };
+        let error = UpstreamError::Unusable { upstream: self.upstream.clone(), why };
         self.fail(error.to_string());
         error
     }
 
     fn fail(&self, why: String) {
-        self.healthy.store(false, Ordering::Relaxed);
+        let mut health = self.health();
+        health.failed(Instant::now());
+        self.settle(&health, &why);
         self.last_error.store(Some(Arc::new(why)));
     }
 
@@ -248,7 +359,7 @@ impl Upstream {
     }
 
     fn set_options(&self, peer: &mut HttpPeer, long_lived: bool) {
-        let timeouts = &self.settings.timeouts;
+        let timeouts = &self.timeouts;
         let options = &mut peer.options;
         let traffic = if long_lived { timeouts.websocket_idle } else { timeouts.first_byte };
         options.alpn = ALPN::H1;
@@ -294,6 +405,14 @@ pub enum UpstreamError {
         /// Nobody answered.
         unreachable: bool,
     },
+    /// The checks of all its peers fail.
+    #[error("upstream `{upstream}` is down: its health checks fail{}", why.as_ref().map(|why| format!(", the last one: {why}")).unwrap_or_default())]
+    Down {
+        /// Its label.
+        upstream: String,
+        /// What a check met.
+        why: Option<Arc<String>>,
+    },
     /// It cannot be used as it is.
     #[error("upstream `{upstream}` cannot be used: {why}")]
     Unusable {
@@ -310,7 +429,7 @@ impl UpstreamError {
         match self {
             Self::NotBelieved { source, .. } => source.is_unreachable(),
             Self::JustTried { unreachable, .. } => *unreachable,
-            Self::Resolve { .. } | Self::Unusable { .. } => false,
+            Self::Resolve { .. } | Self::Down { .. } | Self::Unusable { .. } => false,
         }
     }
 
@@ -428,6 +547,7 @@ const HANDSHAKE_EXTRA: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
+    use super::super::Upstream;
     use super::*;
 
     #[test]
@@ -447,12 +567,12 @@ mod tests {
 
     #[tokio::test]
     async fn given_an_unreachable_pinned_upstream_when_many_ask_then_none_waits_for_all_before_it() {
-        let upstream = Arc::new(Upstream::new(pinned()).unwrap());
+        let upstream = Upstream::new(pinned(), Arc::new(|_| {})).unwrap().peers()[0].clone();
         let held = upstream.probing.lock().await;
         let asked: Vec<_> = (0..20)
             .map(|_| {
                 let upstream = upstream.clone();
-                tokio::spawn(async move { upstream.peer(Affinity::Shared, false).await.map(drop) })
+                tokio::spawn(async move { upstream.connection(Affinity::Shared, false).await.map(drop) })
             })
             .collect();
         // One thread: after this each of them waits for its turn.
@@ -471,13 +591,16 @@ mod tests {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         Settings {
             name: "legacy".into(),
-            address: Address::Tcp { host: "127.0.0.1".into(), port: free.local_addr().unwrap().port() },
-            tls: Some(TlsSettings {
-                server_name: "legacy.local".into(),
-                trust: Trust::Pinned { fingerprints: vec![Fingerprint([0; 32])], pins: vec![] },
-            }),
+            peers: vec![PeerSettings {
+                address: Address::Tcp { host: "127.0.0.1".into(), port: free.local_addr().unwrap().port() },
+                tls: Some(TlsSettings {
+                    server_name: "legacy.local".into(),
+                    trust: Trust::Pinned { fingerprints: vec![Fingerprint([0; 32])], pins: vec![] },
+                }),
+            }],
             host: None,
-            timeouts: super::super::Timeouts::default(),
+            timeouts: Timeouts::default(),
+            health: None,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Where to connect and as whom.
 //!
-//! In: [`Settings`]. Out: [`Upstream`], which gives pingora a peer for the next connection and says whether the peer that
-//! answered may be believed. Names are resolved here, not by pingora, which would block. Imports `pki`; pingora's peer
-//! types stay in here and in `proxy`.
+//! In: [`Settings`]. Out: [`Upstream`], which chooses among its peers; a [`Peer`] gives pingora what the next connection
+//! needs and says whether who answered may be believed. Names are resolved here, not by pingora, which would block. Imports
+//! `pki`; pingora's peer types stay in here and in `proxy`.
 //!
-//! Promises: nothing is sent to a TLS upstream that has neither a trusted chain nor a pinned leaf; connections are pooled
+//! Promises: the last peer is never given up, except to its own failing checks; nothing is sent to a TLS upstream that has neither a trusted chain nor a pinned leaf; connections are pooled
 //! per upstream and generation, so that a changed trust never finds an old connection.
 //! Standards: RFC 5280 §6, RFC 9525, RFC 7469 §2.4.
 //!
@@ -14,31 +14,98 @@
 //! root would share connections). So a pinned leaf is read in a handshake of our own, `probe`, whose fingerprint is then
 //! admitted, and every peer carries a group key of its own.
 
+mod check;
+mod choice;
 mod connect;
+mod group;
+mod health;
 mod probe;
 mod resolve;
 
-pub use connect::{Affinity, TlsFailure, Upstream, UpstreamError, throwaway_root};
+pub use check::CheckError;
+pub use choice::Availability;
+pub use connect::{Affinity, Peer, TlsFailure, UpstreamError, throwaway_root};
+pub use group::{Change, Chosen, Observer, Tried, Upstream};
 pub use probe::{ProbeError, Probed};
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use http::StatusCode;
 
 use crate::pki::{Fingerprint, SpkiPin, TrustAnchors};
 
 /// One upstream as the configuration means it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Metric label; default `host:port`.
+    /// Metric label; default the first peer's `host:port`.
     pub name: String,
-    /// Where it listens.
-    pub address: Address,
-    /// How TLS is spoken to it; `None` is plain HTTP.
-    pub tls: Option<TlsSettings>,
+    /// The servers that do the same work; at least one, at most [`Settings::MOST_PEERS`], no two alike.
+    pub peers: Vec<PeerSettings>,
     /// The `Host` to send; `None` keeps the client's.
     pub host: Option<String>,
     /// Limits in time.
     pub timeouts: Timeouts,
+    /// How the peers are checked; `None` leaves it to what requests meet.
+    pub health: Option<HealthCheck>,
+}
+
+impl Settings {
+    /// More servers behind one name want a load balancer.
+    pub const MOST_PEERS: usize = 32;
+}
+
+/// One server of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerSettings {
+    /// Where it listens.
+    pub address: Address,
+    /// How TLS is spoken to it; `None` is plain HTTP.
+    pub tls: Option<TlsSettings>,
+}
+
+/// As a URL: `https://legacy.local:8443`, `unix:/run/app.sock`.
+impl fmt::Display for PeerSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.address, &self.tls) {
+            (Address::Unix(_), _) => {}
+            (Address::Tcp { .. }, Some(_)) => f.write_str("https://")?,
+            (Address::Tcp { .. }, None) => f.write_str("http://")?,
+        }
+        write!(f, "{}", self.address)
+    }
+}
+
+/// How the peers of an upstream are checked: a GET to each, with the same trust as requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// Path and query.
+    pub path: String,
+    /// From the end of one check to the next, give or take a tenth.
+    pub interval: Duration,
+    /// For the whole check.
+    pub timeout: Duration,
+    /// What counts as well.
+    pub status: Vec<StatusCode>,
+    /// Failed checks in a row until a peer is down.
+    pub fail_after: u32,
+    /// Good checks in a row until it is up again.
+    pub pass_after: u32,
+}
+
+impl HealthCheck {
+    /// The defaults, on a path.
+    pub fn of(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            status: vec![StatusCode::OK],
+            fail_after: 3,
+            pass_after: 2,
+        }
+    }
 }
 
 /// Where an upstream listens.
@@ -53,6 +120,16 @@ pub enum Address {
     },
     /// A Unix socket.
     Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// TLS towards an upstream.

@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::{TlsSettings, Trust};
 use crate::pki::{CertificateChain, LeafFacts};
@@ -89,9 +90,21 @@ impl ProbeError {
 ///
 /// See [`ProbeError`]; `limit` covers connection and handshake.
 pub(super) async fn probe(address: SocketAddr, tls: &TlsSettings, limit: Duration) -> Result<Probed, ProbeError> {
-    let chain = tokio::time::timeout(limit, handshake(address, tls))
-        .await
-        .map_err(|_elapsed| ProbeError::Timeout { address, limit })??;
+    let connected = tokio::time::timeout(limit, connect(address, tls)).await;
+    let (_stream, probed) = connected.map_err(|_elapsed| ProbeError::Timeout { address, limit })??;
+    Ok(probed)
+}
+
+/// Connects to `address` and checks what it shows against `tls`. The caller limits it in time.
+///
+/// # Errors
+///
+/// See [`ProbeError`].
+pub(super) async fn connect(
+    address: SocketAddr,
+    tls: &TlsSettings,
+) -> Result<(TlsStream<TcpStream>, Probed), ProbeError> {
+    let (stream, chain) = handshake(address, tls).await?;
     let leaf = chain.leaf();
     if let Trust::Pinned { fingerprints, pins } = &tls.trust
         && !fingerprints.contains(&leaf.fingerprint)
@@ -101,10 +114,13 @@ pub(super) async fn probe(address: SocketAddr, tls: &TlsSettings, limit: Duratio
         let expected: Vec<_> = fingerprints.chain(pins.iter().map(|pin| format!("pin {pin}"))).collect();
         return Err(ProbeError::NotPinned { address, leaf: Box::new(leaf.clone()), expected: expected.join(" or ") });
     }
-    Ok(Probed { chain })
+    Ok((stream, Probed { chain }))
 }
 
-async fn handshake(address: SocketAddr, tls: &TlsSettings) -> Result<CertificateChain, ProbeError> {
+async fn handshake(
+    address: SocketAddr,
+    tls: &TlsSettings,
+) -> Result<(TlsStream<TcpStream>, CertificateChain), ProbeError> {
     let failed = |source| ProbeError::Handshake { address, source };
     let verifier = Arc::new(Recorder::new(&tls.trust).map_err(|e| failed(std::io::Error::other(e)))?);
     let config = ClientConfig::builder_with_provider(verifier.provider.clone())
@@ -115,9 +131,10 @@ async fn handshake(address: SocketAddr, tls: &TlsSettings) -> Result<Certificate
         .with_no_client_auth();
     let name = ServerName::try_from(tls.server_name.clone()).map_err(|e| failed(std::io::Error::other(e)))?;
     let stream = TcpStream::connect(address).await.map_err(|source| ProbeError::Connect { address, source })?;
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(failed)?;
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(failed)?;
     let shown = std::mem::take(&mut *verifier.shown.lock().unwrap_or_else(PoisonError::into_inner));
-    CertificateChain::from_der(shown).map_err(|source| ProbeError::Unreadable { address, source })
+    let chain = CertificateChain::from_der(shown).map_err(|source| ProbeError::Unreadable { address, source })?;
+    Ok((stream, chain))
 }
 
 /// Checks the chain where there are trust anchors, and remembers it in any case.

@@ -18,6 +18,7 @@ mod issues_from_its_own_ca;
 mod keeps_authenticated_connections_apart;
 mod keeps_file_certificates_current;
 mod keeps_secrets_out_of_the_log;
+mod keeps_serving_when_servers_fail;
 mod obtains_certificates_by_acme;
 mod peers_are_real;
 mod reaches_the_upstream_by_every_way;

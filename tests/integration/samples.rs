@@ -54,7 +54,7 @@ fn given_the_rco_sample_when_loaded_then_only_the_api_needs_https() {
     let paths: Vec<_> = https.paths.iter().map(|(path, policy)| (path.as_str(), *policy)).collect();
     assert_eq!((https.mode, https.rest), (Mode::Permanent, PlainPolicy::Allow));
     assert_eq!(paths, [("/m5userapi/", PlainPolicy::Reject)]);
-    assert!(matches!(config.upstreams[0].tls.as_ref().unwrap().trust, Trust::Pinned { .. }));
+    assert!(matches!(config.upstreams[0].peers[0].tls.as_ref().unwrap().trust, Trust::Pinned { .. }));
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn given_the_legacy_sample_when_loaded_then_the_longest_route_comes_first() {
     let site = &config.route.sites[0];
     let paths: Vec<_> = site.routes.iter().map(|route| route.path.as_str()).collect();
     assert_eq!(paths, ["/reports/", "/chat/", "/"]);
-    assert!(matches!(&config.upstreams[site.routes[1].upstream].address, Address::Unix(_)));
+    assert!(matches!(&config.upstreams[site.routes[1].upstream].peers[0].address, Address::Unix(_)));
     assert!(matches!(&config.certificates[0].source, source::Settings::Files { .. }));
     let named = |name: &str| config.files.iter().any(|file| file.is_absolute() && file.ends_with(name));
     for name in ["config/legacy-https.toml", "config/conf.d", "config/wildcard-key.pem", "config/company-root.pem"] {

@@ -34,13 +34,23 @@ impl Nginx {
         Self::launch(Some(identity))
     }
 
-    /// Proves itself with `identity` from now on; connections made before are closed.
-    pub(crate) fn show(&mut self, identity: &Leaf) {
+    /// Ends it at once, as `kill -9` does.
+    pub(crate) fn stop(&mut self) {
         self.child.kill();
-        identity.write(self.dir.path(), "server");
         // Killed, it leaves this behind and would not start again.
         let _ = fs::remove_file(self.socket());
+    }
+
+    /// Starts it again where it was.
+    pub(crate) fn start_again(&mut self) {
         self.child = run(self.dir.path(), self.http);
+    }
+
+    /// Proves itself with `identity` from now on; connections made before are closed.
+    pub(crate) fn show(&mut self, identity: &Leaf) {
+        self.stop();
+        identity.write(self.dir.path(), "server");
+        self.start_again();
     }
 
     /// The Unix socket.

@@ -14,6 +14,13 @@ pub(super) enum Target<'a> {
     Unix(&'a str),
 }
 
+impl Target<'_> {
+    /// Whether TLS is spoken.
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tcp { is_tls: true, .. })
+    }
+}
+
 /// Reads `http://host:port`, `https://host:port` or `unix:/path`.
 pub(super) fn parse_url(text: &str) -> Result<Target<'_>, Objection> {
     if let Some(path) = text.strip_prefix("unix:") {

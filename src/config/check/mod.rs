@@ -9,6 +9,7 @@ mod anchors;
 mod certificate;
 mod domain;
 mod global;
+mod health;
 mod https;
 mod listen;
 mod route;

@@ -78,6 +78,7 @@ pub(super) static UPSTREAM: Shape = Shape {
     prefix: "upstream.",
     keys: &[
         "url",
+        "urls",
         "name",
         "server_name",
         "trust_anchors",
@@ -89,13 +90,20 @@ pub(super) static UPSTREAM: Shape = Shape {
         "response_timeout",
         "idle_timeout",
         "websocket_idle_timeout",
+        "health",
     ],
+};
+
+pub(super) static HEALTH: Shape = Shape {
+    heading: "`upstream.health`",
+    prefix: "upstream.health.",
+    keys: &["path", "interval", "timeout", "status", "fail_after", "pass_after"],
 };
 
 pub(super) static LOG: Shape = Shape { heading: "`[log]`", prefix: "log.", keys: &["format", "level"] };
 
-static ALL: [&Shape; 12] =
-    [&ROOT, &LISTEN, &LIMITS, &ACME, &SITE, &HTTPS, &HSTS, &TLS, &CERTIFICATE, &ROUTE, &UPSTREAM, &LOG];
+static ALL: [&Shape; 13] =
+    [&ROOT, &LISTEN, &LIMITS, &ACME, &SITE, &HTTPS, &HSTS, &TLS, &CERTIFICATE, &ROUTE, &UPSTREAM, &HEALTH, &LOG];
 
 /// Words that other programs use for our keys.
 const SYNONYMS: [(&str, &str); 17] = [

@@ -164,8 +164,8 @@ fn given_an_upstream_when_read_then_address_and_name() {
         ("'http://${HOST}:${PORT}'", tcp("127.0.0.1", 7), "127.0.0.1:7"),
     ] {
         let config = with("", &format!("upstream = {upstream}"));
-        assert_eq!((&config.upstreams[0].address, &*config.upstreams[0].name), (&address, name), "{upstream}");
-        assert_eq!(config.upstreams[0].tls, None);
+        assert_eq!((&config.upstreams[0].peers[0].address, &*config.upstreams[0].name), (&address, name), "{upstream}");
+        assert_eq!(config.upstreams[0].peers[0].tls, None);
     }
 }
 
@@ -179,7 +179,7 @@ fn given_an_https_upstream_when_read_then_server_name_and_trust() {
         ("pin = ['sha256/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=']".to_owned(), "10.0.0.5", true),
     ] {
         let config = with("", &format!("upstream = {{ url = 'https://10.0.0.5', {keys} }}"));
-        let tls = config.upstreams[0].tls.as_ref().unwrap();
+        let tls = config.upstreams[0].peers[0].tls.as_ref().unwrap();
         assert_eq!(tls.server_name, server_name, "{keys}");
         assert_eq!(matches!(tls.trust, Trust::Pinned { .. }), is_pinned, "{keys}");
     }

@@ -8,11 +8,11 @@ use super::address::{self, Target};
 use super::route::{bad_label, is_label};
 use super::section::{Section, Text};
 use super::site::duplicate_name;
-use super::{Check, Objection, anchors, shape};
+use super::{Check, Objection, anchors, health, shape};
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::{Entry, Node, Table, Value};
-use crate::upstream::{Address, Settings, Timeouts, TlsSettings, Trust};
+use crate::upstream::{Address, PeerSettings, Settings, Timeouts, TlsSettings, Trust};
 
 /// Every upstream once.
 #[derive(Default)]
@@ -110,39 +110,139 @@ fn name<'a>(check: &mut Check<'_>, section: &Section<'a>) -> Option<Text<'a>> {
 }
 
 fn settings(check: &mut Check<'_>, section: &Section<'_>, name: Option<&str>) -> Option<Settings> {
-    if section.lacks("url") {
-        check.report(section.missing("url").fix("write `url = \"http://127.0.0.1:8080\"`"));
-    }
+    let urls = urls(check, section);
     let host = host(check, section);
     let timeouts = timeouts(check, section);
+    let health = health::read(check, section);
     let allow_plaintext = section.boolean(check, "allow_plaintext").is_some_and(|allow| allow.value);
-    let url = section.string(check, "url")?;
-    let target = match address::parse_url(url.value) {
-        Ok(target) => target,
-        Err(objection) => {
-            // What stands before an `@` may be a password, and titles are logged.
-            let shown = url.value.rsplit('@').next().unwrap_or_default();
-            let title = format!("{} is not the URL of an upstream", quoted(shown));
-            check.refuse(Code::InvalidUpstream, title, url, objection);
-            return None;
-        }
+    let urls = urls?;
+    let (targets, is_whole) = targets(check, &urls);
+    let what = what_tls_means_nothing_to(&targets);
+    if let Some(what) = what {
+        refuse_tls_keys(check, section, what);
+    }
+    let mut trust = Trusts::default();
+    let mut peers = Vec::new();
+    for (url, target) in targets {
+        let peer = peer(check, section, url, target, allow_plaintext, &mut trust)?;
+        peers.push(peer);
+    }
+    let default_name = match (&peers.first()?.address, urls.first()?) {
+        (Address::Unix(_), url) => url.value.to_owned(),
+        (address @ Address::Tcp { .. }, _) => address.to_string(),
     };
-    let (default_name, address, tls) = match target {
-        Target::Unix(path) => {
-            refuse_tls_keys(check, section, "a Unix socket");
-            (url.value.to_owned(), Address::Unix(check.base.join(path)), None)
+    is_whole.then(|| Settings { name: name.map_or(default_name, str::to_owned), peers, host, timeouts, health })
+}
+
+/// `url` or `urls`.
+fn urls<'a>(check: &mut Check<'_>, section: &Section<'a>) -> Option<Vec<Text<'a>>> {
+    if let (Some(_), Some(place)) = (section.node("url"), section.key_place("urls")) {
+        let problem = Problem::error(Code::Conflict, "`url` and `urls` exclude each other").at(place);
+        check.report(problem.fix("put every URL into `urls`"));
+    }
+    if section.node("urls").is_none() {
+        if section.lacks("url") && !section.is_misspelt("urls") {
+            let problem = section.missing("url").fix("write `url = \"http://127.0.0.1:8080\"`");
+            check.report(problem.fix("or, for several servers that do the same work, `urls = [..]`"));
         }
+        return section.string(check, "url").map(|url| vec![url]);
+    }
+    let urls = section.strings(check, "urls")?;
+    let (place, count) = (section.key_place("urls").unwrap_or_else(|| section.place()), urls.len());
+    if !(1..=Settings::MOST_PEERS).contains(&count) {
+        let problem = Problem::error(Code::InvalidNumber, format!("`upstream.urls` holds {count} URLs")).at(place);
+        check.report(problem.fix(format!("name from 1 to {} servers", Settings::MOST_PEERS)));
+        return None;
+    }
+    Some(urls)
+}
+
+/// What the URLs mean, without those that mean nothing; and whether that is all of them.
+fn targets<'a>(check: &mut Check<'_>, urls: &[Text<'a>]) -> (Vec<(Text<'a>, Target<'a>)>, bool) {
+    let mut targets: Vec<(Text<'a>, Target<'a>)> = Vec::new();
+    for url in urls {
+        let target = match address::parse_url(url.value) {
+            Ok(target) => target,
+            Err(objection) => {
+                // What stands before an `@` may be a password, and titles are logged.
+                let shown = url.value.rsplit('@').next().unwrap_or_default();
+                let title = format!("{} is not the URL of an upstream", quoted(shown));
+                check.refuse(Code::InvalidUpstream, title, *url, objection);
+                continue;
+            }
+        };
+        if let Some((first, _)) = targets.iter().find(|(_, other)| *other == target) {
+            let problem = Problem::error(Code::Conflict, format!("{} stands twice", quoted(url.value))).at(url.place);
+            check.report(problem.related(first.place, "it stands here").fix("remove one of them"));
+            continue;
+        }
+        if let Some((first, _)) = targets.first().filter(|(_, first)| first.is_tls() != target.is_tls()) {
+            let problem = Problem::error(Code::Conflict, "one upstream is reached with TLS and without").at(url.place);
+            let problem = problem.related(first.place, "the other way");
+            let why = "which way a request goes would be chance";
+            check.report(problem.why(why).fix("write `https://` for all of them, or for none"));
+            continue;
+        }
+        targets.push((*url, target));
+    }
+    let is_whole = targets.len() == urls.len();
+    (targets, is_whole)
+}
+
+/// Where no TLS is spoken, in words.
+fn what_tls_means_nothing_to(targets: &[(Text<'_>, Target<'_>)]) -> Option<&'static str> {
+    match targets.first()?.1 {
+        Target::Unix(_) => Some("a Unix socket"),
+        Target::Tcp { is_tls: false, .. } => Some("an http upstream"),
+        Target::Tcp { is_tls: true, .. } => None,
+    }
+}
+
+fn peer(
+    check: &mut Check<'_>,
+    section: &Section<'_>,
+    url: Text<'_>,
+    target: Target<'_>,
+    allow_plaintext: bool,
+    trust: &mut Trusts,
+) -> Option<PeerSettings> {
+    let (address, tls) = match target {
+        Target::Unix(path) => (Address::Unix(check.base.join(path)), None),
         Target::Tcp { is_tls: false, host, port } => {
-            refuse_tls_keys(check, section, "an http upstream");
             refuse_plaintext(check, url, &host, allow_plaintext);
-            (address::join(&host, port), Address::Tcp { host, port }, None)
+            (Address::Tcp { host, port }, None)
         }
         Target::Tcp { is_tls: true, host, port } => {
-            let tls = tls(check, section, url, &host, port);
-            (address::join(&host, port), Address::Tcp { host, port }, Some(tls?))
+            let tls = trust.of(check, section, url, &host, port)?;
+            (Address::Tcp { host, port }, Some(tls))
         }
     };
-    Some(Settings { name: name.map_or(default_name, str::to_owned), address, tls, host, timeouts })
+    Some(PeerSettings { address, tls })
+}
+
+/// The trust of an upstream, read once for all of its servers.
+#[derive(Default)]
+struct Trusts(Option<(Option<String>, Trust)>);
+
+impl Trusts {
+    fn of(
+        &mut self,
+        check: &mut Check<'_>,
+        section: &Section<'_>,
+        url: Text<'_>,
+        host: &str,
+        port: u16,
+    ) -> Option<TlsSettings> {
+        let (server_name, trust) = match self.0.clone() {
+            Some(known) => known,
+            None => {
+                let server_name = server_name(check, section);
+                let trust = trust(check, section, url, server_name.as_deref().unwrap_or(host), host, port)?;
+                self.0.insert((server_name, trust)).clone()
+            }
+        };
+        Some(TlsSettings { server_name: server_name.unwrap_or_else(|| host.to_owned()), trust })
+    }
 }
 
 /// Reads the `Host` to be sent.
@@ -193,28 +293,33 @@ fn refuse_plaintext(check: &mut Check<'_>, url: Text<'_>, host: &str, is_allowed
     check.report(problem);
 }
 
-fn tls(check: &mut Check<'_>, section: &Section<'_>, url: Text<'_>, host: &str, port: u16) -> Option<TlsSettings> {
-    let server_name = server_name(check, section).unwrap_or_else(|| host.to_owned());
+fn trust(
+    check: &mut Check<'_>,
+    section: &Section<'_>,
+    url: Text<'_>,
+    server_name: &str,
+    host: &str,
+    port: u16,
+) -> Option<Trust> {
     let anchors = anchors::read(check, section);
     let fingerprints = digests(check, section, "fingerprint", FINGERPRINT);
     let pins = digests(check, section, "pin", PIN);
     let has_digest = section.node("fingerprint").is_some() || section.node("pin").is_some();
-    let trust = match anchors {
+    match anchors {
         Some(_) if has_digest => {
             let place = section.key_place("trust_anchors").unwrap_or(url.place);
             let problem = Problem::error(Code::Conflict, "`trust_anchors` excludes `fingerprint` and `pin`").at(place);
             let why = "with a fingerprint or pin the certificate itself is believed, whoever issued it";
             check.report(problem.why(why).fix("keep one of the two ways"));
-            return None;
+            None
         }
-        Some(anchors) => Trust::Anchors(anchors),
-        None if has_digest => Trust::Pinned { fingerprints, pins },
+        Some(anchors) => Some(Trust::Anchors(anchors)),
+        None if has_digest => Some(Trust::Pinned { fingerprints, pins }),
         None => {
-            check.report(no_trust(section, url, &server_name, host, port));
-            return None;
+            check.report(no_trust(section, url, server_name, host, port));
+            None
         }
-    };
-    Some(TlsSettings { server_name, trust })
+    }
 }
 
 fn no_trust(section: &Section<'_>, url: Text<'_>, server_name: &str, host: &str, port: u16) -> Problem {
