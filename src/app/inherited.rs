@@ -1,8 +1,9 @@
 //! What a process is given by whoever started it.
 
 use super::AppError;
+use super::upgrade::Predecessor;
 use crate::listener::Sockets;
-use crate::platform::Supervisor;
+use crate::platform::{Program, Supervisor};
 
 /// What was handed to this process. To be taken once, before anything else is done.
 #[derive(Debug, Default)]
@@ -11,6 +12,10 @@ pub struct Inherited {
     pub(super) supervisor: Supervisor,
     /// Where clients may be waiting already.
     pub(super) sockets: Sockets,
+    /// What an upgrade starts; `None` where there is none.
+    pub(super) program: Option<Program>,
+    /// Who serves until we do.
+    pub(super) predecessor: Option<Predecessor>,
 }
 
 impl Inherited {
@@ -18,9 +23,14 @@ impl Inherited {
     ///
     /// # Errors
     ///
-    /// [`AppError::Supervisor`] when `NOTIFY_SOCKET` is no address.
+    /// [`AppError::Supervisor`] when `NOTIFY_SOCKET` is no address, [`AppError::Predecessor`] when the process that is to be
+    /// taken over from does not give its sockets.
     pub fn from_environment() -> Result<Self, AppError> {
-        let sockets = Sockets::from_environment();
-        Ok(Self { supervisor: Supervisor::from_environment().map_err(AppError::Supervisor)?, sockets })
+        let (predecessor, sockets) = match Predecessor::meet().map_err(AppError::Predecessor)? {
+            Some((predecessor, sockets)) => (Some(predecessor), sockets),
+            None => (None, Sockets::from_environment()),
+        };
+        let supervisor = Supervisor::from_environment().map_err(AppError::Supervisor)?;
+        Ok(Self { supervisor, sockets, program: Program::current().ok(), predecessor })
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{self, SocketAddr};
 use std::pin::Pin;
 
 use tokio::net::TcpListener;
@@ -33,7 +34,7 @@ impl Kind {
 }
 
 /// Listeners that are open already but serve nobody yet.
-pub(super) struct Bound(Vec<(Kind, SocketAddr, TcpListener)>);
+pub(super) struct Bound(Vec<(Kind, SocketAddr, TcpListener, net::TcpListener)>);
 
 /// The listeners that serve. Dropping it stops them all.
 pub(super) struct Listeners {
@@ -44,6 +45,8 @@ pub(super) struct Listeners {
 struct Running {
     stop: watch::Sender<bool>,
     local: SocketAddr,
+    /// For whoever takes over. The socket is open until this is closed too.
+    socket: Option<net::TcpListener>,
 }
 
 /// What a listener does until its receiver turns true.
@@ -66,8 +69,9 @@ impl Listeners {
         for (kind, address) in wanted(settings).filter(|key| !self.running.contains_key(key)) {
             match self.sockets.open(address, &settings.addresses()) {
                 Ok(Opened::Socket(socket)) => {
-                    let listener = TcpListener::from_std(socket).map_err(|error| BindError::new(address, error))?;
-                    bound.push((kind, address, listener));
+                    let failed = |error| BindError::new(address, error);
+                    let kept = socket.try_clone().map_err(failed)?;
+                    bound.push((kind, address, TcpListener::from_std(socket).map_err(failed)?, kept));
                 }
                 Ok(Opened::CoveredBy(both)) => info!(%address, %both, "the socket for both families serves it"),
                 Err(error) if error.is_missing_ipv6() => warn!(%address, "not listening: this host has no IPv6"),
@@ -79,12 +83,12 @@ impl Listeners {
 
     /// Serves on what was bound and stops what `settings` no longer asks for; connections of those drain.
     pub(super) fn swap(&mut self, bound: Bound, settings: &listener::Settings, serve: &Serve) {
-        for (kind, address, listener) in bound.0 {
+        for (kind, address, listener, socket) in bound.0 {
             let local = listener.local_addr().unwrap_or(address);
             let (stop, stopped) = watch::channel(false);
             tokio::spawn(serve(kind, listener, stopped));
             info!(kind = kind.as_str(), address = %local, "listening");
-            self.running.insert((kind, address), Running { stop, local });
+            self.running.insert((kind, address), Running { stop, local, socket: Some(socket) });
         }
         let wanted: Vec<_> = wanted(settings).collect();
         self.running.retain(|key, running| {
@@ -103,12 +107,29 @@ impl Listeners {
     }
 
     /// Stops accepting everywhere but on `admin`, so that the drain can be watched.
-    pub(super) fn stop_traffic(&self) {
-        for ((kind, _), running) in &self.running {
-            if *kind != Kind::Admin {
-                running.stop.send_replace(true);
-            }
-        }
+    pub(super) fn stop_traffic(&mut self) {
+        let traffic = self.running.iter_mut().filter(|((kind, _), _)| *kind != Kind::Admin);
+        traffic.for_each(|(_, running)| running.end());
+    }
+
+    /// Stops accepting everywhere.
+    pub(super) fn stop_all(&mut self) {
+        self.running.values_mut().for_each(Running::end);
+    }
+
+    /// Every open socket with its configured address, and whether somebody else holds it.
+    ///
+    /// # Errors
+    ///
+    /// The first of `each`.
+    pub(super) fn each_socket(
+        &self,
+        each: impl Fn(SocketAddr, &net::TcpListener, bool) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let own = self.running.iter().filter_map(|((_, address), running)| Some((*address, running.socket.as_ref()?)));
+        own.filter(|(address, _)| !self.sockets.is_held(*address))
+            .try_for_each(|(address, socket)| each(address, socket, false))?;
+        self.sockets.held().try_for_each(|(address, socket)| each(address, socket, true))
     }
 
     /// Kind and real address of every open listener, in a steady order.
@@ -116,6 +137,13 @@ impl Listeners {
         let mut open: Vec<_> = self.running.iter().map(|((kind, _), running)| (*kind, running.local)).collect();
         open.sort_by_key(|(kind, address)| (kind.as_str(), *address));
         open
+    }
+}
+
+impl Running {
+    fn end(&mut self) {
+        self.stop.send_replace(true);
+        self.socket = None;
     }
 }
 

@@ -4,7 +4,7 @@
 //! `cli`.
 //!
 //! Promises: the start never waits for a CA; a reload is prepared whole before anything is swapped, and the old
-//! configuration serves on when it fails; a stop drains within `drain`.
+//! configuration serves on when it fails; a stop drains within `drain`; an upgrade that fails leaves this process serving.
 
 mod certificates;
 mod demo;
@@ -14,10 +14,12 @@ pub mod log;
 mod reload;
 mod status;
 mod supervise;
+mod upgrade;
 mod watch;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -31,12 +33,13 @@ pub use self::demo::demo;
 pub use self::inherited::Inherited;
 use self::listeners::{Kind, Listeners};
 use self::status::Phase;
+use self::upgrade::Predecessor;
 use crate::challenge::Challenges;
 use crate::config::{Config, Problems, Style};
 use crate::listener::{BindError, Refused};
 use crate::manager::{Manager, ManagerParts};
 use crate::metrics::{BuildInfo, ConnectionRejection, Metrics};
-use crate::platform::{Notice, Signal, Signals, Supervisor};
+use crate::platform::{Notice, Program, Signal, Signals, Supervisor};
 use crate::proxy::{Listener, Server, ServerError, Snapshot};
 use crate::route::Routes;
 use crate::source::internal::{InternalCa, InternalCaError};
@@ -62,6 +65,9 @@ struct Inner {
     metrics: Arc<Metrics>,
     listeners: Mutex<Listeners>,
     supervisor: Supervisor,
+    program: Option<Program>,
+    /// Another process serves in place of this one, which drains.
+    is_handed_over: AtomicBool,
     started: Timestamp,
     phase: channel::Sender<Phase>,
     last_reload: Mutex<Option<reload::Outcome>>,
@@ -114,6 +120,8 @@ impl App {
             metrics,
             listeners,
             supervisor: inherited.supervisor,
+            program: inherited.program,
+            is_handed_over: AtomicBool::new(false),
             started,
             phase,
             last_reload: Mutex::default(),
@@ -121,18 +129,25 @@ impl App {
         }));
         // Nobody else has the cell.
         let _ = whole.set(Arc::downgrade(&app.0));
-        app.open().await?;
+        app.open(inherited.predecessor).await?;
         Ok(app)
     }
 
-    /// Serves until SIGTERM or Ctrl-C, reloads on SIGHUP and when a file changes, then drains. Who asks a second time does
-    /// not want to wait for the drain.
+    /// Serves until SIGTERM or Ctrl-C, reloads on SIGHUP and when a file changes, hands over on SIGUSR2, then drains. Who
+    /// asks a second time does not want to wait for the drain.
     ///
     /// `signals` were taken over before [`App::start`], so that none that comes early ends the process unasked.
     pub async fn run_until_stopped(self, mut signals: Signals) {
         let watching = tokio::spawn(self.clone().reload_on_change());
-        while signals.next().await == Signal::Reload {
-            self.reload("SIGHUP").await;
+        loop {
+            match signals.next().await {
+                Signal::Reload => self.reload("SIGHUP").await,
+                Signal::Stop => break,
+                Signal::Upgrade => tokio::select! {
+                    is_handed_over = self.upgrade() => if is_handed_over { break },
+                    () = stopped_again(&mut signals) => break,
+                },
+            }
         }
         watching.abort();
         tokio::select! {
@@ -151,15 +166,26 @@ impl App {
     }
 
     /// Binds everything, publishes certificates, then serves: nobody is accepted before there is an answer.
-    async fn open(&self) -> Result<(), AppError> {
+    async fn open(&self, predecessor: Option<Predecessor>) -> Result<(), AppError> {
         let inner = &self.0;
         let config = inner.config.load_full();
         let bound = inner.listeners().bind(&config.listen).map_err(AppError::Bind)?;
         inner.record.apply(&config);
+        let pause = match &predecessor {
+            Some(_) => Some(inner.manager.pause().await),
+            None => None,
+        };
         inner.manager.apply(config.certificates.clone()).await;
+        if let Some(predecessor) = &predecessor {
+            predecessor.ask().await.map_err(AppError::Predecessor)?;
+        }
         inner.listeners().settle(&config.listen);
         inner.server.begin();
         inner.listeners().swap(bound, &config.listen, &*self.serve());
+        if let Some((predecessor, pause)) = predecessor.zip(pause) {
+            predecessor.relieve(pause);
+            info!("took over from the process before this one");
+        }
         inner.forget_what_is_gone(&config);
         inner.phase.send_replace(Phase::Ready);
         inner.tell(&[Notice::Ready, Notice::Status(&inner.status_line())]);
@@ -186,6 +212,8 @@ impl App {
         let tls = (kind == Kind::Https).then(|| metrics.tls(&label));
         let listener_numbers = Listener { metrics: metrics.listener(&label), tls };
         let (server, limits) = (self.0.server.clone(), self.0.server.clone());
+        // A drain waits for the last connection that is let in.
+        let _open = server.keep_open();
         let (counted, stopped) = (listener_numbers.metrics.clone(), stop.clone());
         let refused = move |why| counted.rejected(rejection(why));
         crate::listener::accept(
@@ -203,6 +231,7 @@ impl App {
         let limit = inner.config.load().drain;
         info!(?limit, "draining");
         inner.phase.send_replace(Phase::Draining);
+        inner.tell(&[Notice::Stopping]);
         inner.listeners().stop_traffic();
         tokio::select! {
             () = inner.server.drained() => info!("stopped: every request was finished"),
@@ -252,7 +281,7 @@ impl Inner {
 
 /// Returns at the next wish to stop; a reload makes no sense any more.
 async fn stopped_again(signals: &mut Signals) {
-    while signals.next().await == Signal::Reload {}
+    while signals.next().await != Signal::Stop {}
 }
 
 /// The internal CA's root of a state directory, for `portvakt ca root`.
@@ -335,6 +364,9 @@ pub enum AppError {
     /// The service manager's socket has no address that can be used.
     #[error("cannot use the service manager's socket that `NOTIFY_SOCKET` names")]
     Supervisor(#[source] std::io::Error),
+    /// The process that is to be taken over from.
+    #[error("cannot take over from the process before this one")]
+    Predecessor(#[source] std::io::Error),
     /// The runtime cannot be started.
     #[error("cannot start the runtime")]
     Runtime(#[source] std::io::Error),

@@ -1,5 +1,6 @@
 //! What the service manager hears of us: ready, reloading, stopping, alive, and how it stands in a line.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -44,7 +45,6 @@ impl App {
     /// Says each second what is still open, and asks for the time that is left. Never returns.
     pub(super) async fn tell_of_drain(&self, limit: Duration) {
         let end = Instant::now() + limit;
-        self.0.tell(&[Notice::Stopping]);
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let status = drain_line(self.0.server.open(), left);
@@ -57,6 +57,10 @@ impl App {
 impl Inner {
     /// Tells the service manager; one that does not hear ends nothing.
     pub(super) fn tell(&self, notices: &[Notice<'_>]) {
+        // Then the other one speaks for itself.
+        if self.is_handed_over.load(Ordering::Acquire) {
+            return;
+        }
         if let Err(error) = self.supervisor.tell(notices) {
             warn!(%error, ?notices, "cannot tell the service manager (NOTIFY_SOCKET)");
         }

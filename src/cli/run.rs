@@ -9,7 +9,8 @@ use crate::config::{self, CommandLine, Purpose};
 use crate::platform::Signals;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Signals: SIGHUP reloads the configuration, SIGTERM and Ctrl-C drain and stop.
+#[command(after_help = "Signals: SIGHUP reloads the configuration, SIGTERM and Ctrl-C drain and stop,
+SIGUSR2 lets the program's file, as it is then, take over without losing a request.
 
 Examples:
   portvakt run --config /etc/portvakt/portvakt.toml

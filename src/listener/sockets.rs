@@ -96,6 +96,11 @@ impl Sockets {
         self.at_hand.iter().any(|one| one.address == address && one.is_held)
     }
 
+    /// Those that somebody else has too.
+    pub fn held(&self) -> impl Iterator<Item = (SocketAddr, &TcpListener)> {
+        self.at_hand.iter().filter(|one| one.is_held).map(|one| (one.address, &one.socket))
+    }
+
     /// Closes what nobody wants and only we have, and tells what others hold for us in vain.
     ///
     /// # Why
@@ -110,7 +115,7 @@ impl Sockets {
         for one in &self.at_hand {
             let address = one.address;
             if wanted.contains(&address) {
-                info!(%address, "using the socket that was handed to us (LISTEN_FDS)");
+                info!(%address, "using the socket that is held for us (LISTEN_FDS)");
             } else {
                 warn!(
                     %address,

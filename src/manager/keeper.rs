@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::info;
 
-use super::{Life, ManagerParts, Slot, Snapshot, asked, placeholder, uncovered, validity};
+use super::{Gate, Life, ManagerParts, Slot, Snapshot, asked, placeholder, uncovered, validity};
 use crate::causes::with_causes;
 use crate::lifecycle::{
     Event, Failure, Kind, LastFailure, Lifecycle, Origin, Reason, Record, Retry, Served, Step, Why,
@@ -64,13 +64,13 @@ impl Keeper {
     }
 
     /// Lives until it is aborted.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, gate: Gate) {
         loop {
             self.save_late().await;
             self.adopt().await;
             match self.life.poll(self.now()) {
                 Step::Wait { until, why } => self.wait(until, why).await,
-                Step::Obtain { kind, .. } if self.obtain(kind).await => {}
+                Step::Obtain { kind, .. } if self.obtain_when_open(kind, &gate).await => {}
                 // The holder's certificate is looked for when it has had some time.
                 Step::Obtain { .. } => self.parts.clock.sleep_until(self.now() + LOCK_PAUSE).await,
             }
@@ -85,6 +85,11 @@ impl Keeper {
         }
         let longest = self.now() + if self.unsaved.is_some() { SAVE_PAUSE } else { LONGEST_WAIT };
         self.parts.clock.sleep_until(until.map_or(longest, |until| until.min(longest))).await;
+    }
+
+    async fn obtain_when_open(&mut self, kind: Kind, gate: &Gate) -> bool {
+        let _open = gate.read().await;
+        self.obtain(kind).await
     }
 
     /// One attempt under the store's lock, unless it turns out that another process has got what was wanted.

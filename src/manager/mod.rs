@@ -64,12 +64,28 @@ pub struct Manager {
     parts: Arc<ManagerParts>,
     tasks: tokio::sync::Mutex<HashMap<String, Task>>,
     shown: RwLock<Vec<Shown>>,
+    gate: Gate,
+}
+
+/// Open while certificates may be ordered.
+type Gate = Arc<tokio::sync::RwLock<()>>;
+
+/// While it lives nothing is ordered or renewed.
+#[must_use = "it ends when this drops"]
+#[derive(Debug)]
+pub struct Pause {
+    _closed: tokio::sync::OwnedRwLockWriteGuard<()>,
 }
 
 impl Manager {
     /// A manager of nothing yet.
     pub fn new(parts: ManagerParts) -> Self {
-        Self { parts: Arc::new(parts), tasks: tokio::sync::Mutex::default(), shown: RwLock::default() }
+        Self {
+            parts: Arc::new(parts),
+            tasks: tokio::sync::Mutex::default(),
+            shown: RwLock::default(),
+            gate: Gate::default(),
+        }
     }
 
     /// Takes over the settings of all certificates: begins the new, ends the removed, begins the changed anew.
@@ -92,12 +108,24 @@ impl Manager {
                     task.look().await;
                     task
                 }
-                None => Task::begin(self.parts.clone(), settings).await,
+                None => Task::begin(self.parts.clone(), settings, self.gate.clone()).await,
             };
             shown.push(Shown { settings: task.settings.clone(), slot: task.slot.clone() });
             tasks.insert(task.settings.name.clone(), task);
         }
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
+    }
+
+    /// Lets what is being ordered come to its end, and nothing more begin; the internal CA's first certificates excepted.
+    pub async fn pause(&self) -> Pause {
+        Pause { _closed: self.gate.clone().write_owned().await }
+    }
+
+    /// Ends every task. What it published is served on; an order in flight is gone on with by whoever opens the store next.
+    pub async fn end(&self) {
+        for (_, task) in self.tasks.lock().await.drain() {
+            task.end().await;
+        }
     }
 
     /// How every certificate is, in the order of the settings.
@@ -137,12 +165,12 @@ struct Task {
 }
 
 impl Task {
-    async fn begin(parts: Arc<ManagerParts>, settings: CertificateSettings) -> Self {
+    async fn begin(parts: Arc<ManagerParts>, settings: CertificateSettings, gate: Gate) -> Self {
         let slot = Slot::new(ArcSwap::from_pointee(Snapshot::default()));
         let (handle, ask) = match &settings.source {
             Settings::Acme(_) | Settings::Internal => {
                 let keeper = Keeper::begin(parts, settings.clone(), slot.clone()).await;
-                (tokio::spawn(keeper.run()), None)
+                (tokio::spawn(keeper.run(gate)), None)
             }
             Settings::Files { chain, key } => {
                 let source = FilesSource::new(chain.clone(), key.clone());

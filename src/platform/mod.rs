@@ -9,6 +9,7 @@
 //! Windows has no modes: a new file takes the access list of its folder, so the state directory's list, set when it was
 //! made, guards everything below it. It also has no way to flush a folder; renames there are journalled by NTFS.
 
+mod handover;
 mod listen_fds;
 mod signal;
 mod supervisor;
@@ -26,6 +27,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+pub use handover::{Channel, Program, Successor};
 pub use listen_fds::listen_fds;
 pub use signal::{Signal, Signals};
 pub use supervisor::{Notice, Supervisor};

@@ -7,6 +7,8 @@ pub enum Signal {
     Reload,
     /// Finish and end: SIGTERM, Ctrl-C.
     Stop,
+    /// Let the program's file take over: SIGUSR2.
+    Upgrade,
 }
 
 /// The process's signals. From its making on they no longer end the process by themselves.
@@ -40,6 +42,7 @@ mod system {
         hangup: unix::Signal,
         terminate: unix::Signal,
         interrupt: unix::Signal,
+        user: unix::Signal,
     }
 
     impl Signals {
@@ -48,6 +51,7 @@ mod system {
                 hangup: signal(SignalKind::hangup())?,
                 terminate: signal(SignalKind::terminate())?,
                 interrupt: signal(SignalKind::interrupt())?,
+                user: signal(SignalKind::user_defined2())?,
             })
         }
 
@@ -56,6 +60,7 @@ mod system {
                 _ = self.hangup.recv() => Signal::Reload,
                 _ = self.terminate.recv() => Signal::Stop,
                 _ = self.interrupt.recv() => Signal::Stop,
+                _ = self.user.recv() => Signal::Upgrade,
             }
         }
     }

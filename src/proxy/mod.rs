@@ -105,9 +105,27 @@ impl Server {
         self.snapshot.load().upstreams().to_vec()
     }
 
-    /// Serves one connection until it ends; `stop` asks it to end soon.
-    pub async fn serve(self: Arc<Self>, incoming: Incoming, listener: Listener, stop: watch::Receiver<bool>) {
-        let (_open, _counted) = (self.open.token(), listener.metrics.opened());
+    /// What is not finished while it lives: a listener that still accepts.
+    pub fn keep_open(&self) -> impl Send + use<> {
+        self.open.token()
+    }
+
+    /// Serves one connection until it ends; `stop` asks it to end soon. It is open from the call on, polled or not.
+    pub fn serve(
+        self: Arc<Self>,
+        incoming: Incoming,
+        listener: Listener,
+        stop: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + Send {
+        let open = self.open.token();
+        async move {
+            self.converse(incoming, listener, stop).await;
+            drop(open);
+        }
+    }
+
+    async fn converse(&self, incoming: Incoming, listener: Listener, stop: watch::Receiver<bool>) {
+        let _counted = listener.metrics.opened();
         let Incoming { stream, peer, local, place: _place } = incoming;
         let stream = L4Stream::from(stream);
         let limits = self.snapshot.load().limits();

@@ -38,4 +38,5 @@ mod streams_both_ways;
 mod swaps_certificates_under_load;
 mod takes_over_sockets;
 mod tells_its_supervisor;
+mod upgrades_without_losing_a_request;
 mod works_as_the_shape_is_written;

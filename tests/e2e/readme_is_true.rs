@@ -8,7 +8,7 @@ use crate::support::child::Child;
 use crate::support::clock::PATIENCE;
 use crate::support::home::{self, Home, Portvakt, run};
 use crate::support::pebble::{Pebble, Settings};
-use crate::support::{Curl, Echo, eventually};
+use crate::support::{Curl, Echo, eventually, raw};
 
 const README: &str = include_str!("../../README.md");
 
@@ -19,6 +19,7 @@ const RUN: &str = "sudo portvakt run --config portvakt.toml";
 const ONE_LINER: &str = "sudo portvakt run --domain app.example.com --upstream http://127.0.0.1:8080 --agree-tos";
 const ROOT: &str = "portvakt ca root --config portvakt.toml";
 const RELOAD: &str = "kill -HUP $(pidof portvakt)";
+const UPGRADE: &str = "kill -USR2 $(pidof portvakt)";
 const STOP: &str = "kill -TERM $(pidof portvakt)";
 
 #[test]
@@ -26,7 +27,7 @@ fn given_the_readme_then_its_commands_are_those_that_are_tested_here() {
     let text = blocks("sh").concat();
     let commands: Vec<_> = text.lines().map(without_remark).collect();
 
-    assert_eq!(commands, [DEMO, TESTS, CHECK, RUN, ONE_LINER, ROOT, RELOAD, STOP]);
+    assert_eq!(commands, [DEMO, TESTS, CHECK, RUN, ONE_LINER, ROOT, RELOAD, UPGRADE, STOP]);
 }
 
 #[test]
@@ -65,7 +66,14 @@ fn given_the_four_lines_when_followed_then_the_server_is_served_over_https() {
         .get(&format!("https://app.example.com:{}/", home.https));
     assert_eq!(answer.status, 200);
     assert!(signal_of(RELOAD) == "HUP" && portvakt.reload(&home));
-    assert!(signal_of(STOP) == "TERM" && portvakt.terminate().success());
+    portvakt.signal(signal_of(UPGRADE));
+    let line = portvakt.child.wait_line("upgraded", |line| line.contains("upgraded: the new process serves"));
+    assert!(eventually("the old process has ended", PATIENCE, || portvakt.child.ended()).success());
+    let successor = line.split("successor=").nth(1).unwrap().split_whitespace().next().unwrap();
+    assert_eq!(home.admin("/readyz?cert=strict").status, 200, "the certificate was kept");
+    let signal = format!("-{}", signal_of(STOP));
+    assert!(Command::new("kill").args([&signal, successor]).status().unwrap().success());
+    eventually("it has ended", PATIENCE, || raw::try_connect(home.admin).is_err().then_some(()));
 }
 
 /// The ports 80 and 443 are those of a network namespace of its own, with nothing in it but loopback.

@@ -78,7 +78,12 @@ impl Home {
 
     /// `portvakt run` with our configuration, to be changed before it is started.
     pub(crate) fn command(&self) -> Command {
-        let mut command = command(self.path());
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_portvakt")))
+    }
+
+    /// As [`Home::command`], of another file with the program.
+    pub(crate) fn command_of(&self, program: &Path) -> Command {
+        let mut command = command_of(program, self.path());
         command.args(["run", "--config"]).arg(self.file());
         command
     }
@@ -125,7 +130,11 @@ pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Output {
 
 /// The built program, free of what the environment would tell it.
 pub(crate) fn command(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portvakt"));
+    command_of(Path::new(env!("CARGO_BIN_EXE_portvakt")), dir)
+}
+
+fn command_of(program: &Path, dir: &Path) -> Command {
+    let mut command = Command::new(program);
     for told in TOLD_BY_ENVIRONMENT {
         command.env_remove(told);
     }

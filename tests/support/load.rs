@@ -44,6 +44,8 @@ struct State {
     stop: AtomicBool,
     /// The server may close connections and refuse new ones from now on.
     ending: AtomicBool,
+    /// The server may close connections that wait for their next request.
+    closing_idle: AtomicBool,
     handshakes: AtomicUsize,
     requests: AtomicUsize,
     failures: Mutex<Vec<String>>,
@@ -83,6 +85,12 @@ impl Load {
         self.shared.ending.store(true, Ordering::SeqCst);
     }
 
+    /// From now on a connection that has carried a request may be closed before the next: the request is then sent again on
+    /// another (RFC 9112 §9.3.1).
+    pub(crate) fn expect_end_of_idle(&self) {
+        self.shared.closing_idle.store(true, Ordering::SeqCst);
+    }
+
     /// Ends it.
     pub(crate) fn stop(self) -> Report {
         self.shared.stop.store(true, Ordering::SeqCst);
@@ -102,7 +110,10 @@ impl State {
     fn work(&self, target: &Target, keep: bool) {
         while !self.stop.load(Ordering::SeqCst) {
             let Some(mut stream) = self.connect(target) else { return };
-            while self.request(target, &mut stream, keep) == Next::SameConnection {}
+            let mut is_reused = false;
+            while self.request(target, &mut stream, keep, is_reused) == Next::SameConnection {
+                is_reused = true;
+            }
             if self.ending.load(Ordering::SeqCst) {
                 return;
             }
@@ -124,7 +135,7 @@ impl State {
         None
     }
 
-    fn request(&self, target: &Target, stream: &mut tls::Stream, keep: bool) -> Next {
+    fn request(&self, target: &Target, stream: &mut tls::Stream, keep: bool, is_reused: bool) -> Next {
         let connection = if keep { "keep-alive" } else { "close" };
         let (path, name) = (&target.path, &target.name);
         let text = format!("GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: {connection}\r\n\r\n");
@@ -143,6 +154,7 @@ impl State {
                 Next::NewConnection
             }
             Err(_) if self.ending.load(Ordering::SeqCst) && answer.read == 0 && keep => Next::NewConnection,
+            Err(_) if self.closing_idle.load(Ordering::SeqCst) && answer.read == 0 && is_reused => Next::NewConnection,
             Err(error) => {
                 self.fail("request", &error);
                 Next::NewConnection
