@@ -14,7 +14,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
 use super::pem::{self, PemError};
-use super::{Fingerprint, SpkiPin};
+use super::{Fingerprint, Pkcs12, SpkiPin, pkcs7};
 use crate::time::Timestamp;
 
 /// Leaf first, then intermediates, no root (RFC 8446 §4.4.2). Never empty; every certificate can be read.
@@ -33,6 +33,30 @@ impl CertificateChain {
     /// [`ChainError`], with the position of the certificate that is broken.
     pub fn from_pem(pem: &[u8]) -> Result<Self, ChainError> {
         Self::from_der(certificates_of_pem(pem)?)
+    }
+
+    /// Reads every certificate of a file, in its order: PEM, DER, or PKCS #7 in either. Other blocks of PEM are passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError`], with the position of the certificate that is broken.
+    pub fn certificates_of_file(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, ChainError> {
+        if !pem::is_der(bytes) {
+            return certificates_of_pem(bytes);
+        }
+        if Pkcs12::is_likely(bytes) {
+            return Err(ChainError::Missing {
+                found: "the file is PKCS #12, write it as `pkcs12 = \"...\"`".to_owned(),
+            });
+        }
+        match pkcs7::certificates(bytes) {
+            Ok(certificates) if certificates.is_empty() => {
+                Err(ChainError::Missing { found: "the PKCS #7 file holds none".to_owned() })
+            }
+            Ok(certificates) => Ok(certificates),
+            // One certificate. Whether it is one is told by whoever reads it.
+            Err(_) => Ok(vec![CertificateDer::from(bytes.to_vec())]),
+        }
     }
 
     /// Takes certificates in DER.
@@ -166,6 +190,12 @@ pub enum ChainError {
         /// The parser's word.
         reason: String,
     },
+    /// More than belong to one server.
+    #[error("the file holds {found} certificates; is it a bundle of roots? expected the leaf and its intermediates")]
+    TooMany {
+        /// How many.
+        found: usize,
+    },
     /// A certificate, but not one to be believed as a root.
     #[error("certificate {position} of {total} cannot be a trust anchor: {reason}")]
     NoTrustAnchor {
@@ -180,18 +210,32 @@ pub enum ChainError {
 
 /// The DER of every certificate of a PEM text, one at least.
 pub(super) fn certificates_of_pem(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, ChainError> {
-    let (certificates, others): (Vec<_>, Vec<_>) = pem::blocks(text)
-        .into_iter()
-        .partition(|block| matches!(block.label.as_str(), "CERTIFICATE" | "X509 CERTIFICATE"));
+    let (certificates, others): (Vec<_>, Vec<_>) = pem::blocks(text).into_iter().partition(|block| {
+        matches!(block.label.as_str(), "CERTIFICATE" | "X509 CERTIFICATE" | "PKCS7" | "PKCS #7 SIGNED DATA" | "CMS")
+    });
     let total = certificates.len();
     if total == 0 {
         return Err(ChainError::Missing { found: pem::describe(text, &others) });
     }
-    let der = certificates.into_iter().enumerate().map(|(index, block)| match block.body {
-        Ok(der) => Ok(CertificateDer::from(der.to_vec())),
-        Err(source) => Err(ChainError::Pem { position: index + 1, total, source }),
-    });
-    der.collect()
+    let mut found = Vec::with_capacity(total);
+    for (index, block) in certificates.into_iter().enumerate() {
+        let position = index + 1;
+        let der = block.body.map_err(|source| ChainError::Pem { position, total, source })?;
+        if block.label.ends_with("CERTIFICATE") {
+            found.push(CertificateDer::from(der.to_vec()));
+            continue;
+        }
+        let reason = || "the PKCS #7 block is damaged".to_owned();
+        found.extend(pkcs7::certificates(&der).map_err(|_| ChainError::Unreadable {
+            position,
+            total,
+            reason: reason(),
+        })?);
+    }
+    if found.is_empty() {
+        return Err(ChainError::Missing { found: "the PKCS #7 block holds none".to_owned() });
+    }
+    Ok(found)
 }
 
 fn names(certificate: &X509Certificate<'_>) -> Result<Vec<String>, String> {

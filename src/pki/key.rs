@@ -13,10 +13,13 @@ use aws_lc_rs::signature::{
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::SigningKey;
+use x509_parser::asn1_rs::Tag;
 use zeroize::Zeroizing;
 
-use super::SpkiPin;
+use super::asn1::{Malformed, Reader};
+use super::pbe::{self, Budget, Passphrase, PbeError};
 use super::pem::{self, Block, PemError};
+use super::{Password, Pkcs12, SpkiPin};
 
 /// A private key as PKCS #8 DER (RFC 5958), zeroized on drop. It can sign: what cannot be used is not read.
 #[derive(Clone)]
@@ -41,9 +44,44 @@ impl PrivateKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Missing`] without such a block, [`KeyError::Encrypted`] when a password guards it,
+    /// [`KeyError::Missing`] without such a block, [`KeyError::PasswordMissing`] when it is encrypted,
     /// [`KeyError::Pem`] when the block is broken, [`KeyError::Unsupported`] when no usable key is in it.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
+        Self::from_pem_with(pem, None)
+    }
+
+    /// Reads the first private key of a file: PKCS #8, PKCS #1 or SEC 1, in PEM or DER, PKCS #8 also encrypted.
+    ///
+    /// # Errors
+    ///
+    /// As [`PrivateKey::from_pem`], and [`KeyError::WrongPassword`], [`KeyError::UnsupportedEncryption`],
+    /// [`KeyError::OldEncryption`] for what a password guards.
+    pub fn from_file(bytes: &[u8], password: Option<&Password>) -> Result<Self, KeyError> {
+        if !pem::is_der(bytes) {
+            return Self::from_pem_with(bytes, password);
+        }
+        let Some(format) = Format::of_der(bytes) else {
+            let is_pkcs12 = Pkcs12::is_likely(bytes);
+            let found = if is_pkcs12 {
+                "the file is PKCS #12, write it as `pkcs12 = \"...\"`"
+            } else {
+                "the file is DER of another kind"
+            };
+            return Err(KeyError::Missing { found: found.to_owned() });
+        };
+        format.read(Zeroizing::new(bytes.to_vec()), password)
+    }
+
+    /// Takes PKCS #8 in DER.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Unsupported`] when no usable key is in it.
+    pub(super) fn from_pkcs8(der: Zeroizing<Vec<u8>>) -> Result<Self, KeyError> {
+        Format::Pkcs8.read(der, None)
+    }
+
+    fn from_pem_with(pem: &[u8], password: Option<&Password>) -> Result<Self, KeyError> {
         let mut blocks = pem::blocks(pem);
         let Some((position, format)) =
             blocks.iter().enumerate().find_map(|(index, block)| Some((index, Format::of(block)?)))
@@ -51,12 +89,10 @@ impl PrivateKey {
             return Err(KeyError::Missing { found: pem::describe(pem, &blocks) });
         };
         let block = blocks.swap_remove(position);
-        if block.is_encrypted || format == Format::Encrypted {
-            return Err(KeyError::Encrypted);
+        if block.is_encrypted {
+            return Err(KeyError::OldEncryption);
         }
-        let der = format.to_pkcs8(block.body?).ok_or_else(|| format.unsupported())?;
-        let key = Self::from_checked(der);
-        key.signing_key().map(|_| key).map_err(|_| format.unsupported())
+        format.read(block.body?, password)
     }
 
     /// PKCS #8 in PEM.
@@ -137,9 +173,21 @@ pub enum KeyError {
         /// What the text looks like instead.
         found: String,
     },
-    /// A password guards it.
-    #[error("the private key is encrypted; decrypt it with `openssl pkey -in FILE -out PLAIN`")]
-    Encrypted,
+    /// A password guards it, and none is given.
+    #[error("the private key is encrypted, and no password is given")]
+    PasswordMissing,
+    /// A password guards it, and another one is given.
+    #[error("the private key stays encrypted: the password is wrong, or the file is damaged")]
+    WrongPassword,
+    /// It is encrypted in a way that we do not read.
+    #[error("the private key cannot be decrypted: {reason}")]
+    UnsupportedEncryption {
+        /// Why not.
+        reason: String,
+    },
+    /// The encryption of PEM before PKCS #8 (RFC 1421), whose key is one round of MD5.
+    #[error("the private key is encrypted in the old way of PEM (`Proc-Type: 4,ENCRYPTED`), which is not supported")]
+    OldEncryption,
     /// The block of the key is broken.
     #[error("the private key's PEM block is broken")]
     Pem(#[from] PemError),
@@ -186,6 +234,30 @@ impl Format {
         }
     }
 
+    /// Of bytes that are one SEQUENCE, by its first elements.
+    fn of_der(der: &[u8]) -> Option<Self> {
+        let mut inner = Reader::new(der).sequence().ok()?;
+        match (inner.any().ok()?.tag(), inner.peek()?) {
+            (Tag::Integer, Tag::Sequence) if !Pkcs12::is_likely(der) => Some(Self::Pkcs8),
+            (Tag::Integer, Tag::Integer) => Some(Self::Pkcs1),
+            (Tag::Integer, Tag::OctetString) => Some(Self::Sec1),
+            (Tag::Sequence, Tag::OctetString) => Some(Self::Encrypted),
+            _ => None,
+        }
+    }
+
+    fn read(self, der: Zeroizing<Vec<u8>>, password: Option<&Password>) -> Result<PrivateKey, KeyError> {
+        if self == Self::Encrypted {
+            let plain = decrypt(&der, password.ok_or(KeyError::PasswordMissing)?)?;
+            // One wrong password of 256 gives garbage with a good padding.
+            let is_key = Self::of_der(&plain) == Some(Self::Pkcs8);
+            return if is_key { Self::Pkcs8.read(plain, None) } else { Err(KeyError::WrongPassword) };
+        }
+        let der = self.to_pkcs8(der).ok_or_else(|| self.unsupported())?;
+        let key = PrivateKey::from_checked(der);
+        key.signing_key().map(|_| key).map_err(|_| self.unsupported())
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Pkcs8 | Self::Encrypted => "PKCS #8",
@@ -209,6 +281,29 @@ impl Format {
                     .and_then(|key| secret(key.to_pkcs8v1().ok()?))
             }
             Self::Encrypted => None,
+        }
+    }
+}
+
+/// EncryptedPrivateKeyInfo (RFC 5958 §3).
+fn decrypt(der: &[u8], password: &Password) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let malformed = |_: Malformed| PbeError::Malformed;
+    let parts = || {
+        let mut info = Reader::new(der).sequence()?;
+        Ok((Reader::new(info.raw()?), info.octets()?))
+    };
+    let (mut algorithm, data) = parts().map_err(malformed)?;
+    let passphrase = Passphrase { password, bmp: &password.to_bmp() };
+    Ok(pbe::decrypt(&mut algorithm, &data, &passphrase, &mut Budget::new())?)
+}
+
+impl From<PbeError> for KeyError {
+    fn from(error: PbeError) -> Self {
+        match error {
+            PbeError::WrongPassword => Self::WrongPassword,
+            PbeError::Malformed | PbeError::Unsupported(_) | PbeError::TooManyIterations => {
+                Self::UnsupportedEncryption { reason: error.to_string() }
+            }
         }
     }
 }
@@ -289,8 +384,8 @@ mod tests {
         for (text, word) in [
             (String::new(), "the text is empty"),
             (good.replace("PRIVATE KEY", "CERTIFICATE"), "holds `CERTIFICATE`"),
-            (good.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), "openssl pkey"),
-            (legacy, "openssl pkey"),
+            (good.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), "no password is given"),
+            (legacy, "Proc-Type: 4,ENCRYPTED"),
             (good.replace("PRIVATE KEY", "RSA PRIVATE KEY"), "PKCS #1 block holds no usable private key"),
             (good.replace("PRIVATE KEY", "EC PRIVATE KEY").replacen("MI", "AA", 1), "SEC 1 block holds no usable"),
             (good.replacen("\nM", "\n!", 1), "PEM block is broken"),

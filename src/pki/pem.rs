@@ -1,4 +1,5 @@
-//! PEM text (RFC 7468), read as operators' files are: other text around, CRLF, a byte order mark, indented lines.
+//! PEM text (RFC 7468), read as operators' files are: other text around, CRLF, a byte order mark, UTF-16 as Windows
+//! writes it, indented lines.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +17,8 @@ pub(super) struct Block {
 
 /// Reads all blocks in their order.
 pub(super) fn blocks(text: &[u8]) -> Vec<Block> {
+    let narrow = from_utf16(text);
+    let text = narrow.as_ref().map_or(text, |narrow| narrow);
     let text = text.strip_prefix(UTF8_MARK).unwrap_or(text);
     let mut blocks = Vec::new();
     let mut open: Option<Open> = None;
@@ -57,6 +60,11 @@ pub(super) fn encode(label: &str, der: &[u8]) -> Zeroizing<String> {
     pem
 }
 
+/// Whether bytes are DER or BER and no text: a SEQUENCE that is longer than 127 bytes, of unknown length, or nothing but it.
+pub(super) fn is_der(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x30, length, rest @ ..] if *length >= 0x80 || usize::from(*length) == rest.len())
+}
+
 /// Says what bytes are that hold no block of the wanted kind.
 pub(super) fn describe(text: &[u8], blocks: &[Block]) -> String {
     if let Some(block) = blocks.first() {
@@ -64,8 +72,7 @@ pub(super) fn describe(text: &[u8], blocks: &[Block]) -> String {
     }
     let guess = match text {
         [] => "the text is empty",
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "the text is UTF-16, save it as UTF-8",
-        [0x30, length, ..] if *length >= 0x80 => "the bytes look like DER, expected PEM",
+        _ if is_der(text) => "the bytes look like DER, expected PEM",
         _ if text.trim_ascii().is_empty() => "the text is empty",
         _ => "the text holds no PEM block",
     };
@@ -153,6 +160,20 @@ impl Block {
     }
 }
 
+/// UTF-16 with its byte order mark, which PowerShell's `>` writes, as bytes. PEM is ASCII; what else there is does not
+/// matter. `None` for other texts.
+fn from_utf16(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (unit, text): (fn([u8; 2]) -> u16, _) = match text {
+        [0xff, 0xfe, text @ ..] => (u16::from_le_bytes, text),
+        [0xfe, 0xff, text @ ..] => (u16::from_be_bytes, text),
+        _ => return None,
+    };
+    let mut narrow = Zeroizing::new(Vec::with_capacity(text.len() / 2));
+    let (units, _) = text.as_chunks::<2>();
+    narrow.extend(units.iter().map(|bytes| u8::try_from(unit(*bytes)).unwrap_or(b'?')));
+    Some(narrow)
+}
+
 /// Lines without their ends and indentation, numbered from 1.
 fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let only_cr = !text.contains(&b'\n');
@@ -197,6 +218,15 @@ mod tests {
     }
 
     #[test]
+    fn given_utf16_in_either_order_when_read_then_the_body_is_the_same() {
+        let plain = "\u{feff}-----BEGIN A-----\r\nAQID\r\n-----END A-----\r\n";
+        for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+            let text: Vec<u8> = plain.encode_utf16().flat_map(bytes).collect();
+            assert_eq!(**blocks(&text)[0].body.as_ref().unwrap(), [1, 2, 3]);
+        }
+    }
+
+    #[test]
     fn given_one_fault_when_read_then_it_is_named_with_its_line() {
         let rows = [
             ("\n-----BEGIN A-----\nAQID\n", PemError::NoEnd { label: "A".into(), line: 2 }),
@@ -222,8 +252,10 @@ mod tests {
         for (bytes, word) in [
             (&b""[..], "empty"),
             (b" \n", "empty"),
-            (b"\xff\xfe-\0", "UTF-16"),
+            (b"\xff\xfe-\0", "no PEM block"),
             (b"\x30\x82\x01\x02", "DER"),
+            (b"\x30\x03\x02\x01\x07", "DER"),
+            (b"0\x1ft", "no PEM block"),
             (b"hello", "no PEM block"),
         ] {
             assert!(describe(bytes, &blocks(bytes)).contains(word), "{word}");
