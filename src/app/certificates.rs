@@ -30,7 +30,7 @@ impl Certificates {
     pub(super) fn apply(&self, config: &Config) {
         let is_foreign = |settings: &Settings| match settings {
             // A CA of one's own too: browsers that do not believe it pass over the header (RFC 6797 §8.1).
-            Settings::Acme(_) | Settings::Files { .. } => true,
+            Settings::Acme(_) | Settings::Files(_) => true,
             Settings::Internal => false,
         };
         let sources = config.certificates.iter().map(|c| (c.name.clone(), is_foreign(&c.source))).collect();

@@ -145,10 +145,10 @@ fn watched(config: &Config) -> Vec<PathBuf> {
         .certificates
         .iter()
         .filter_map(|certificate| match &certificate.source {
-            source::Settings::Files { chain, key } => Some([chain, key]),
+            source::Settings::Files(files) => Some(files.paths()),
             source::Settings::Acme(_) | source::Settings::Internal => None,
         })
         .flatten()
         .collect();
-    config.files.iter().filter(|file| !of_certificates.contains(file)).cloned().collect()
+    config.files.iter().filter(|file| !of_certificates.contains(&file.as_path())).cloned().collect()
 }

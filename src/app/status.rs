@@ -230,7 +230,7 @@ fn accounts(inner: &Inner) -> Vec<Acme> {
         .iter()
         .filter_map(|certificate| match &certificate.source {
             Settings::Acme(acme) => Some(acme.directory.clone()),
-            Settings::Internal | Settings::Files { .. } => None,
+            Settings::Internal | Settings::Files(_) => None,
         })
         .collect();
     directories.sort();

@@ -132,6 +132,21 @@ codes! {
     NoTrustAnchors = 307, "no trust anchors",
         "A file holds no trust anchor, or one that cannot be read.";
 
+    PasswordInConfiguration = 310, "password in the configuration",
+        "A password stands in the configuration, where everybody who reads or backs it up has it.";
+    WrongPassword = 311, "wrong password",
+        "A password does not open the private key that it is given for, or its file holds none.";
+    PasswordMissing = 312, "missing password",
+        "A private key is encrypted, and no password is given.";
+    NoPkcs12 = 313, "unusable PKCS #12 file",
+        "A file is no PKCS #12, or does not hold one private key and its certificate.";
+    UnsupportedEncryption = 314, "unsupported encryption",
+        "A private key is encrypted in a way that portvakt does not read.";
+    MissingIntermediate = 315, "missing intermediate certificate",
+        "The issuer of the last certificate in a chain is neither in the file nor a root that browsers know.";
+    ForeignCertificate = 316, "foreign certificate",
+        "A file holds certificates that do not belong to the chain; they are not sent.";
+
     PlaintextUpstream = 401, "plaintext to another host",
         "Requests would leave this machine unencrypted without the operator's word.";
     TermsNotAgreed = 402, "terms of service not agreed",

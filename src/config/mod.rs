@@ -21,6 +21,7 @@ mod page;
 mod problem;
 mod raw;
 mod render;
+mod secret;
 mod suggest;
 mod variable;
 

@@ -19,7 +19,7 @@ pub(super) fn asked(settings: &CertificateSettings) -> Asked {
             way: way(acme),
         },
         Settings::Internal => Asked { product: format!("internal for {identifiers}"), way: String::new() },
-        Settings::Files { .. } => Asked::default(),
+        Settings::Files(_) => Asked::default(),
     }
 }
 
@@ -28,7 +28,7 @@ pub(super) const fn source_name(source: &Settings) -> &'static str {
     match source {
         Settings::Acme(_) => "acme",
         Settings::Internal => "internal",
-        Settings::Files { .. } => "files",
+        Settings::Files(_) => "files",
     }
 }
 
@@ -41,7 +41,7 @@ pub fn issuer(source: &Settings) -> String {
             host.unwrap_or_else(|| acme.directory.clone())
         }
         Settings::Internal => "internal".to_owned(),
-        Settings::Files { chain, .. } => chain.display().to_string(),
+        Settings::Files(files) => files.main().display().to_string(),
     }
 }
 
@@ -49,7 +49,7 @@ pub fn issuer(source: &Settings) -> String {
 pub(super) fn issued_by(source: &Settings) -> String {
     match source {
         Settings::Acme(acme) => format!("acme {}", acme.directory),
-        Settings::Internal | Settings::Files { .. } => source_name(source).to_owned(),
+        Settings::Internal | Settings::Files(_) => source_name(source).to_owned(),
     }
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
 
 use super::{Life, ManagerParts, Slot, Snapshot, placeholder, uncovered, validity};
 use crate::causes::with_causes;
 use crate::lifecycle::{Event, Failure, LastFailure, Origin, Reason, Retry, Served};
-use crate::pki::Identity;
-use crate::source::files::{FilesError, FilesSource};
+use crate::pki::{Assembled, Identity};
+use crate::source::files::{FilesError, FilesSource, Look};
 use crate::source::{CertificateSettings, off_thread};
 use crate::time::Timestamp;
 
@@ -65,8 +66,7 @@ impl FilesKeeper {
             let source = self.source.clone();
             if off_thread(move || source.changed()).await {
                 if asker.is_none() {
-                    // Whoever replaces two files needs a moment between them.
-                    self.pause(SETTLE).await;
+                    self.settle().await;
                 }
                 self.read().await;
                 self.show();
@@ -78,6 +78,24 @@ impl FilesKeeper {
         }
     }
 
+    /// Waits until the files stand still: whoever replaces or copies them needs a moment.
+    async fn settle(&self) {
+        let mut before = self.look().await;
+        for _ in 0..LONGEST_SETTLE {
+            self.pause(SETTLE).await;
+            let now = self.look().await;
+            if now == before {
+                return;
+            }
+            before = now;
+        }
+    }
+
+    async fn look(&self) -> Look {
+        let source = self.source.clone();
+        off_thread(move || source.look()).await
+    }
+
     /// Takes the files over when they are sound; what is served stays otherwise.
     async fn read(&mut self) {
         let mut source = self.source.clone();
@@ -87,23 +105,45 @@ impl FilesKeeper {
         })
         .await;
         self.source = source;
-        match loaded.map_err(|error| unusable(&error)).and_then(|identity| self.check(identity)) {
-            Ok(identity) => {
+        match loaded.map_err(|errors| unusable(&errors)).and_then(|assembled| self.check(assembled)) {
+            Ok(assembled) => {
                 self.last_failure = None;
-                self.serve(identity, Origin::Files);
+                self.warn_of(&assembled);
+                self.serve(assembled.identity, Origin::Files);
             }
             Err(failure) => self.refuse(failure),
         }
     }
 
-    /// An expired certificate does not replace one that has not.
-    fn check(&self, identity: Identity) -> Result<Identity, Failure> {
-        let (now, ends) = (self.now(), identity.chain().leaf().not_after);
-        let served_ends = self.served.validity().map(|validity| validity.not_after);
-        if ends < now && served_ends.is_some_and(|served| served >= now) {
-            return Err(failure(Reason::Clock, format!("the certificate in the files ended at {ends}")));
+    /// A certificate that is not valid now does not replace one that is.
+    fn check(&self, assembled: Assembled) -> Result<Assembled, Failure> {
+        let (now, new) = (self.now(), validity(&assembled.identity));
+        let is_served =
+            self.served.validity().is_some_and(|served| served.not_before <= now && now <= served.not_after);
+        if is_served && new.not_after < now {
+            return Err(failure(Reason::Clock, format!("the certificate in the files ended at {}", new.not_after)));
         }
-        Ok(identity)
+        if is_served && now < new.not_before {
+            let begins = format!("the certificate in the files is not valid before {}", new.not_before);
+            return Err(failure(Reason::Clock, begins));
+        }
+        Ok(assembled)
+    }
+
+    /// Tells of what clients may stumble over.
+    fn warn_of(&self, assembled: &Assembled) {
+        let certificate = &self.name;
+        if !assembled.foreign.is_empty() {
+            let foreign = assembled.foreign.join("; ");
+            warn!(certificate, foreign, "certificates in the files do not belong to the chain, and are not sent");
+        }
+        if let Some(missing) = &assembled.missing {
+            let (issuer, url) = (&missing.subject, missing.url.as_deref());
+            warn!(
+                certificate,
+                issuer, url, "the issuer's certificate is not in the files: clients that do not have it refuse us"
+            );
+        }
     }
 
     fn serve(&mut self, identity: Identity, origin: Origin) {
@@ -141,8 +181,9 @@ impl FilesKeeper {
     }
 }
 
-fn unusable(error: &FilesError) -> Failure {
-    failure(Reason::Storage, with_causes(error))
+fn unusable(errors: &[FilesError]) -> Failure {
+    let all: Vec<_> = errors.iter().map(|error| with_causes(error)).collect();
+    failure(Reason::Storage, all.join("; "))
 }
 
 fn failure(reason: Reason, detail: String) -> Failure {
@@ -151,4 +192,6 @@ fn failure(reason: Reason, detail: String) -> Failure {
 }
 
 const LOOK: Duration = Duration::from_secs(2);
-const SETTLE: Duration = Duration::from_secs(2);
+const SETTLE: Duration = Duration::from_secs(1);
+/// Files that never stand still are read all the same.
+const LONGEST_SETTLE: usize = 10;

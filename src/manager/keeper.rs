@@ -280,8 +280,8 @@ impl Keeper {
                 Ok(Box::new(AcmeSource::new(acme.clone(), store, self.parts.challenges.clone(), clock)?))
             }
             Settings::Internal => Ok(Box::new(InternalSource::new(store, clock))),
-            Settings::Files { chain, .. } => {
-                Err(failure(Reason::Storage, format!("`{}` is read, not issued", chain.display())))
+            Settings::Files(files) => {
+                Err(failure(Reason::Storage, format!("`{}` is read, not issued", files.main().display())))
             }
         }
     }

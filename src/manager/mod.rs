@@ -172,8 +172,8 @@ impl Task {
                 let keeper = Keeper::begin(parts, settings.clone(), slot.clone()).await;
                 (tokio::spawn(keeper.run(gate)), None)
             }
-            Settings::Files { chain, key } => {
-                let source = FilesSource::new(chain.clone(), key.clone());
+            Settings::Files(files) => {
+                let source = FilesSource::new(files.clone());
                 let keeper = FilesKeeper::begin(parts, &settings, source, slot.clone()).await;
                 let (ask, asked) = mpsc::channel(1);
                 (tokio::spawn(keeper.run(asked)), Some(ask))

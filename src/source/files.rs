@@ -1,4 +1,6 @@
-//! Identities from two PEM files that somebody else renews.
+//! Identities from files that somebody else renews.
+//!
+//! One way for every form: all files are read, then taken apart by what their bytes are, then put together.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,9 +8,13 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::pki::{CertificateChain, ChainError, Fingerprint, Identity, IdentityError, KeyError, PrivateKey};
+use super::{FileForm, FileSettings, PasswordSource};
+use crate::pki::{
+    Assembled, CertificateChain, ChainError, Fingerprint, Identity, IdentityError, KeyError, Password, PasswordError,
+    Pkcs12, Pkcs12Error, PrivateKey,
+};
 
-/// A chain file and a key file. They may be one file.
+/// Files with certificates and a key, for a server's identity and for a client's.
 ///
 /// # Why
 ///
@@ -16,30 +22,33 @@ use crate::pki::{CertificateChain, ChainError, Fingerprint, Identity, IdentityEr
 /// the time.
 #[derive(Clone, Debug)]
 pub struct FilesSource {
-    chain: PathBuf,
-    key: PathBuf,
-    seen: Option<[Content; 2]>,
+    settings: FileSettings,
+    seen: Option<Look>,
 }
+
+/// What the files held, in short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look(Vec<Content>);
 
 impl FilesSource {
     /// Names the files; reads nothing yet.
-    pub fn new(chain: PathBuf, key: PathBuf) -> Self {
-        Self { chain, key, seen: None }
+    pub fn new(settings: FileSettings) -> Self {
+        Self { settings, seen: None }
     }
 
-    /// Reads the identity. Blocks.
+    /// Reads the identity. Blocks, and decrypts for a second perhaps.
     ///
     /// What was seen counts as known to [`FilesSource::changed`] even when it is no identity, so that a fault is told once
     /// and not at every look.
     ///
     /// # Errors
     ///
-    /// [`FilesError`], which names the file at fault.
-    pub fn load(&mut self) -> Result<Identity, FilesError> {
+    /// One [`FilesError`] at least for what is wrong, each with the file at fault.
+    pub fn load(&mut self) -> Result<Assembled, Vec<FilesError>> {
         for _ in 0..TRIES {
             match self.load_once() {
-                // Read while both were being replaced: half of one, half of the other.
-                Err(FilesError::Mismatch { .. }) if self.changed() => {}
+                // Read while they were being replaced: half of one, half of the other.
+                Err(_) if self.changed() => {}
                 result => return result,
             }
         }
@@ -48,27 +57,120 @@ impl FilesSource {
 
     /// Whether a file differs from what [`FilesSource::load`] saw last; true before the first. Blocks.
     pub fn changed(&self) -> bool {
-        let now = [&self.chain, &self.key].map(|path| Content::of(&read(path)));
-        self.seen.as_ref() != Some(&now)
+        self.seen.as_ref() != Some(&self.look())
     }
 
-    fn load_once(&mut self) -> Result<Identity, FilesError> {
-        let (chain, key) = (read(&self.chain), read(&self.key));
-        self.seen = Some([Content::of(&chain), Content::of(&key)]);
-        let chain = chain.map_err(|source| FilesError::unreadable(&self.chain, source))?;
-        let key = key.map_err(|source| FilesError::unreadable(&self.key, source))?;
-        let chain = CertificateChain::from_pem(&chain)
-            .map_err(|source| FilesError::Chain { path: self.chain.clone(), source })?;
-        let key = PrivateKey::from_pem(&key).map_err(|source| FilesError::Key { path: self.key.clone(), source })?;
-        Identity::new(chain, key).map_err(|source| FilesError::Mismatch {
-            chain: self.chain.clone(),
-            key: self.key.clone(),
-            source,
-        })
+    /// What the files hold now. Blocks.
+    pub fn look(&self) -> Look {
+        Look(self.settings.paths().into_iter().map(|path| Content::of(&read(path))).collect())
+    }
+
+    fn load_once(&mut self) -> Result<Assembled, Vec<FilesError>> {
+        let paths = self.settings.paths();
+        let files: Vec<_> = paths.into_iter().map(|path| FileRead { path, bytes: read(path) }).collect();
+        self.seen = Some(Look(files.iter().map(|file| Content::of(&file.bytes)).collect()));
+        Reading { settings: &self.settings, files, errors: Vec::new() }.finish()
     }
 }
 
-/// Why two files are no identity.
+/// One file, as it was read.
+struct FileRead<'a> {
+    path: &'a Path,
+    bytes: io::Result<Zeroizing<Vec<u8>>>,
+}
+
+/// Takes files apart, and notes all that is wrong.
+struct Reading<'a> {
+    settings: &'a FileSettings,
+    files: Vec<FileRead<'a>>,
+    errors: Vec<FilesError>,
+}
+
+impl Reading<'_> {
+    fn finish(mut self) -> Result<Assembled, Vec<FilesError>> {
+        self.note_unreadable();
+        let password = self.password();
+        let parts = match &self.settings.form {
+            FileForm::Pair { chain, key } => self.pair(chain, key, password.as_ref()),
+            FileForm::Pkcs12(file) => self.pkcs12(file, password.as_ref()),
+        };
+        let (Some((certificates, key)), true) = (parts, self.errors.is_empty()) else { return Err(self.errors) };
+        Identity::assemble(certificates, key).map_err(|source| {
+            let key = match &self.settings.form {
+                FileForm::Pair { key, .. } => key,
+                FileForm::Pkcs12(file) => file,
+            };
+            vec![FilesError::Mismatch { chain: self.settings.main().to_owned(), key: key.clone(), source }]
+        })
+    }
+
+    fn note_unreadable(&mut self) {
+        for file in &mut self.files {
+            if let Err(error) = &mut file.bytes {
+                let error = std::mem::replace(error, io::ErrorKind::Other.into());
+                self.errors.push(FilesError::unreadable(file.path, error));
+            }
+        }
+    }
+
+    fn bytes(&self, path: &Path) -> Option<&[u8]> {
+        let file = self.files.iter().find(|file| file.path == path)?;
+        file.bytes.as_ref().ok().map(|bytes| bytes.as_slice())
+    }
+
+    fn password(&mut self) -> Option<Password> {
+        match self.settings.password.as_ref()? {
+            PasswordSource::Given(password) => Some(password.clone()),
+            PasswordSource::File(path) => match Password::from_file(self.bytes(path)?) {
+                Ok(password) => Some(password),
+                Err(source) => {
+                    self.errors.push(FilesError::Password { path: path.clone(), source });
+                    None
+                }
+            },
+        }
+    }
+
+    fn pair(&mut self, chain: &[PathBuf], key: &Path, password: Option<&Password>) -> Option<Parts> {
+        let mut certificates = Vec::new();
+        for path in chain {
+            let found = self.bytes(path).map(CertificateChain::certificates_of_file);
+            match found {
+                Some(Ok(found)) => certificates.extend(found),
+                Some(Err(source)) => self.errors.push(FilesError::Chain { path: path.clone(), source }),
+                None => {}
+            }
+        }
+        // Without the password that is to come from a broken file, the key would be blamed too.
+        if password.is_none() && self.settings.password.is_some() {
+            return None;
+        }
+        match PrivateKey::from_file(self.bytes(key)?, password) {
+            Ok(key) => Some((certificates, key)),
+            Err(source) => {
+                self.errors.push(FilesError::Key { path: key.to_owned(), source });
+                None
+            }
+        }
+    }
+
+    fn pkcs12(&mut self, file: &Path, password: Option<&Password>) -> Option<Parts> {
+        if password.is_none() && self.settings.password.is_some() {
+            return None;
+        }
+        match Pkcs12::read(self.bytes(file)?, password) {
+            Ok(Pkcs12 { certificates, key }) => Some((certificates, key)),
+            Err(source) => {
+                self.errors.push(FilesError::Pkcs12 { path: file.to_owned(), source });
+                None
+            }
+        }
+    }
+}
+
+type Parts = (Vec<rustls::pki_types::CertificateDer<'static>>, PrivateKey);
+
+/// Why files are no identity.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
     /// The operating system refused.
@@ -80,6 +182,14 @@ pub enum FilesError {
         mend: String,
         /// Its reason.
         source: io::Error,
+    },
+    /// The file holds no password.
+    #[error("no password in `{path}`")]
+    Password {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: PasswordError,
     },
     /// The chain file holds no chain.
     #[error("no certificate chain in `{path}`")]
@@ -97,12 +207,20 @@ pub enum FilesError {
         /// What is wrong with it.
         source: KeyError,
     },
+    /// The PKCS #12 file cannot be opened, or does not hold what it should.
+    #[error("no identity in `{path}`")]
+    Pkcs12 {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Pkcs12Error,
+    },
     /// Each is good, but not with the other.
-    #[error("`{chain}` and `{key}` do not go together")]
+    #[error("certificate and key do not go together in `{chain}` and `{key}`")]
     Mismatch {
         /// The chain file.
         chain: PathBuf,
-        /// The key file.
+        /// The key file; of PKCS #12 the same.
         key: PathBuf,
         /// In what way.
         source: IdentityError,
@@ -120,7 +238,7 @@ impl FilesError {
     }
 }
 
-/// What a file held, in short.
+/// What one file held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Content {
     Digest(Fingerprint),
@@ -165,16 +283,38 @@ mod tests {
         Identity::self_signed(&["m5.test".to_owned()], Timestamp::from_unix(0), Timestamp::from_unix(1)).unwrap()
     }
 
+    /// Two files, and a source that reads them.
+    struct Pair {
+        chain: PathBuf,
+        key: PathBuf,
+        source: FilesSource,
+    }
+
+    impl Pair {
+        fn new(chain: PathBuf, key: PathBuf) -> Self {
+            let form = FileForm::Pair { chain: vec![chain.clone()], key: key.clone() };
+            Self { chain, key, source: FilesSource::new(FileSettings { form, password: None }) }
+        }
+
+        fn load(&mut self) -> Result<Identity, Vec<FilesError>> {
+            self.source.load().map(|assembled| assembled.identity)
+        }
+
+        fn changed(&self) -> bool {
+            self.source.changed()
+        }
+    }
+
     /// A source with a good pair, already loaded.
-    fn loaded() -> (tempfile::TempDir, FilesSource) {
+    fn loaded() -> (tempfile::TempDir, Pair) {
         let dir = tempfile::tempdir().unwrap();
-        let mut source = FilesSource::new(dir.path().join("c.pem"), dir.path().join("k.pem"));
+        let mut source = Pair::new(dir.path().join("c.pem"), dir.path().join("k.pem"));
         write(&source, &identity());
         source.load().unwrap();
         (dir, source)
     }
 
-    fn write(source: &FilesSource, identity: &Identity) {
+    fn write(source: &Pair, identity: &Identity) {
         fs::write(&source.chain, identity.chain().to_pem()).unwrap();
         fs::write(&source.key, identity.key().to_pem().as_bytes()).unwrap();
     }
@@ -196,13 +336,13 @@ mod tests {
         let path = dir.path().join("both.pem");
         let identity = identity();
         fs::write(&path, format!("{}{}", *identity.key().to_pem(), identity.chain().to_pem())).unwrap();
-        let loaded = FilesSource::new(path.clone(), path).load().unwrap();
+        let loaded = Pair::new(path.clone(), path).load().unwrap();
         assert_eq!(loaded.key().der(), identity.key().der());
     }
 
     #[test]
     fn given_one_change_when_asked_then_seen_once() {
-        type Change = fn(&FilesSource);
+        type Change = fn(&Pair);
         let rows: [(&str, Change, bool); 6] = [
             ("nothing", |_| {}, false),
             ("same bytes written again", |s| fs::write(&s.chain, fs::read(&s.chain).unwrap()).unwrap(), false),
@@ -230,13 +370,13 @@ mod tests {
         for (folder, identity) in [("..1", &old), ("..2", &new)] {
             fs::create_dir(dir.path().join(folder)).unwrap();
             let there = |file| dir.path().join(folder).join(file);
-            write(&FilesSource::new(there("tls.crt"), there("tls.key")), identity);
+            write(&Pair::new(there("tls.crt"), there("tls.key")), identity);
         }
         symlink("..1", dir.path().join("..data")).unwrap();
         for file in ["tls.crt", "tls.key"] {
             symlink(Path::new("..data").join(file), dir.path().join(file)).unwrap();
         }
-        let mut source = FilesSource::new(dir.path().join("tls.crt"), dir.path().join("tls.key"));
+        let mut source = Pair::new(dir.path().join("tls.crt"), dir.path().join("tls.key"));
         source.load().unwrap();
 
         symlink("..2", dir.path().join("..tmp")).unwrap();
@@ -248,16 +388,13 @@ mod tests {
 
     #[test]
     fn given_one_fault_when_loaded_then_the_error_names_the_file_and_the_reason() {
-        type Fault = fn(&FilesSource);
+        type Fault = fn(&Pair);
         let rows: [(Fault, &str); 7] = [
             (|s| fs::remove_file(&s.chain).unwrap(), "c.pem`; is the path right"),
             (|s| fs::remove_file(&s.key).unwrap(), "k.pem`; is the path right"),
             (|s| fs::write(&s.chain, "junk").unwrap(), "c.pem`: no certificate found"),
             (|s| fs::write(&s.key, "junk").unwrap(), "k.pem`: no private key found"),
-            (
-                |s| fs::write(&s.key, identity().key().to_pem().as_bytes()).unwrap(),
-                "do not go together: the private key",
-            ),
+            (|s| fs::write(&s.key, identity().key().to_pem().as_bytes()).unwrap(), "k.pem`: the private key"),
             (|s| fs::write(&s.chain, vec![b'x'; 2 << 20]).unwrap(), "c.pem`: 2097152 bytes"),
             (
                 |s| {
@@ -270,9 +407,54 @@ mod tests {
         for (fault, expected) in rows {
             let (_dir, mut source) = loaded();
             fault(&source);
-            let error = source.load().unwrap_err();
+            let error = source.load().unwrap_err().remove(0);
             let text = format!("{error}: {}", error.source().unwrap());
             assert!(text.contains(expected), "{expected}: {text}");
+        }
+    }
+
+    #[test]
+    fn given_several_faults_when_loaded_then_all_are_told() {
+        let (_dir, mut source) = loaded();
+        fs::write(&source.chain, "junk").unwrap();
+        fs::remove_file(&source.key).unwrap();
+        let errors = source.load().unwrap_err();
+        assert!(matches!(errors[..], [FilesError::Unreadable { .. }, FilesError::Chain { .. }]), "{errors:?}");
+    }
+
+    #[test]
+    fn given_bankids_file_and_its_password_in_a_file_when_loaded_then_their_identity() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, password) = (dir.path().join("fp.p12"), dir.path().join("password"));
+        fs::copy("tests/data/bankid/FPTestcert5_20240610-legacy.pfx", &file).unwrap();
+        fs::write(&password, "qwerty123\r\n").unwrap();
+        let settings =
+            FileSettings { form: FileForm::Pkcs12(file), password: Some(PasswordSource::File(password.clone())) };
+        let mut source = FilesSource::new(settings);
+
+        let assembled = source.load().unwrap();
+        assert_eq!(assembled.identity.chain().leaf().common_name, "FP Testcert 5");
+        assert!(assembled.missing.unwrap().subject.contains("Testbank A RP CA v1 for BankID Test"));
+
+        fs::write(&password, "other").unwrap();
+        assert!(source.changed());
+        let errors = source.load().unwrap_err();
+        assert!(matches!(&errors[..], [FilesError::Pkcs12 { source: Pkcs12Error::WrongPassword, .. }]), "{errors:?}");
+        fs::write(&password, "a\nb\n").unwrap();
+        assert!(matches!(&source.load().unwrap_err()[..], [FilesError::Password { .. }]));
+    }
+
+    #[test]
+    fn given_bankids_pem_when_loaded_then_the_encrypted_key_is_opened() {
+        let path = PathBuf::from("tests/data/bankid/FPTestcert5_20240610.pem");
+        let settings = |password: &str| FileSettings {
+            form: FileForm::Pair { chain: vec![path.clone()], key: path.clone() },
+            password: (!password.is_empty()).then(|| PasswordSource::Given(Password::new(password))),
+        };
+        FilesSource::new(settings("qwerty123")).load().unwrap();
+        for (password, expected) in [("", "no password is given"), ("wrong", "the password is wrong")] {
+            let error = FilesSource::new(settings(password)).load().unwrap_err().remove(0);
+            assert!(error.source().unwrap().to_string().contains(expected), "{error:?}");
         }
     }
 

@@ -8,12 +8,12 @@ pub mod acme;
 pub mod files;
 pub mod internal;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
 use crate::lifecycle::Failure;
-use crate::pki::{Identity, KeyType, TrustAnchors};
+use crate::pki::{Identity, KeyType, Password, TrustAnchors};
 use crate::store::Store;
 
 /// Gives identities.
@@ -63,13 +63,62 @@ pub enum Settings {
     Acme(AcmeSettings),
     /// The CA in our own state directory.
     Internal,
-    /// Two PEM files, watched.
-    Files {
-        /// Leaf first.
-        chain: PathBuf,
-        /// PKCS #8, PKCS #1 or SEC 1.
+    /// Files that somebody else renews, watched.
+    Files(FileSettings),
+}
+
+/// Files with an identity, and what opens them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSettings {
+    /// What lies in which file.
+    pub form: FileForm,
+    /// For a private key that is encrypted.
+    pub password: Option<PasswordSource>,
+}
+
+/// Ways to keep an identity in files. They may be one file, and their order does not matter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileForm {
+    /// Certificates, and the private key.
+    Pair {
+        /// PEM, DER or PKCS #7; one at least.
+        chain: Vec<PathBuf>,
+        /// PKCS #8, PKCS #1 or SEC 1, in PEM or DER.
         key: PathBuf,
     },
+    /// Both in PKCS #12.
+    Pkcs12(PathBuf),
+}
+
+/// Where a password comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PasswordSource {
+    /// The only line of a file, watched.
+    File(PathBuf),
+    /// The environment, when the configuration was read.
+    Given(Password),
+}
+
+impl FileSettings {
+    /// All files, the password's too.
+    pub fn paths(&self) -> Vec<&Path> {
+        let mut paths: Vec<&Path> = match &self.form {
+            FileForm::Pair { chain, key } => chain.iter().chain([key]).map(PathBuf::as_path).collect(),
+            FileForm::Pkcs12(file) => vec![file],
+        };
+        if let Some(PasswordSource::File(file)) = &self.password {
+            paths.push(file);
+        }
+        paths
+    }
+
+    /// The file that it is named by, for people.
+    pub fn main(&self) -> &Path {
+        match &self.form {
+            FileForm::Pair { chain, key } => chain.first().unwrap_or(key),
+            FileForm::Pkcs12(file) => file,
+        }
+    }
 }
 
 /// `[acme]`.

@@ -23,6 +23,7 @@ mod obtains_certificates_by_acme;
 mod peers_are_real;
 mod reaches_the_upstream_by_every_way;
 mod readme_is_true;
+mod reads_certificates_of_every_form;
 mod refuses_malformed_http;
 mod reloads_without_losing_a_request;
 mod renews_while_serving;

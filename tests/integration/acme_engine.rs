@@ -54,6 +54,8 @@ async fn given_a_stored_certificate_when_started_again_then_it_is_served_and_not
     let engine = stage.engine();
     engine.manager.apply(vec![stage.acme("m5", &["m5.test"])]).await;
     engine.issued("m5").await;
+    // The plan is kept with the record, which is saved after the certificate.
+    engine.planned("m5").await;
     let due = engine.status("m5").life.renewal_due;
     drop(engine);
 

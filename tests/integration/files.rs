@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, CustomExtension, DnType, Issuer, KeyPair, date_time_ymd};
 
 /// Chains and keys for `app.example.com`: good, expired and not yet valid ones, and what is mistaken for them.
 pub(crate) fn make_files(folder: &Path) {
@@ -21,7 +21,47 @@ pub(crate) fn make_files(folder: &Path) {
     {
         fs::copy(folder.join(same), folder.join(name)).unwrap();
     }
+    write_issued(folder);
+    write("old.key", OLD_ENCRYPTION);
+    write("password", "wrong\n");
+    write("lines", "one\ntwo\n");
+    for name in ["FPTestcert5_20240610.p12", "FPTestcert5_20240610.pem"] {
+        fs::copy(Path::new("tests/data/bankid").join(name), folder.join(name)).unwrap();
+    }
     write("text.pem", "This is no certificate.\n");
     write("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     fs::create_dir(folder.join("folder")).unwrap();
 }
+
+/// `issued.pem` and `issued.key`, whose issuer is nowhere.
+fn write_issued(folder: &Path) {
+    let ca_key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::new([]).unwrap();
+    ca.distinguished_name.push(DnType::CommonName, "Example Issuing CA");
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["app.example.com".to_owned()]).unwrap();
+    (params.not_before, params.not_after) = (date_time_ymd(2026, 1, 1), date_time_ymd(2027, 1, 1));
+    params.custom_extensions =
+        vec![CustomExtension::from_oid_content(AUTHORITY_INFO_ACCESS, ca_issuers(b"http://ca.example/1"))];
+    let certificate = params.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
+    fs::write(folder.join("issued.pem"), certificate.pem()).unwrap();
+    fs::write(folder.join("issued.key"), key.serialize_pem()).unwrap();
+}
+
+/// id-ad-caIssuers with a URL of 19 characters (RFC 5280 §4.2.2.1).
+fn ca_issuers(url: &[u8; 19]) -> Vec<u8> {
+    let mut der = vec![0x30, 33, 0x30, 31, 6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2, 0x86, 19];
+    der.extend_from_slice(url);
+    der
+}
+
+const AUTHORITY_INFO_ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
+
+/// What `openssl rsa -aes256` has long written; nothing of it is looked at behind its headers.
+const OLD_ENCRYPTION: &str = "-----BEGIN RSA PRIVATE KEY-----
+Proc-Type: 4,ENCRYPTED
+DEK-Info: AES-256-CBC,0CB1F2E9B2C6F5A1D2D0A3C4B5E6F708
+
+AAAA
+-----END RSA PRIVATE KEY-----
+";

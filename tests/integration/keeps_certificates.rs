@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use portvakt::challenge::Challenges;
 use portvakt::lifecycle::{Event, Kind, Origin, Reason, State};
-use portvakt::source::{CertificateSettings, Settings};
+use portvakt::source::{CertificateSettings, FileForm, FileSettings, Settings};
 use portvakt::store::Store;
 
 use crate::acme_engine::{Engine, SkippingClock, until};
 use crate::support::Ca;
-use crate::support::ca::replace;
+use crate::support::ca::{Life, replace};
 
 fn internal(identifiers: &[&str]) -> CertificateSettings {
     let identifiers = identifiers.iter().map(|&name| name.to_owned()).collect();
@@ -19,7 +19,8 @@ fn internal(identifiers: &[&str]) -> CertificateSettings {
 }
 
 fn files(dir: &Path) -> CertificateSettings {
-    let source = Settings::Files { chain: dir.join("m5.pem"), key: dir.join("m5.key") };
+    let form = FileForm::Pair { chain: vec![dir.join("m5.pem")], key: dir.join("m5.key") };
+    let source = Settings::Files(FileSettings { form, password: None });
     CertificateSettings { source, ..internal(&["m5.test"]) }
 }
 
@@ -139,4 +140,26 @@ async fn given_no_files_when_applied_then_a_placeholder_until_they_come() {
     Ca::new("root").issue(&["m5.test"]).write(dir.path(), "m5");
     until("served", || engine.seen.origins("m5") == [Origin::Placeholder, Origin::Files]).await;
     assert_eq!(engine.status("m5").life.last_failure, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_certificate_that_has_ended_or_not_begun_when_put_there_then_the_one_served_stays() {
+    for life in [Life::Ended, Life::ToCome] {
+        let (state, clock) = (tempfile::tempdir().unwrap(), SkippingClock::default());
+        let dir = tempfile::tempdir().unwrap();
+        let ca = Ca::new("root");
+        ca.issue(&["m5.test"]).write(dir.path(), "m5");
+        let engine = engine(state.path(), &clock);
+        engine.manager.apply(vec![files(dir.path())]).await;
+        let served = engine.status("m5").leaf;
+
+        ca.issue_in(&["m5.test"], life).write(dir.path(), "m5");
+        until("told", || engine.status("m5").life.last_failure.is_some()).await;
+
+        let failure = engine.status("m5").life.last_failure.unwrap();
+        assert_eq!((engine.status("m5").leaf, failure.reason), (served, Reason::Clock), "{life:?}");
+        ca.issue(&["m5.test"]).write(dir.path(), "m5");
+        until("served", || engine.seen.origins("m5").len() == 2).await;
+        assert_eq!(engine.status("m5").life.last_failure, None);
+    }
 }

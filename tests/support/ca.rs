@@ -52,11 +52,59 @@ impl Ca {
         self.issue_for(names, Duration::from_secs(90 * 86_400))
     }
 
+    /// As [`Self::issue`], valid in the past or in the future.
+    pub(crate) fn issue_in(&self, names: &[&str], life: Life) -> Leaf {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = leaf_params(names, Duration::from_secs(86_400));
+        let shift = time::Duration::days(if life == Life::Ended { -30 } else { 30 });
+        (params.not_before, params.not_after) = (params.not_before + shift, params.not_after + shift);
+        let certificate = params.signed_by(&key, &self.root).expect("a leaf");
+        Leaf { chain: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }
+    }
+
+    /// A CA below this one, whose leaves come with its certificate.
+    pub(crate) fn intermediate(&self, name: &str) -> Intermediate {
+        let mut params = CertificateParams::new([]).expect("no names");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().expect("a key");
+        Intermediate(CertifiedIssuer::signed_by(params, key, &self.root).expect("an intermediate"))
+    }
+
     /// As [`Self::issue`], valid for `life` from now.
     pub(crate) fn issue_for(&self, names: &[&str], life: Duration) -> Leaf {
         let key = KeyPair::generate().expect("a key");
         let certificate = leaf_params(names, life).signed_by(&key, &self.root).expect("a leaf");
         Leaf { chain: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }
+    }
+}
+
+/// Where a certificate's validity lies that is not valid now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// A month ago.
+    Ended,
+    /// In a month.
+    ToCome,
+}
+
+/// A CA that a root has signed.
+pub(crate) struct Intermediate(CertifiedIssuer<'static, KeyPair>);
+
+impl Intermediate {
+    /// Its certificate, PEM.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A server's certificate for `names`; its chain has the intermediate at the end.
+    pub(crate) fn issue(&self, names: &[&str]) -> Leaf {
+        let key = KeyPair::generate().expect("a key");
+        let params = leaf_params(names, Duration::from_secs(90 * 86_400));
+        let certificate = params.signed_by(&key, &self.0).expect("a leaf");
+        let chain = format!("{}{}", certificate.pem(), self.pem());
+        Leaf { chain, key: key.serialize_pem(), der: certificate.der().clone() }
     }
 }
 

@@ -7,6 +7,7 @@ mod acme;
 mod address;
 mod anchors;
 mod certificate;
+mod certificate_files;
 mod domain;
 mod global;
 mod health;
@@ -108,17 +109,22 @@ impl<'e> Check<'e> {
         match fs::read(&path) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
-                let title = format!("cannot read the {what} {}", quoted(text.value));
-                let problem = Problem::error(Code::Unreadable, title).at(text.place).label(reason(&error));
-                self.report(match error.kind() {
-                    ErrorKind::PermissionDenied => problem.fix("let the user that portvakt runs as read it"),
-                    _ => problem
-                        .why("relative paths begin at the folder of the configuration file")
-                        .fix("put the file there, or correct the path"),
-                });
+                self.cannot_read(text, what, &error);
                 None
             }
         }
+    }
+
+    /// Reports that a file cannot be read; `what` says what it should hold.
+    fn cannot_read(&mut self, text: Text<'_>, what: &str, error: &std::io::Error) {
+        let title = format!("cannot read the {what} {}", quoted(text.value));
+        let problem = Problem::error(Code::Unreadable, title).at(text.place).label(reason(error));
+        self.report(match error.kind() {
+            ErrorKind::PermissionDenied => problem.fix("let the user that portvakt runs as read it"),
+            _ => problem
+                .why("relative paths begin at the folder of the configuration file")
+                .fix("put the file there, or correct the path"),
+        });
     }
 }
 

@@ -67,8 +67,11 @@ pub(super) static HSTS: Shape =
 
 pub(super) static TLS: Shape = Shape { heading: "`[site.tls]`", prefix: "site.tls.", keys: &["min"] };
 
-pub(super) static CERTIFICATE: Shape =
-    Shape { heading: "`[site.certificate]`", prefix: "site.certificate.", keys: &["chain", "key"] };
+pub(super) static CERTIFICATE: Shape = Shape {
+    heading: "`[site.certificate]`",
+    prefix: "site.certificate.",
+    keys: &["chain", "key", "pkcs12", "password_file", "password"],
+};
 
 pub(super) static ROUTE: Shape =
     Shape { heading: "`[[site.route]]`", prefix: "site.route.", keys: &["path", "upstream", "name"] };
@@ -106,7 +109,7 @@ static ALL: [&Shape; 13] =
     [&ROOT, &LISTEN, &LIMITS, &ACME, &SITE, &HTTPS, &HSTS, &TLS, &CERTIFICATE, &ROUTE, &UPSTREAM, &HEALTH, &LOG];
 
 /// Words that other programs use for our keys.
-const SYNONYMS: [(&str, &str); 17] = [
+const SYNONYMS: [(&str, &str); 20] = [
     ("ca_file", "trust_anchors"),
     ("cacert", "trust_anchors"),
     ("cert", "certificate"),
@@ -117,6 +120,9 @@ const SYNONYMS: [(&str, &str); 17] = [
     ("hostname", "domain"),
     ("key_file", "key"),
     ("location", "path"),
+    ("p12", "pkcs12"),
+    ("passphrase", "password"),
+    ("pfx", "pkcs12"),
     ("private_key", "key"),
     ("server_names", "domains"),
     ("sni", "server_name"),

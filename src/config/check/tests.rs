@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::config::environment::tests::With;
 use crate::config::{Config, LogFormat, Problems, Purpose, from_text_on};
-use crate::pki::KeyType;
+use crate::pki::{KeyType, Password};
 use crate::route::{Hsts, Mode, PlainPolicy, RedirectMethods};
-use crate::source::{AcmeSettings, ChallengeKind, Settings};
+use crate::source::{AcmeSettings, ChallengeKind, FileForm, FileSettings, PasswordSource, Settings};
 use crate::tls::MinVersion;
 use crate::upstream::{Address, Trust};
 
@@ -103,12 +103,21 @@ fn given_a_certificate_source_when_read_then_it() {
     let source = |site: &str| with("", site).certificates.swap_remove(0).source;
     assert!(matches!(source("certificate = 'acme'"), Settings::Acme(_)));
     assert_eq!(source("certificate = 'internal'"), Settings::Internal);
-    let files = Settings::Files { chain: "/etc/portvakt/c.pem".into(), key: "/k.pem".into() };
-    assert_eq!(source("certificate = { chain = 'c.pem', key = '/k.pem' }"), files);
-    assert!(matches!(
-        source("domain = '*.example.com'\ncertificate = { chain = 'c', key = 'k' }"),
-        Settings::Files { .. }
-    ));
+    let pair = |chain: &[&str], password| {
+        let chain = chain.iter().map(Into::into).collect();
+        Settings::Files(FileSettings { form: FileForm::Pair { chain, key: "/k.pem".into() }, password })
+    };
+    let table = |keys: &str| source(&format!("certificate = {{ {keys} }}"));
+    assert_eq!(table("chain = 'c.pem', key = '/k.pem'"), pair(&["/etc/portvakt/c.pem"], None));
+    assert_eq!(table("chain = ['/c.pem', '/i.cer'], key = '/k.pem'"), pair(&["/c.pem", "/i.cer"], None));
+    let in_file = PasswordSource::File("/etc/portvakt/p".into());
+    assert_eq!(table("chain = '/c', key = '/k.pem', password_file = 'p'"), pair(&["/c"], Some(in_file.clone())));
+    let pkcs12 = |password| Settings::Files(FileSettings { form: FileForm::Pkcs12("/x.p12".into()), password });
+    assert_eq!(table("pkcs12 = '/x.p12', password_file = 'p'"), pkcs12(Some(in_file)));
+    let given = PasswordSource::Given(Password::new("127.0.0.1"));
+    assert_eq!(table("pkcs12 = '/x.p12', password = '${HOST}'"), pkcs12(Some(given)));
+    assert_eq!(table("pkcs12 = '/x.p12'"), pkcs12(None));
+    assert!(matches!(source("domain = '*.example.com'\ncertificate = { chain = 'c', key = 'k' }"), Settings::Files(_)));
 }
 
 #[test]
