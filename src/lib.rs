@@ -6,7 +6,7 @@
 //! level 5   config                      TOML as written -> settings, every problem at once
 //! level 4   manager   proxy   admin     certificates' carrier; pingora adapter; operators' listener
 //! level 3   source   listener   upstream
-//! level 2   store   tls   metrics
+//! level 2   store   tls   metrics   access
 //! level 1   lifecycle   route           pure decisions
 //! level 0   pki   challenge   time   platform   causes
 //! ```
@@ -14,6 +14,7 @@
 //! Arrows point down. Requests: config → listener → tls accept → route → upstream.
 //! Certificates: source → store → tls resolver → metrics, carried by `manager`, decided by `lifecycle`.
 
+pub mod access;
 pub mod admin;
 pub mod app;
 mod causes;

@@ -10,7 +10,9 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 
 /// A point of wall time, in whole seconds since 1970-01-01 00:00:00 UTC, leap seconds not counted.
 ///
@@ -70,6 +72,32 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A point of wall time for a log: to the millisecond, and nothing to decide by.
+///
+/// Its `Display` is RFC 3339 in UTC, such as `2026-11-22T01:33:00.007Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment(SystemTime);
+
+impl Moment {
+    /// This one.
+    #[expect(clippy::disallowed_methods, reason = "the one file that reads the system clock")]
+    pub fn now() -> Self {
+        Self(SystemTime::now())
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match OffsetDateTime::from(self.0).format(MILLISECONDS) {
+            Ok(text) => f.write_str(&text),
+            Err(_) => write!(f, "{}", Timestamp::from(self.0)),
+        }
+    }
+}
+
+const MILLISECONDS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
 /// Tells wall time, and sleeps until a point of it.
 #[async_trait]
 pub trait Clock: Send + Sync + 'static {
@@ -106,6 +134,12 @@ mod tests {
     #[test]
     fn given_a_timestamp_when_displayed_then_rfc3339_in_utc() {
         assert_eq!(Timestamp::from_unix(1_795_311_180).to_string(), "2026-11-22T01:33:00Z");
+    }
+
+    #[test]
+    fn given_a_moment_when_displayed_then_rfc3339_to_the_millisecond() {
+        let moment = Moment(SystemTime::UNIX_EPOCH + Duration::from_micros(1_795_311_180_007_900));
+        assert_eq!(moment.to_string(), "2026-11-22T01:33:00.007Z");
     }
 
     #[test]

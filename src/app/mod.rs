@@ -23,7 +23,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::net::TcpListener;
 use tokio::sync::watch as channel;
 use tracing::{info, warn};
@@ -34,13 +34,14 @@ pub use self::inherited::Inherited;
 use self::listeners::{Kind, Listeners};
 use self::status::Phase;
 use self::upgrade::Predecessor;
+use crate::access::AccessLog;
 use crate::challenge::Challenges;
 use crate::config::{Config, Problems, Style};
 use crate::listener::{BindError, Refused};
 use crate::manager::{Manager, ManagerParts};
 use crate::metrics::{BuildInfo, ConnectionRejection, Metrics};
 use crate::platform::{Notice, Program, Signal, Signals, Supervisor};
-use crate::proxy::{Listener, Server, ServerError, Snapshot};
+use crate::proxy::{Clients, Listener, Server, ServerError, Snapshot};
 use crate::route::Routes;
 use crate::source::internal::{InternalCa, InternalCaError};
 use crate::store::{Store, StoreError};
@@ -71,6 +72,7 @@ struct Inner {
     started: Timestamp,
     phase: channel::Sender<Phase>,
     last_reload: Mutex<Option<reload::Outcome>>,
+    access_log: ArcSwapOption<AccessLog>,
     reloading: tokio::sync::Mutex<()>,
 }
 
@@ -97,7 +99,9 @@ impl App {
         let certificates_now = move || seen.get().map(status::certificates).unwrap_or_default();
         let metrics = Arc::new(Metrics::new(BuildInfo::current(), started, Arc::new(certificates_now))?);
         metrics.reload_succeeded(started);
-        let server = Server::new(snapshot(&config, &[], &metrics)?, resolver.clone(), challenges.clone())?;
+        let access_log = ArcSwapOption::new(access_log(&config, None, &metrics)?);
+        let snapshot = snapshot(&config, &[], access_log.load_full(), &metrics)?;
+        let server = Server::new(snapshot, resolver.clone(), challenges.clone())?;
         let record = Arc::new(Record::new(metrics.clone()));
         let manager = Manager::new(ManagerParts {
             store: store.clone(),
@@ -125,6 +129,7 @@ impl App {
             started,
             phase,
             last_reload: Mutex::default(),
+            access_log,
             reloading: tokio::sync::Mutex::const_new(()),
         }));
         // Nobody else has the cell.
@@ -153,6 +158,15 @@ impl App {
         tokio::select! {
             () = self.drain() => {}
             () = stopped_again(&mut signals) => warn!("stopped at once, as asked again: open requests were cut off"),
+        }
+        self.flush_access_log().await;
+    }
+
+    /// The last requests are not to be missing.
+    async fn flush_access_log(&self) {
+        if let Some(log) = self.0.access_log.load_full() {
+            // Lost only when the runtime is; then the log is too.
+            let _ = tokio::task::spawn_blocking(move || log.flush(FLUSH)).await;
         }
     }
 
@@ -307,7 +321,12 @@ fn listener_label(kind: Kind, address: SocketAddr) -> String {
 }
 
 /// What requests are judged by. An upstream of `running` whose settings stay is kept, with its connections.
-fn snapshot(config: &Config, running: &[Arc<Upstream>], metrics: &Arc<Metrics>) -> Result<Snapshot, UpstreamError> {
+fn snapshot(
+    config: &Config,
+    running: &[Arc<Upstream>],
+    access_log: Option<Arc<AccessLog>>,
+    metrics: &Arc<Metrics>,
+) -> Result<Snapshot, UpstreamError> {
     let numbers = metrics.clone();
     let observer: Observer = Arc::new(move |change| {
         numbers.upstream_health(change.upstream, change.peer, change.is_healthy, change.is_any_healthy);
@@ -319,7 +338,28 @@ fn snapshot(config: &Config, running: &[Arc<Upstream>], metrics: &Arc<Metrics>) 
         };
     let upstreams = config.upstreams.iter().map(keep_or_make).collect::<Result<_, _>>()?;
     let routes = Routes::new(config.route.clone());
-    Ok(Snapshot::new(routes, upstreams, config.trusted_proxies.clone(), config.listen.limits, metrics))
+    let clients = Clients {
+        trusted_proxies: config.trusted_proxies.clone(),
+        load_balancers: config.listen.proxy_protocol.clone(),
+        limits: config.listen.limits,
+    };
+    Ok(Snapshot::new(routes, upstreams, clients, access_log, metrics))
+}
+
+/// The access log that is asked for; the one that runs when it is the same.
+fn access_log(
+    config: &Config,
+    running: Option<Arc<AccessLog>>,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Arc<AccessLog>>, AppError> {
+    let Some(settings) = &config.log.access else { return Ok(None) };
+    if let Some(running) = running.filter(|log| log.settings() == settings) {
+        return Ok(Some(running));
+    }
+    let counted = metrics.clone();
+    let dropped = Arc::new(move |lines| counted.access_log_dropped(lines));
+    let log = AccessLog::open(settings.clone(), dropped).map_err(AppError::AccessLog)?;
+    Ok(Some(Arc::new(log)))
 }
 
 /// Why the process cannot start.
@@ -355,6 +395,9 @@ pub enum AppError {
     /// Reading the configuration died.
     #[error("reading the configuration died")]
     Task(#[source] tokio::task::JoinError),
+    /// The access log has no thread to write it.
+    #[error("cannot start the thread of the access log")]
+    AccessLog(#[source] std::io::Error),
     /// A change that only a restart can bring.
     #[error("{0} cannot change while the process runs")]
     NeedsRestart(String),
@@ -415,6 +458,8 @@ pub fn describe(error: &AppError) -> String {
     text
 }
 
+/// How long the end waits for the access log.
+const FLUSH: Duration = Duration::from_secs(2);
 const MINUTE: Duration = Duration::from_secs(60);
 /// Minutes between two looks at a certificate that is known.
 const PROBE_EVERY: u32 = 60;

@@ -26,6 +26,10 @@ impl App {
     pub async fn reload(&self, why: &str) {
         let inner = &self.0;
         let _one_at_a_time = inner.reloading.lock().await;
+        // Whoever has moved its file away asks for this, whatever becomes of the configuration.
+        if let Some(log) = &*inner.access_log.load() {
+            log.reopen();
+        }
         inner.tell(&[Notice::Reloading, Notice::Status("reloading the configuration")]);
         let outcome = self.try_reload(why).await;
         let at = SystemClock.now();
@@ -63,7 +67,8 @@ impl App {
         if !lasting.is_empty() {
             return Err(AppError::NeedsRestart(lasting.join("; ")));
         }
-        let snapshot = super::snapshot(&new, &inner.server.upstreams(), &inner.metrics)?;
+        let access_log = super::access_log(&new, inner.access_log.load_full(), &inner.metrics)?;
+        let snapshot = super::snapshot(&new, &inner.server.upstreams(), access_log.clone(), &inner.metrics)?;
         let bound = inner.listeners().bind(&new.listen).map_err(AppError::Bind)?;
         inner.resolver.apply(&new.tls).map_err(AppError::Tls)?;
         // From here on nothing fails.
@@ -71,6 +76,7 @@ impl App {
         inner.record.apply(&new);
         inner.manager.apply(new.certificates.clone()).await;
         inner.server.apply(snapshot);
+        inner.access_log.store(access_log);
         inner.listeners().swap(bound, &new.listen, &*self.serve());
         inner.forget_what_is_gone(&new);
         let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();

@@ -116,6 +116,10 @@ codes! {
         "A log level is no `tracing` filter, such as `info` or `portvakt=debug`.";
     InvalidHealthCheck = 240, "invalid health check",
         "A health check asks for something that is no path, or expects something that is no status.";
+    AccessLogNowhere = 241, "access log nowhere",
+        "The access log is to be written to a folder, or into one that is not there.";
+    PageTooLarge = 242, "page too large",
+        "A maintenance page is larger than 1 MiB.";
 
     Unreadable = 301, "unreadable file",
         "A file cannot be read.";

@@ -110,6 +110,7 @@ fn listeners(old: &Config, new: &Config, changes: &mut Vec<Change>) {
 fn settings(old: &Config, new: &Config, changes: &mut Vec<Change>) {
     let differences = [
         ("limits", old.listen.limits != new.listen.limits),
+        ("listen.proxy_protocol", old.listen.proxy_protocol != new.listen.proxy_protocol),
         ("listen.public_https_port", old.route.public_https_port != new.route.public_https_port),
         ("trusted_proxies", old.trusted_proxies != new.trusted_proxies),
         ("drain", old.drain != new.drain),
@@ -166,6 +167,7 @@ impl Site<'_> {
             ("domains", self.site.domains != new.site.domains),
             ("default", self.site.is_default != new.site.is_default),
             ("https", self.site.https != new.site.https),
+            ("maintenance", self.site.maintenance != new.site.maintenance),
             ("hsts", self.site.hsts != new.site.hsts),
             ("routes", !self.routes().eq(new.routes())),
             ("tls", self.tls.min_version != new.tls.min_version),
@@ -224,6 +226,7 @@ mod tests {
             ("\"info\"", "\"warn\"", "`log` changed"),
             ("admin = []", "admin = '127.0.0.1:9'", "admin listener `127.0.0.1:9` added"),
             (", \"127.0.0.1:81\"", "", "http listener `127.0.0.1:81` removed"),
+            ("admin = []", "admin = [], proxy_protocol = '10.0.0.1'", "`listen.proxy_protocol` changed"),
             ("admin = []", "admin = [], public_https_port = 9", "`listen.public_https_port` changed"),
             ("agree_tos = true", "agree_tos = true, profile = 'x'", "site `a.example.com` changed: certificate"),
             (

@@ -31,7 +31,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::source::CertificateSettings;
-use crate::{listener, route, tls, upstream};
+use crate::{access, listener, route, tls, upstream};
 
 pub use code::{Code, UnknownCode};
 pub use command_line::CommandLine;
@@ -81,11 +81,13 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// A `tracing` filter, such as `info` or `portvakt=debug`.
     pub level: String,
+    /// Whether and where requests are written.
+    pub access: Option<access::Settings>,
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { format: LogFormat::default(), level: "info".to_owned() }
+        Self { format: LogFormat::default(), level: "info".to_owned(), access: None }
     }
 }
 

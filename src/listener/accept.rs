@@ -128,15 +128,40 @@ pub struct Place {
     client: IpAddr,
 }
 
+impl Place {
+    /// Counts for another client from now on: the one that a load balancer speaks for.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Client`] when that client has too many; the place stays the old one's.
+    pub fn count_for(&mut self, client: IpAddr, limits: &Limits, is_exempt: bool) -> Result<(), Refused> {
+        let mut open = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = open.by_client.get(&client).copied().unwrap_or(0);
+        if held >= limits.connections_per_client && !is_exempt {
+            return Err(Refused::Client);
+        }
+        open.by_client.insert(client, held + 1);
+        open.give_back(self.client);
+        self.client = client;
+        Ok(())
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.all = open.all.saturating_sub(1);
-        let held = open.by_client.get(&self.client).copied().unwrap_or(0);
+        open.give_back(self.client);
+    }
+}
+
+impl Open {
+    fn give_back(&mut self, client: IpAddr) {
+        let held = self.by_client.get(&client).copied().unwrap_or(0);
         if held > 1 {
-            open.by_client.insert(self.client, held - 1);
+            self.by_client.insert(client, held - 1);
         } else {
-            open.by_client.remove(&self.client);
+            self.by_client.remove(&client);
         }
     }
 }
@@ -177,6 +202,21 @@ mod tests {
 
         let _exempt = places.take(ip(9), &limits, true).unwrap();
         assert!(places.take(ip(9), &limits, true).is_ok());
+    }
+
+    #[test]
+    fn given_a_load_balancers_connections_when_they_count_for_its_clients_then_each_client_is_limited() {
+        let (places, limits) = (Places::default(), limits(9, 1));
+        let mut all: Vec<_> = (0..3).map(|_| places.take(ip(9), &limits, true).unwrap()).collect();
+
+        assert_eq!(all[0].count_for(ip(1), &limits, false), Ok(()));
+        assert_eq!(all[1].count_for(ip(1), &limits, false), Err(Refused::Client));
+        assert_eq!(all[1].count_for(ip(2), &limits, false), Ok(()));
+        assert_eq!(places.take(ip(1), &limits, false).unwrap_err(), Refused::Client);
+
+        all.clear();
+        let open = places.0.lock().unwrap();
+        assert_eq!((open.all, open.by_client.len()), (0, 0));
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! Bind, accept, limit; hands on an accepted stream.
 //!
-//! In: [`Settings`] and a handler. Out: every accepted TCP stream with who and where, within the limits on connections. The
-//! bytes of a connection are not looked at here. A listener stops when told; what it accepted lives on.
+//! In: [`Settings`] and a handler. Out: every accepted TCP stream with who and where, within the limits on connections. Of
+//! a connection's bytes only a PROXY header is looked at here, and nobody's whose network was not named for it. A listener
+//! stops when told; what it accepted lives on.
 
 mod accept;
 mod bind;
+pub mod proxy_protocol;
 mod sockets;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 pub use accept::{Incoming, Place, Refused, accept};
 pub use bind::{BindError, bind};
@@ -25,6 +29,8 @@ pub struct Settings {
     pub admin: Vec<SocketAddr>,
     /// Limits on every listener.
     pub limits: Limits,
+    /// Load balancers: connections from here, except to `admin`, begin with a PROXY header, and no others do.
+    pub proxy_protocol: Vec<IpNet>,
 }
 
 impl Settings {
@@ -45,6 +51,7 @@ impl Default for Settings {
             https: everywhere(443).to_vec(),
             admin: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 9464))],
             limits: Limits::default(),
+            proxy_protocol: Vec::new(),
         }
     }
 }

@@ -34,6 +34,11 @@ impl RouteMetrics {
         }
     }
 
+    /// Its label.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Counts a request as in flight until the guard drops.
     #[must_use = "the request counts as ended when this drops"]
     pub fn begin(self: &Arc<Self>) -> InFlight {
@@ -82,6 +87,11 @@ impl ListenerMetrics {
             rejected: ConnectionRejection::ALL
                 .map(|reason| families.connections_rejected.with_label_values(&[name, reason.as_str()])),
         }
+    }
+
+    /// Its label: kind and address.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Counts a connection as open until the guard drops.
@@ -277,6 +287,8 @@ labels! {
         Connections = "connections",
         /// The client's address has.
         ConnectionsPerClient = "connections_per_client",
+        /// It came from a load balancer and did not begin with a PROXY header.
+        ProxyProtocol = "proxy_protocol",
     }
 }
 

@@ -35,6 +35,7 @@ pub struct Metrics {
     registry: Registry,
     families: Families,
     reload: Reload,
+    access_log_dropped: IntCounter,
     routes: Handles<String, RouteMetrics>,
     listeners: Handles<String, ListenerMetrics>,
     tls: Handles<String, TlsMetrics>,
@@ -62,9 +63,12 @@ impl Metrics {
         registry.register(Box::new(Certificates::new(certificates)?))?;
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let access_log_dropped = IntCounter::new("portvakt_access_log_dropped_total", ACCESS_LOG_DROPPED)?;
+        registry.register(Box::new(access_log_dropped.clone()))?;
         Ok(Self {
             families: Families::register(&registry)?,
             reload: Reload::register(&registry)?,
+            access_log_dropped,
             registry,
             routes: Handles::default(),
             listeners: Handles::default(),
@@ -104,6 +108,11 @@ impl Metrics {
     pub fn acme(&self, certificate: &str, ca: &str) -> Arc<AcmeMetrics> {
         let key = (certificate.to_owned(), ca.to_owned());
         self.acme.get(key, || AcmeMetrics::new(&self.families, certificate, ca))
+    }
+
+    /// Counts lines of the access log that were lost.
+    pub fn access_log_dropped(&self, lines: u64) {
+        self.access_log_dropped.inc_by(lines);
     }
 
     /// Counts a reload that worked, or the first load.
@@ -249,6 +258,9 @@ impl<K, T> Default for Handles<K, T> {
         Self(Mutex::default())
     }
 }
+
+const ACCESS_LOG_DROPPED: &str =
+    "Lines of the access log that were lost, since its queue was full or it could not be written.";
 
 /// Label `route` of requests that were answered before a route was known.
 pub const NO_ROUTE: &str = "none";

@@ -148,7 +148,7 @@ fn given_fresh_handles_when_scraped_then_closed_sets_are_there_with_zero() {
         ("portvakt_https_enforcement_total{",      Action::ALL.len()),
         ("portvakt_tls_handshakes_total{",         3),
         ("portvakt_tls_handshake_failures_total{", HandshakeFailure::ALL.len()),
-        ("portvakt_connections_rejected_total{",   2),
+        ("portvakt_connections_rejected_total{",  ConnectionRejection::ALL.len()),
         ("portvakt_upstream_tls_failures_total{",  UpstreamTlsFailure::ALL.len()),
         ("portvakt_acme_attempts_total{",          4),
         ("portvakt_acme_failures_total{",          Reason::ALL.len()),

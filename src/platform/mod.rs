@@ -50,6 +50,24 @@ pub fn open_private_file(path: &Path) -> io::Result<File> {
     system::open_private_file(path)
 }
 
+/// Opens a file to append to, and creates it for our user and group (0640) when it is not there.
+///
+/// # Errors
+///
+/// As [`std::fs::OpenOptions::open`].
+pub fn append_to(path: &Path) -> io::Result<File> {
+    system::append_to(path)
+}
+
+/// Whether a name leads to an open file. On Windows an open file cannot be moved, so that it always does.
+///
+/// # Errors
+///
+/// As [`std::fs::metadata`].
+pub fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
+    system::is_same_file(file, path)
+}
+
 /// Makes names created, renamed or removed in a folder durable.
 ///
 /// # Errors

@@ -12,6 +12,14 @@ pub(super) fn open_private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
+pub(super) fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+pub(super) fn is_same_file(_file: &File, path: &Path) -> io::Result<bool> {
+    fs::metadata(path).map(|_| true)
+}
+
 pub(super) fn sync_dir(_path: &Path) -> io::Result<()> {
     Ok(())
 }

@@ -27,12 +27,21 @@ pub(super) async fn send(
     for (name, value) in headers {
         response.insert_header(*name, *value)?;
     }
-    let is_head = session.req_header().method == http::Method::HEAD;
-    session.write_response_header(Box::new(response), is_head || body.is_empty()).await?;
-    if !is_head && !body.is_empty() {
-        session.write_response_body(Some(body), true).await?;
+    write(session, response, body).await
+}
+
+/// Sends an answer; without its body where the request was HEAD.
+async fn write(session: &mut Session, response: ResponseHeader, body: Bytes) -> pingora::Result<()> {
+    let has_body = session.req_header().method != http::Method::HEAD && !body.is_empty();
+    session.write_response_header(Box::new(response), !has_body).await?;
+    if has_body {
+        session.write_response_body(Some(body), true).await
+    } else if session.as_downstream().is_http2() {
+        // pingora ends the stream with a body only; after a failed request it would reset it.
+        session.write_response_body(None, true).await
+    } else {
+        Ok(())
     }
-    Ok(())
 }
 
 /// Sends an error answer that names the request, so that the log line can be found.
@@ -49,6 +58,42 @@ pub(super) async fn send_error(session: &mut Session, status: StatusCode, reques
     };
     let text = format!("{status}: {what}\nrequest id: {request_id}\n");
     send(session, status, &text, &[(REQUEST_ID, request_id), ("cache-control", "no-store")]).await
+}
+
+/// Sends the page for the time when no server can be reached, or a few words to a program that asks for JSON.
+///
+/// # Errors
+///
+/// The downstream's write error.
+pub(super) async fn send_page(session: &mut Session, page: Bytes, request_id: &str) -> pingora::Result<()> {
+    let accept = session.req_header().headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let (kind, body) = match accept.is_some_and(wants_json) {
+        true => ("application/json", short_json(request_id).into()),
+        false => ("text/html; charset=utf-8", page),
+    };
+    let mut response = ResponseHeader::build(StatusCode::SERVICE_UNAVAILABLE, Some(5))?;
+    response.insert_header(header::CONTENT_LENGTH, body.len())?;
+    response.insert_header(header::CONTENT_TYPE, kind)?;
+    response.insert_header(header::RETRY_AFTER, RETRY_AFTER)?;
+    response.insert_header(header::CACHE_CONTROL, "no-store")?;
+    response.insert_header(REQUEST_ID, request_id)?;
+    write(session, response, body).await
+}
+
+/// Whether a program asks: for JSON, and not for a page (RFC 9110 §12.5.1).
+fn wants_json(accept: &str) -> bool {
+    let accept = accept.to_ascii_lowercase();
+    let asks_for = |kind: fn(&str) -> bool| {
+        accept.split(',').filter_map(|range| range.split(';').next()).any(|range| kind(range.trim()))
+    };
+    asks_for(|kind| kind == "application/json" || kind.ends_with("+json")) && !asks_for(|kind| kind == "text/html")
+}
+
+/// The id is of hexadecimal digits.
+fn short_json(request_id: &str) -> String {
+    format!(
+        "{{\"status\":503,\"error\":\"service unavailable\",\"retry_after\":{RETRY_AFTER},\"request_id\":\"{request_id}\"}}\n"
+    )
 }
 
 /// Takes what the client still sends, for a while, after the answer is out and before the connection is closed.
@@ -68,8 +113,30 @@ pub(super) async fn linger(session: &mut Session) {
     let _ = tokio::time::timeout(LINGER, rest).await;
 }
 
+/// In seconds: soon enough after a restart, not too often for a page that many look at.
+const RETRY_AFTER: u32 = 30;
 /// Names the request in an error answer and in the log.
 pub(super) const REQUEST_ID: &str = "portvakt-request-id";
 /// As nginx waits for more of a body that nobody wants, and in all.
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_what_a_client_accepts_when_asked_then_json_for_programs_only() {
+        for (accept, expected) in [
+            ("application/json", true),
+            ("application/problem+json; q=0.9, */*", true),
+            ("Application/JSON", true),
+            ("text/html,application/xhtml+xml,application/json;q=0.9,*/*;q=0.8", false),
+            ("*/*", false),
+            ("", false),
+            ("application/jsonp", false),
+        ] {
+            assert_eq!(wants_json(accept), expected, "{accept}");
+        }
+    }
+}

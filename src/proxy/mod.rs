@@ -1,27 +1,29 @@
 //! The pingora adapter: reads the facts of a request, asks `route`, carries the decision out.
 //!
-//! In: accepted connections, a [`Snapshot`] of what the configuration means. Out: answers, and numbers in `metrics`. Imports
-//! route, challenge, tls, upstream, listener's streams, metrics; pingora's types end here.
+//! In: accepted connections, a [`Snapshot`] of what the configuration means. Out: answers, numbers in `metrics`, records in
+//! `access`. Imports route, challenge, tls, upstream, listener's streams, metrics, access; pingora's types end here.
 //!
 //! Promises: ACME challenges are answered before everything else; a client's own forwarding headers never pass; a request
 //! keeps the snapshot that it began with, whatever is reloaded meanwhile; bodies stream both ways; a request is sent again
 //! only when nothing of it was sent, or its method is idempotent; an upstream connection that a client has authenticated
 //! (NTLM) carries nobody else's requests.
-//! Standards: RFC 9110, RFC 9112, RFC 9113, RFC 6455.
+//! Standards: RFC 9110, RFC 9112, RFC 9113, RFC 6455, W3C Trace Context (passed on, never begun).
 
 mod answer;
 mod connection;
 mod quota;
+mod record;
 mod request;
 mod response;
 mod service;
 mod snapshot;
 mod words;
 
-pub use self::snapshot::Snapshot;
+pub use self::snapshot::{Clients, Snapshot};
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use pingora::apps::HttpServerOptions;
@@ -31,13 +33,14 @@ use pingora::server::configuration::ServerConf;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use self::connection::Connection;
 use self::service::Service;
 use crate::challenge::Challenges;
+use crate::listener::proxy_protocol::{self, ReadError};
 use crate::listener::{Incoming, Limits};
-use crate::metrics::{HandshakeFailure, ListenerMetrics, TlsMetrics, TlsVersion};
+use crate::metrics::{ConnectionRejection, HandshakeFailure, ListenerMetrics, TlsMetrics, TlsVersion};
 use crate::pki::{CertificateChain, ChainError};
 use crate::tls::{Accepted, FailureReason, Resolver, Version, accept};
 use crate::upstream::{Upstream, UpstreamError, throwaway_root};
@@ -48,6 +51,8 @@ pub struct Server {
     resolver: Arc<Resolver>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     open: TaskTracker,
+    /// That a load balancer sends no PROXY header was told.
+    is_header_missed: AtomicBool,
 }
 
 impl Server {
@@ -77,11 +82,12 @@ impl Server {
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(snapshot.load().limits().keep_alive);
         proxy.server_options = Some(options);
-        Ok(Self { proxy: Arc::new(proxy), resolver, snapshot, open })
+        Ok(Self { proxy: Arc::new(proxy), resolver, snapshot, open, is_header_missed: AtomicBool::new(false) })
     }
 
     /// Judges the requests that come from now on by `snapshot`.
     pub fn apply(&self, snapshot: Snapshot) {
+        self.is_header_missed.store(false, Ordering::Relaxed);
         let old = self.snapshot.swap(Arc::new(snapshot));
         let new = self.snapshot.load_full();
         let is_kept = |upstream: &Arc<Upstream>| new.upstreams().iter().any(|other| Arc::ptr_eq(other, upstream));
@@ -97,7 +103,8 @@ impl Server {
     /// What limits a client's connections, and whether it may have any number of them.
     pub fn limits(&self, client: IpAddr) -> (Limits, bool) {
         let snapshot = self.snapshot.load();
-        (snapshot.limits(), snapshot.is_trusted(client))
+        // A load balancer's connections count for its clients, as soon as they are known.
+        (snapshot.limits(), snapshot.is_trusted(client) || snapshot.is_load_balancer(client))
     }
 
     /// The upstreams in use.
@@ -126,17 +133,18 @@ impl Server {
 
     async fn converse(&self, incoming: Incoming, listener: Listener, stop: watch::Receiver<bool>) {
         let _counted = listener.metrics.opened();
+        let (limits, started) = (self.snapshot.load().limits(), Instant::now());
+        let Some(incoming) = self.hear_load_balancer(incoming, &listener, started).await else { return };
         let Incoming { stream, peer, local, place: _place } = incoming;
         let stream = L4Stream::from(stream);
-        let limits = self.snapshot.load().limits();
         let Some(tls) = listener.tls else {
             let connection = Arc::new(Connection::new(listener.metrics, peer, None, limits, stop));
             connection::serve(&self.proxy, Box::new(stream), connection).await;
             return;
         };
         let make = |site| Arc::new(Connection::new(listener.metrics, peer, Some(site), limits, stop));
-        let started = Instant::now();
-        let outcome = tokio::time::timeout(limits.handshake, accept(&self.resolver, stream, local.ip(), make)).await;
+        let until = started + limits.handshake;
+        let outcome = tokio::time::timeout_at(until, accept(&self.resolver, stream, local.ip(), make)).await;
         match outcome {
             Ok(Ok(Accepted::Http { stream, version, context })) => {
                 tls.succeeded(version_label(version), started.elapsed());
@@ -158,6 +166,53 @@ impl Server {
     /// How many connections and requests are open.
     pub fn open(&self) -> usize {
         self.open.len()
+    }
+
+    /// Takes a load balancer's word for who the client is; `None` when the connection is to be closed. Whoever is none is
+    /// not asked, and what it sends is not looked at.
+    async fn hear_load_balancer(
+        &self,
+        mut incoming: Incoming,
+        listener: &Listener,
+        started: Instant,
+    ) -> Option<Incoming> {
+        let peer = incoming.peer;
+        let limits = {
+            let snapshot = self.snapshot.load();
+            if !snapshot.is_load_balancer(peer.ip().to_canonical()) {
+                return Some(incoming);
+            }
+            snapshot.limits()
+        };
+        let header = proxy_protocol::read(&mut incoming.stream);
+        let why = match tokio::time::timeout_at(started + limits.handshake, header).await {
+            Ok(Ok(client)) => return self.stand_for(incoming, client, listener),
+            Ok(Err(ReadError::Left)) => return None,
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => format!("no PROXY header within {:?}", limits.handshake),
+        };
+        listener.metrics.rejected(ConnectionRejection::ProxyProtocol);
+        if self.is_header_missed.swap(true, Ordering::Relaxed) {
+            debug!(%peer, why, "closed");
+        } else {
+            warn!(%peer, why, fix = SEND_HEADER, "closed a connection from `listen.proxy_protocol`; further ones are counted");
+        }
+        None
+    }
+
+    /// Counts the connection for its real client.
+    fn stand_for(&self, mut incoming: Incoming, client: Option<SocketAddr>, listener: &Listener) -> Option<Incoming> {
+        // Where nothing is told, the load balancer speaks for itself.
+        let Some(client) = client else { return Some(incoming) };
+        let snapshot = self.snapshot.load();
+        let address = client.ip().to_canonical();
+        if let Err(why) = incoming.place.count_for(address, &snapshot.limits(), snapshot.is_trusted(address)) {
+            debug!(peer = %client, ?why, "closed: too many connections");
+            listener.metrics.rejected(ConnectionRejection::ConnectionsPerClient);
+            return None;
+        }
+        incoming.peer = client;
+        Some(incoming)
     }
 
     /// Returns when every connection and request is finished. Nothing new is accepted by then.
@@ -206,6 +261,8 @@ pub enum ServerError {
     Unreadable(#[from] ChainError),
 }
 
+const SEND_HEADER: &str = "let it send the header (HAProxy: `send-proxy-v2`, nginx: `proxy_protocol on`), or take its \
+                           address out of `listen.proxy_protocol`";
 /// A request is tried this often again, only before any byte was sent or when its method is idempotent.
 const RETRIES: usize = 2;
 /// Unused upstream connections kept, over all upstreams; NTLM users hold one each.

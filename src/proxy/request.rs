@@ -83,6 +83,23 @@ pub(super) fn tell_about(peer: Peer<'_>, request: &mut RequestHeader) -> Result<
     Ok(())
 }
 
+/// The trace that a request belongs to, when it says so soundly and once.
+pub(super) fn trace_id(request: &RequestHeader) -> Option<&str> {
+    let mut values = request.headers.get_all(TRACEPARENT).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => route::trace_id(value.as_bytes()),
+        _ => None,
+    }
+}
+
+/// Passes a sound `traceparent` and its `tracestate` on unchanged, and takes away what nobody could go on with.
+pub(super) fn keep_sound_trace(request: &mut RequestHeader) {
+    if trace_id(request).is_none() {
+        request.remove_header(TRACEPARENT);
+        request.remove_header(TRACESTATE);
+    }
+}
+
 fn joined(request: &RequestHeader, name: &str) -> Option<String> {
     let values: Vec<_> = request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
     (!values.is_empty()).then(|| values.join(", "))
@@ -118,6 +135,8 @@ pub(super) fn request_host(request: &RequestHeader) -> Option<&str> {
 }
 
 const LENGTH_LINE: &[u8] = b"\ncontent-length:";
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
 const FORWARDED_HOST: &str = "x-forwarded-host";

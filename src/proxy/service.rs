@@ -2,9 +2,11 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::{StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
@@ -19,9 +21,10 @@ use tracing::{debug, info, warn};
 use super::answer;
 use super::connection::Connection;
 use super::quota::Quota;
+use super::record::{record, word};
 use super::request::{
-    decide, has_connection_authentication, host_to_send, is_ambiguous, join_cookies, request_host, tell_about,
-    to_origin_form,
+    decide, has_connection_authentication, host_to_send, is_ambiguous, join_cookies, keep_sound_trace, request_host,
+    tell_about, to_origin_form, trace_id,
 };
 use super::response::{correct, make_end_to_end};
 use super::words::in_words;
@@ -43,19 +46,29 @@ pub(super) struct Service {
 
 /// One request.
 pub(super) struct Context {
-    snapshot: Arc<Snapshot>,
-    connection: Option<Arc<Connection>>,
-    started: Instant,
-    route: Option<Arc<RouteMetrics>>,
-    target: Option<Target>,
-    is_upgrade: bool,
-    tries: usize,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) connection: Option<Arc<Connection>>,
+    pub(super) started: Instant,
+    pub(super) route: Option<Arc<RouteMetrics>>,
+    pub(super) target: Option<Target>,
+    pub(super) is_upgrade: bool,
+    pub(super) tries: usize,
     /// The upstream's peers that it was tried on.
-    tried: Tried,
-    connecting_since: Option<Instant>,
-    id: Option<String>,
+    pub(super) tried: Tried,
+    pub(super) connecting_since: Option<Instant>,
+    pub(super) id: Option<String>,
+    /// Index of the site, where the request named one.
+    pub(super) site: Option<usize>,
+    /// The peer of the last try was connected to and believed.
+    pub(super) is_reached: bool,
+    /// From the last try's begin to the header of its answer; only where requests are logged.
+    pub(super) upstream_took: Option<Duration>,
+    /// What was done, for the access log.
+    pub(super) outcome: &'static str,
+    /// Why it failed, likewise.
+    pub(super) failure: Option<&'static str>,
     /// An error answer of ours was sent.
-    is_told: bool,
+    pub(super) is_told: bool,
     /// Ends the drain when the last one is dropped.
     _open: TaskTrackerToken,
 }
@@ -65,14 +78,21 @@ impl Context {
     fn has_another_peer(&self) -> bool {
         self.target.as_ref().is_some_and(|target| target.upstream.has_another(self.tried))
     }
+
+    /// The site's page for the time when no server can be reached; `None` when one was, or there is no such page.
+    fn maintenance_page(&self, error: &Error) -> Option<Bytes> {
+        let site = self.target.as_ref().map(|target| target.site)?;
+        let page = self.snapshot.site(site)?.maintenance.as_ref()?;
+        (!self.is_reached && *error.esource() == ErrorSource::Upstream).then(|| page.0.clone())
+    }
 }
 
 /// Where a request goes.
-struct Target {
+pub(super) struct Target {
     site: usize,
-    upstream: Arc<Upstream>,
+    pub(super) upstream: Arc<Upstream>,
     /// The peer of the last try.
-    peer: Option<Chosen>,
+    pub(super) peer: Option<Chosen>,
     metrics: Arc<UpstreamMetrics>,
     quota: Arc<Quota>,
     _in_flight: InFlight,
@@ -80,13 +100,13 @@ struct Target {
 
 impl Target {
     /// Tells the operator why a request got no answer, as often as is of use; what is left out stands at `debug`.
-    fn tell(&self, request_id: &str, status: StatusCode, text: &str) {
+    fn tell(&self, request_id: &str, trace_id: Option<&str>, status: StatusCode, text: &str) {
         let (upstream, status) = (&self.upstream.settings().name, status.as_u16());
         let fix = TlsFailure::in_text(text).map(TlsFailure::fix);
         match self.quota.take() {
-            Some(0) => warn!(upstream, request_id, status, fix, "{text}"),
-            Some(untold) => warn!(upstream, request_id, status, fix, untold, "{text}"),
-            None => debug!(upstream, request_id, status, fix, "{text}"),
+            Some(0) => warn!(upstream, request_id, trace_id, status, fix, "{text}"),
+            Some(untold) => warn!(upstream, request_id, trace_id, status, fix, untold, "{text}"),
+            None => debug!(upstream, request_id, trace_id, status, fix, "{text}"),
         }
     }
 }
@@ -117,6 +137,7 @@ impl Service {
         if let Some(action) = decision.action {
             route.enforced(action);
         }
+        ctx.site = decision.site;
         let answered = match (decision.outcome, decision.site) {
             (Outcome::Forward { upstream }, Some(site)) => {
                 let quota = ctx.snapshot.quota(upstream);
@@ -124,10 +145,12 @@ impl Service {
                     return Error::e_explain(ErrorType::InternalError, "a route without its upstream");
                 };
                 let (upstream, metrics) = (upstream.clone(), metrics.clone());
+                ctx.outcome = "forwarded";
                 ctx.target = Some(Target { site, upstream, peer: None, metrics, quota, _in_flight: route.begin() });
                 Ok(false)
             }
             (Outcome::Redirect { status, location }, _) => {
+                ctx.outcome = "redirected";
                 answer::send(session, status, "", &[("location", &location)]).await.map(|()| true)
             }
             (Outcome::Refuse(reason), _) => {
@@ -159,6 +182,11 @@ impl ProxyHttp for Service {
             tried: Tried::default(),
             connecting_since: None,
             id: None,
+            site: None,
+            is_reached: false,
+            upstream_took: None,
+            outcome: "refused",
+            failure: None,
             is_told: false,
             _open: self.open.token(),
         }
@@ -192,6 +220,7 @@ impl ProxyHttp for Service {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         if self.answer_challenge(session).await? {
+            ctx.outcome = "challenge";
             return Ok(true);
         }
         if is_ambiguous(session) {
@@ -220,6 +249,7 @@ impl ProxyHttp for Service {
         };
         let affinity = connection.affinity(session.as_downstream().is_http2());
         ctx.tries += 1;
+        ctx.is_reached = false;
         ctx.connecting_since = Some(Instant::now());
         // Given back first, so that a peer that is tried again does not count this request against itself.
         target.peer = None;
@@ -306,6 +336,7 @@ impl ProxyHttp for Service {
             told
         })?;
         peer.connected();
+        ctx.is_reached = true;
         Ok(())
     }
 
@@ -326,6 +357,7 @@ impl ProxyHttp for Service {
             received: Received::default(),
         };
         tell_about(peer, request)?;
+        keep_sound_trace(request);
         join_cookies(request)?;
         let configured = target.upstream.settings().host.as_deref();
         if let Some(host) = host_to_send(configured, ctx.snapshot.site(target.site), request) {
@@ -338,9 +370,12 @@ impl ProxyHttp for Service {
         &self,
         _session: &mut Session,
         response: &mut ResponseHeader,
-        _ctx: &mut Context,
+        ctx: &mut Context,
     ) -> Result<()> {
         make_end_to_end(response);
+        if ctx.snapshot.access_log().is_some() {
+            ctx.upstream_took = ctx.connecting_since.map(|since| since.elapsed());
+        }
         Ok(())
     }
 
@@ -367,20 +402,27 @@ impl ProxyHttp for Service {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+        (ctx.outcome, ctx.failure) = ("failed", Some(word(error)));
         let Some(status) = status_of(error) else {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
         let id = request_id();
+        let page = ctx.maintenance_page(error);
+        let status = if page.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { status };
         if let Some(target) = &ctx.target
             && *error.esource() != ErrorSource::Downstream
         {
             target.metrics.unanswered();
-            target.tell(&id, status, &in_words(error));
+            target.tell(&id, trace_id(session.req_header()), status, &in_words(error));
         }
         session.set_keepalive(None);
         if session.response_written().is_none() {
             // The client may be gone; then there is nobody to tell.
-            ctx.is_told = answer::send_error(session, status, &id).await.is_ok();
+            let sent = match page {
+                Some(page) => answer::send_page(session, page, &id).await,
+                None => answer::send_error(session, status, &id).await,
+            };
+            ctx.is_told = sent.is_ok();
         }
         ctx.id = Some(id);
         FailToProxy { error_code: status.as_u16(), can_reuse_downstream: false }
@@ -392,6 +434,12 @@ impl ProxyHttp for Service {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+        if let Some(log) = ctx.snapshot.access_log()
+            && log.wants(session.response_written().map(|response| response.status))
+            && let Some(record) = record(session, ctx, log.settings().query)
+        {
+            log.write(record);
+        }
         let (Some(connection), Some(response)) = (&ctx.connection, session.response_written()) else { return };
         let (status, elapsed) = (response.status, ctx.started.elapsed());
         let method = &session.req_header().method;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::quota::Quota;
+use crate::access::AccessLog;
 use crate::listener::Limits;
 use crate::metrics::{Metrics, NO_ROUTE, RouteMetrics, UpstreamMetrics};
 use crate::route::{Decision, Routes, Site};
@@ -18,7 +19,9 @@ pub struct Snapshot {
     site_by_name: HashMap<String, usize>,
     upstreams: Vec<Arc<Upstream>>,
     trusted_proxies: Vec<IpNet>,
+    load_balancers: Vec<IpNet>,
     limits: Limits,
+    access_log: Option<Arc<AccessLog>>,
     /// By site and route.
     route_metrics: Vec<Vec<Arc<RouteMetrics>>>,
     no_route: Arc<RouteMetrics>,
@@ -27,16 +30,27 @@ pub struct Snapshot {
     quotas: Vec<Arc<Quota>>,
 }
 
+/// What is known of clients before they say anything.
+pub struct Clients {
+    /// Whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whose connections begin with a PROXY header.
+    pub load_balancers: Vec<IpNet>,
+    /// What each may take.
+    pub limits: Limits,
+}
+
 impl Snapshot {
     /// Prepares everything that a request would otherwise look up. `upstreams` are in the order that
     /// `route::Route::upstream` counts.
     pub fn new(
         routes: Routes,
         upstreams: Vec<Arc<Upstream>>,
-        trusted_proxies: Vec<IpNet>,
-        limits: Limits,
+        clients: Clients,
+        access_log: Option<Arc<AccessLog>>,
         metrics: &Metrics,
     ) -> Self {
+        let Clients { trusted_proxies, load_balancers, limits } = clients;
         let sites = &routes.settings().sites;
         Self {
             site_by_name: sites.iter().enumerate().map(|(index, site)| (site.name.clone(), index)).collect(),
@@ -50,8 +64,20 @@ impl Snapshot {
             routes,
             upstreams,
             trusted_proxies,
+            load_balancers,
             limits,
+            access_log,
         }
+    }
+
+    /// Where requests are written down, if they are.
+    pub(super) fn access_log(&self) -> Option<&Arc<AccessLog>> {
+        self.access_log.as_ref()
+    }
+
+    /// Whether connections from this address begin with a PROXY header.
+    pub(super) fn is_load_balancer(&self, address: IpAddr) -> bool {
+        self.load_balancers.iter().any(|net| net.contains(&address))
     }
 
     pub(super) fn routes(&self) -> &Routes {

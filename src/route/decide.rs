@@ -329,6 +329,7 @@ pub(super) mod tests {
                 redirect_methods: RedirectMethods::Safe,
             },
             hsts: None,
+            maintenance: None,
             routes: vec![route("/", 7), route("/api/", 8), route("/api/v2/", 9)],
         }
     }

@@ -4,7 +4,8 @@
 //! May import: `http`'s types, nothing of ours.
 //!
 //! Standards: request targets and `Host` (RFC 9112 §3.2, RFC 9110 §7.2), misdirected requests (RFC 9110 §15.5.20),
-//! dot segments (RFC 3986 §5.2.4), `http-01` (RFC 8555 §8.3), HSTS (RFC 6797).
+//! dot segments (RFC 3986 §5.2.4), `http-01` (RFC 8555 §8.3), HSTS (RFC 6797), Trace Context
+//! (W3C Recommendation).
 //!
 //! Promises: no bytes panic; a path that an IIS would read as below a rejected prefix is never forwarded over plain
 //! HTTP; a redirect names only a host of the site, whatever the request says.
@@ -16,12 +17,14 @@ mod decision;
 mod host;
 mod path;
 mod target;
+mod trace;
 
 pub use decide::{Routes, challenge_token};
 pub use decision::{Action, Decision, Facts, Outcome, Reason};
 pub use host::{HostError, HostName};
 pub use path::{CanonicalPath, PathError, PathPrefix};
 pub use target::Target;
+pub use trace::trace_id;
 
 /// Every site and how plain HTTP is to be answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +50,18 @@ pub struct Site {
     pub hsts: Option<Hsts>,
     /// Longest path first; the last one is `/`.
     pub routes: Vec<Route>,
+    /// Shown while no upstream can be reached.
+    pub maintenance: Option<Page>,
+}
+
+/// A page of HTML, as read from a file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Page(pub bytes::Bytes);
+
+impl std::fmt::Debug for Page {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Page({} bytes)", self.0.len())
+    }
 }
 
 /// `[site.https]`.

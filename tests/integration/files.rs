@@ -30,6 +30,8 @@ pub(crate) fn make_files(folder: &Path) {
     }
     write("text.pem", "This is no certificate.\n");
     write("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    write("page.html", "<h1>back soon</h1>\n");
+    write("huge.html", &"x".repeat((1 << 20) + 1));
     fs::create_dir(folder.join("folder")).unwrap();
 }
 

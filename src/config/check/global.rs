@@ -1,16 +1,18 @@
 //! What stands on the top level: state, proxies, log.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 use super::section::{Section, Text};
 use super::{Check, Objection, shape};
+use crate::access;
 use crate::config::code::Code;
 use crate::config::environment::Environment;
 use crate::config::problem::{Problem, quoted};
+use crate::config::raw::{Node, Value};
 use crate::config::{LogFormat, LogSettings};
 
 /// `state_dir`.
@@ -48,25 +50,26 @@ fn default_state_dir(environment: &dyn Environment) -> Option<PathBuf> {
 /// `trusted_proxies`.
 pub(super) fn trusted_proxies(check: &mut Check<'_>, root: &Section<'_>) -> Vec<IpNet> {
     let texts = root.strings(check, "trusted_proxies").unwrap_or_default();
-    texts.into_iter().filter_map(|text| network(check, text)).collect()
+    texts.into_iter().filter_map(|text| network(check, text, "trusted proxy", "X-Forwarded-For")).collect()
 }
 
-fn network(check: &mut Check<'_>, text: Text<'_>) -> Option<IpNet> {
+/// Reads a network whose members are `what`, and are believed for their `word`.
+pub(super) fn network(check: &mut Check<'_>, text: Text<'_>, what: &str, word: &str) -> Option<IpNet> {
     let network = text.value.parse::<IpNet>().or_else(|_| text.value.parse::<IpAddr>().map(IpNet::from));
     let Ok(network) = network else {
         let objection = Objection::new(
-            "a trusted proxy is an IP address or a network in CIDR notation",
+            format!("a {what} is an IP address or a network in CIDR notation"),
             "write it like `192.0.2.7`, `10.0.0.0/8` or `2001:db8::/32`",
         );
         check.refuse(Code::InvalidNetwork, format!("{} is not a network", quoted(text.value)), text, objection);
         return None;
     };
     if network.prefix_len() == 0 {
-        let title = format!("{} makes everybody a trusted proxy", quoted(text.value));
+        let title = format!("{} makes everybody a {what}", quoted(text.value));
         let problem = Problem::warning(Code::EverybodyTrusted, title)
             .at(text.place)
-            .why("a trusted proxy's X-Forwarded-For is believed, so anybody can claim any address");
-        check.report(problem.fix("name the addresses that your proxies connect from"));
+            .why(format!("a {what}'s {word} is believed, so anybody can claim any address"));
+        check.report(problem.fix(format!("name the addresses that your {what} connects from")));
     }
     Some(network.trunc())
 }
@@ -78,7 +81,43 @@ pub(super) fn log(check: &mut Check<'_>, root: &Section<'_>) -> LogSettings {
     let format = section.choice(check, "format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
     let level = section.string(check, "level").and_then(|text| level(check, text));
     let default = LogSettings::default();
-    LogSettings { format: format.unwrap_or_default(), level: level.unwrap_or(default.level) }
+    let access = access(check, &section);
+    LogSettings { format: format.unwrap_or_default(), level: level.unwrap_or(default.level), access }
+}
+
+/// `log.access`: whether, or where and how.
+fn access(check: &mut Check<'_>, log: &Section<'_>) -> Option<access::Settings> {
+    let defaults = access::Settings::default();
+    let table = match log.node("access") {
+        None => return None,
+        Some(Node { value: Value::Boolean(is_on), .. }) => return is_on.then_some(defaults),
+        Some(Node { value: Value::Table(table), .. }) => table,
+        Some(node) => {
+            let problem = log.wrong_type("access", node, "`true`, `false` or a table");
+            check.report(
+                problem.fix("write `access = true` for standard output, or `access = { path = \"access.log\" }`"),
+            );
+            return None;
+        }
+    };
+    let section = Section::open(check, table, &shape::ACCESS);
+    let path = section.string(check, "path").map(|text| access_path(check, text));
+    let query = section.choice(check, "query", &[("redact", access::Query::Redact), ("keep", access::Query::Keep)]);
+    let sample = section.number(check, "sample", 1, 1_000_000).unwrap_or(defaults.sample);
+    Some(access::Settings { path, query: query.unwrap_or_default(), sample })
+}
+
+/// The file itself is made when it is first written; its folder is not.
+fn access_path(check: &mut Check<'_>, text: Text<'_>) -> PathBuf {
+    let path = check.base.join(text.value);
+    let has_folder = path.parent().is_some_and(Path::is_dir);
+    if check.opens_files() && (!has_folder || path.is_dir()) {
+        let why = if has_folder { "it is a folder" } else { "there is no such folder" };
+        let fix = "make the folder, or name a file in one that is there; for standard output leave `path` out";
+        let title = format!("the access log cannot be written to {}", quoted(text.value));
+        check.refuse(Code::AccessLogNowhere, title, text, Objection::new(why, fix));
+    }
+    path
 }
 
 fn level(check: &mut Check<'_>, text: Text<'_>) -> Option<String> {

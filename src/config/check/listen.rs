@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::section::{Section, Sited, Text};
-use super::{Check, Objection, shape};
+use super::{Check, Objection, global, shape};
 use crate::config::Purpose;
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
@@ -47,7 +47,10 @@ pub(super) fn read(check: &mut Check<'_>, root: &Section<'_>) -> Listen {
         bound.map(|listener| listener.into_iter().map(|bound| bound.address).collect::<Vec<_>>());
     let first_port = https.first().map_or(443, SocketAddr::port);
     let public_https_port = port.and_then(|port| u16::try_from(port).ok()).unwrap_or(first_port);
-    Listen { listener: Settings { http, https, admin, limits }, public_https_port }
+    let networks = section.and_then(|section| section.strings(check, "proxy_protocol")).unwrap_or_default();
+    let load_balancer = |text| global::network(check, text, "load balancer", "PROXY header");
+    let proxy_protocol = networks.into_iter().filter_map(load_balancer).collect();
+    Listen { listener: Settings { http, https, admin, limits, proxy_protocol }, public_https_port }
 }
 
 fn limits(check: &mut Check<'_>, root: &Section<'_>) -> Limits {

@@ -38,8 +38,11 @@ pub(super) static ROOT: Shape = Shape {
     keys: &["state_dir", "listen", "limits", "acme", "site", "trusted_proxies", "drain", "watch", "log"],
 };
 
-pub(super) static LISTEN: Shape =
-    Shape { heading: "`[listen]`", prefix: "listen.", keys: &["http", "https", "admin", "public_https_port"] };
+pub(super) static LISTEN: Shape = Shape {
+    heading: "`[listen]`",
+    prefix: "listen.",
+    keys: &["http", "https", "admin", "public_https_port", "proxy_protocol"],
+};
 
 pub(super) static LIMITS: Shape = Shape {
     heading: "`[limits]`",
@@ -56,7 +59,19 @@ pub(super) static ACME: Shape = Shape {
 pub(super) static SITE: Shape = Shape {
     heading: "`[[site]]`",
     prefix: "site.",
-    keys: &["name", "domain", "domains", "default", "upstream", "route", "certificate", "https", "hsts", "tls"],
+    keys: &[
+        "name",
+        "domain",
+        "domains",
+        "default",
+        "upstream",
+        "route",
+        "certificate",
+        "https",
+        "hsts",
+        "tls",
+        "maintenance",
+    ],
 };
 
 pub(super) static HTTPS: Shape =
@@ -103,10 +118,27 @@ pub(super) static HEALTH: Shape = Shape {
     keys: &["path", "interval", "timeout", "status", "fail_after", "pass_after"],
 };
 
-pub(super) static LOG: Shape = Shape { heading: "`[log]`", prefix: "log.", keys: &["format", "level"] };
+pub(super) static LOG: Shape = Shape { heading: "`[log]`", prefix: "log.", keys: &["format", "level", "access"] };
 
-static ALL: [&Shape; 13] =
-    [&ROOT, &LISTEN, &LIMITS, &ACME, &SITE, &HTTPS, &HSTS, &TLS, &CERTIFICATE, &ROUTE, &UPSTREAM, &HEALTH, &LOG];
+pub(super) static ACCESS: Shape =
+    Shape { heading: "`log.access`", prefix: "log.access.", keys: &["path", "query", "sample"] };
+
+static ALL: [&Shape; 14] = [
+    &ROOT,
+    &LISTEN,
+    &LIMITS,
+    &ACME,
+    &SITE,
+    &HTTPS,
+    &HSTS,
+    &TLS,
+    &CERTIFICATE,
+    &ROUTE,
+    &UPSTREAM,
+    &HEALTH,
+    &LOG,
+    &ACCESS,
+];
 
 /// Words that other programs use for our keys.
 const SYNONYMS: [(&str, &str); 20] = [

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::route::Routes;
 use super::section::{Section, Text};
 use super::upstream::Upstreams;
-use super::{Check, certificate, domain, https, shape};
+use super::{Check, Objection, certificate, domain, https, shape};
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::{Node, Table, Value};
@@ -75,6 +75,7 @@ impl Sites {
         }
         let https = https::enforcement(check, &section);
         let hsts = https::hsts(check, &section, &https);
+        let maintenance = maintenance(check, &section);
         let mut routes = Routes::new(&name, &mut self.route_names, &mut self.upstreams);
         routes.read(check, &section);
         let routes = routes.finish(check, &section);
@@ -82,7 +83,7 @@ impl Sites {
         let domains: Vec<_> = domains.into_iter().map(|domain| domain.name).collect();
         self.tls.push(SiteSettings { name: name.clone(), domains: domains.clone(), is_default, min_version });
         self.certificates.push(CertificateSettings { name: name.clone(), identifiers: domains.clone(), source });
-        self.route.push(route::Site { name, domains, is_default, https, hsts, routes });
+        self.route.push(route::Site { name, domains, is_default, https, hsts, routes, maintenance });
     }
 
     fn domains<'a>(&mut self, check: &mut Check<'_>, section: &Section<'a>) -> Vec<Domain<'a>> {
@@ -169,11 +170,31 @@ impl Sites {
     }
 }
 
+/// `maintenance`: a file of HTML, read now and again when it changes.
+fn maintenance(check: &mut Check<'_>, section: &Section<'_>) -> Option<route::Page> {
+    let text = section.string(check, "maintenance")?;
+    if !check.opens_files() {
+        check.path(text);
+        return None;
+    }
+    let html = check.read(text, "maintenance page")?;
+    if html.len() > LARGEST_PAGE {
+        let title = format!("the maintenance page {} has {} bytes", quoted(text.value), html.len());
+        let objection = Objection::new("it is kept in memory", "make it smaller than 1 MiB; images may lie elsewhere");
+        check.refuse(Code::PageTooLarge, title, text, objection);
+        return None;
+    }
+    Some(route::Page(html.into()))
+}
+
 fn min_version(check: &mut Check<'_>, section: &Section<'_>) -> MinVersion {
     let Some(table) = section.table(check, "tls") else { return MinVersion::default() };
     let section = Section::open(check, table, &shape::TLS);
     section.choice(check, "min", &[("1.2", MinVersion::Tls12), ("1.3", MinVersion::Tls13)]).unwrap_or_default()
 }
+
+/// Far more than text and style take.
+const LARGEST_PAGE: usize = 1 << 20;
 
 /// A name that every file system takes, and that leads out of no folder.
 fn is_folder_name(name: &str) -> bool {
