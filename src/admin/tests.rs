@@ -58,6 +58,7 @@ fn status() -> Status {
         last_attempt: None,
         last_success: None,
         next_attempt: None,
+        stored: Some(true),
     };
     let next = Next {
         action: "try again".to_owned(),

@@ -144,6 +144,7 @@ fn own(status: manager::CertificateStatus) -> CertificateStatus {
         last_attempt: life.last_attempt,
         last_success: life.last_success,
         next_attempt: life.next.at,
+        stored: status.stored,
         name: status.name,
     }
 }
@@ -189,6 +190,7 @@ fn of_chain(name: &str, role: CertificateRole, state: State, chain: &Certificate
         last_attempt: None,
         last_success: None,
         next_attempt: None,
+        stored: None,
     }
 }
 

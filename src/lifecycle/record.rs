@@ -52,6 +52,21 @@ impl Record {
         self
     }
 
+    /// Ends the attempt with the certificate that it gave at `at` for `product`: it was kept, and the process died before
+    /// the record of that was. A certificate from before the attempt changes nothing.
+    pub fn completed(mut self, product: &str, at: Timestamp) -> Self {
+        let is_its = self.attempt.as_ref().is_some_and(|attempt| attempt.started_at <= at);
+        if is_its && !product.is_empty() {
+            self.issued_for = Some(product.to_owned());
+            self.attempt = None;
+            self.consecutive_failures = 0;
+            self.last_failure = None;
+            self.last_success = Some(at);
+            self.hold = None;
+        }
+        self
+    }
+
     pub(super) fn note_failure(&mut self, now: Timestamp) {
         self.recent_failures.retain(|at| is_recent(*at, now));
         self.recent_failures.push(now);

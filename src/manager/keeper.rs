@@ -33,6 +33,10 @@ pub(super) struct Keeper {
     has_looked: bool,
     /// An issued identity that the disk has refused.
     unsaved: Option<Unsaved>,
+    /// Why what is served is not what the store should give.
+    damage: Option<LastFailure>,
+    /// Another process has been seen to order.
+    waits_for_other: bool,
     /// The plan that was told last.
     told: Option<(Option<Timestamp>, Why)>,
 }
@@ -48,8 +52,20 @@ impl Keeper {
             parts.clock.now(),
             &mut rand::rng(),
         );
-        let (identity, generation, kept, has_looked, unsaved, told) = (None, None, None, false, None, None);
-        let mut keeper = Self { parts, settings, slot, life, identity, generation, kept, has_looked, unsaved, told };
+        let mut keeper = Self {
+            parts,
+            settings,
+            slot,
+            life,
+            identity: None,
+            generation: None,
+            kept: None,
+            has_looked: false,
+            unsaved: None,
+            damage: None,
+            waits_for_other: false,
+            told: None,
+        };
         keeper.look().await;
         if let Step::Obtain { kind, .. } = keeper.life.poll(keeper.now())
             && keeper.settings.source == Settings::Internal
@@ -72,7 +88,15 @@ impl Keeper {
                 Step::Wait { until, why } => self.wait(until, why).await,
                 Step::Obtain { kind, .. } if self.obtain_when_open(kind, &gate).await => {}
                 // The holder's certificate is looked for when it has had some time.
-                Step::Obtain { .. } => self.parts.clock.sleep_until(self.now() + LOCK_PAUSE).await,
+                Step::Obtain { .. } => {
+                    if !std::mem::replace(&mut self.waits_for_other, true) {
+                        info!(
+                            certificate = self.settings.name,
+                            "another process orders it: waiting for its certificate"
+                        );
+                    }
+                    self.parts.clock.sleep_until(self.now() + LOCK_PAUSE).await;
+                }
             }
         }
     }
@@ -104,6 +128,7 @@ impl Keeper {
                 return true;
             }
         };
+        self.waits_for_other = false;
         self.look().await;
         if let Step::Obtain { kind, why } = self.life.poll(self.now()) {
             self.attempt(kind, why).await;
@@ -143,6 +168,7 @@ impl Keeper {
             source: asked::issued_by(&self.settings.source),
             issued_at: now,
             identifiers: self.settings.identifiers.clone(),
+            product: asked::asked(&self.settings).product,
         };
         if let Err(error) = self.save_identity(&identity, &meta).await {
             let failure = storage(&error);
@@ -203,7 +229,7 @@ impl Keeper {
         let stored = match self.load_identity().await {
             Ok(stored) => stored.filter(|stored| self.is_usable(&stored.identity)),
             Err(error) => {
-                self.tell(&Event::Trouble { failure: storage(&error) });
+                self.note_damage(storage(&error));
                 None
             }
         };
@@ -225,17 +251,27 @@ impl Keeper {
         let served =
             stored.as_ref().map_or(Served::Placeholder, |stored| Served::Certificate(validity(&stored.identity)));
         let asked = asked::asked(&self.settings);
-        self.life = Lifecycle::open(record.clone(), asked, served, has_order, self.now(), &mut rand::rng());
-        self.kept = record;
+        self.kept.clone_from(&record);
+        let record = match &stored {
+            Some(Stored { meta, .. }) => record.map(|record| record.completed(&meta.product, meta.issued_at)),
+            None => record,
+        };
+        self.life = Lifecycle::open(record, asked, served, has_order, self.now(), &mut rand::rng());
         if let Some(stored) = stored
             && self.generation != Some(stored.generation)
         {
             self.generation = Some(stored.generation);
+            self.damage = None;
             if let Some(reason) = stored.fallback {
-                self.tell(&Event::Trouble { failure: failure(Reason::Storage, reason) });
+                self.note_damage(failure(Reason::Storage, format!("an older certificate is served: {reason}")));
             }
             self.serve(stored.identity, Origin::Store);
         }
+    }
+
+    fn note_damage(&mut self, failure: Failure) {
+        self.tell(&Event::Trouble { failure: failure.clone() });
+        self.damage = Some(failure.noted(self.now()));
     }
 
     /// Whether an order waits to be gone on with. One that has given the stored certificate is over.
@@ -308,6 +344,7 @@ impl Keeper {
         let (identity, meta) = (identity.clone(), meta.clone());
         let saved = self.on_store(move |store, name| store.save_identity(name, &identity, &meta)).await?;
         self.generation = Some(saved);
+        self.damage = None;
         // An order that stays is older than the certificate, and is cleared when it is met.
         if let Err(error) = self.on_store(Store::clear_order).await {
             self.tell(&Event::Trouble { failure: storage(&error) });
@@ -332,7 +369,7 @@ impl Keeper {
     }
 
     fn show(&self) {
-        let unsaved = self.unsaved.as_ref().map(|unsaved| unsaved.failure.clone());
+        let unsaved = self.unsaved.as_ref().map(|unsaved| &unsaved.failure).or(self.damage.as_ref()).cloned();
         let life = Life::Issued { life: Box::new(self.life.clone()), unsaved };
         self.slot.store(Arc::new(Snapshot { life, identity: self.identity.clone() }));
     }
@@ -379,7 +416,7 @@ fn failure(reason: Reason, detail: String) -> Failure {
 }
 
 const LOCK_PAUSE: Duration = Duration::from_secs(5);
-const SAVE_PAUSE: Duration = Duration::from_secs(60);
+const SAVE_PAUSE: Duration = Duration::from_secs(15);
 
 /// Wall time jumps, and another process may have got a certificate.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);

@@ -154,6 +154,8 @@ pub struct CertificateStatus {
     pub chain_not_after: Option<Timestamp>,
     /// Identifiers that the certificate served is not issued to.
     pub uncovered: Vec<String>,
+    /// Whether what is served lies whole in the store, where it should; `None` for what is not kept there.
+    pub stored: Option<bool>,
 }
 
 struct Task {
@@ -226,6 +228,7 @@ impl Shown {
             life: snapshot.life.status(now),
             leaf: chain.map(|chain| chain.leaf().clone()),
             chain_not_after: chain.map(|chain| chain.not_after()),
+            stored: snapshot.life.stored(),
             uncovered: snapshot.identity.as_ref().map_or_else(Vec::new, |i| uncovered(i, &self.settings.identifiers)),
         }
     }
@@ -243,7 +246,7 @@ struct Snapshot {
 enum Life {
     Issued {
         life: Box<Lifecycle>,
-        /// Why the certificate served is not in the store.
+        /// Why the certificate served is not in the store, or not the one that should be.
         unsaved: Option<LastFailure>,
     },
     Files {
@@ -260,6 +263,15 @@ impl Life {
                 Status { last_failure: status.last_failure.or_else(|| unsaved.clone()), ..status }
             }
             Self::Files { served, last_failure } => Status::of_files(*served, last_failure.clone(), now),
+        }
+    }
+}
+
+impl Life {
+    fn stored(&self) -> Option<bool> {
+        match self {
+            Self::Issued { life, unsaved } => life.served().validity().map(|_| unsaved.is_none()),
+            Self::Files { .. } => None,
         }
     }
 }

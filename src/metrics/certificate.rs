@@ -55,6 +55,8 @@ pub struct CertificateStatus {
     pub last_success: Option<Timestamp>,
     /// When it is tried next.
     pub next_attempt: Option<Timestamp>,
+    /// Whether what is served lies whole in the state directory; `None` for what is not kept there.
+    pub stored: Option<bool>,
 }
 
 labels! {
@@ -124,6 +126,7 @@ struct Families {
     last_attempt: IntGaugeVec,
     last_success: IntGaugeVec,
     next_attempt: IntGaugeVec,
+    stored: IntGaugeVec,
 }
 
 impl Families {
@@ -145,10 +148,11 @@ impl Families {
             last_attempt: family("portvakt_acme_last_attempt_timestamp_seconds", "When the certificate was last tried to be obtained.", &cert)?,
             last_success: family("portvakt_acme_last_success_timestamp_seconds", "When the certificate was last obtained.", &cert)?,
             next_attempt: family("portvakt_acme_next_attempt_timestamp_seconds", "When the certificate is tried to be obtained next.", &cert)?,
+            stored: family("portvakt_certificate_stored", "1 where the certificate in use lies whole in the state directory, 0 where the disk refused or damaged it.", &cert)?,
         })
     }
 
-    fn all(&self) -> [&IntGaugeVec; 12] {
+    fn all(&self) -> [&IntGaugeVec; 13] {
         [
             &self.not_before,
             &self.not_after,
@@ -162,6 +166,7 @@ impl Families {
             &self.last_attempt,
             &self.last_success,
             &self.next_attempt,
+            &self.stored,
         ]
     }
 
@@ -198,6 +203,9 @@ impl Families {
         set_time(&self.last_attempt, &cert, certificate.last_attempt);
         set_time(&self.last_success, &cert, certificate.last_success);
         set_time(&self.next_attempt, &cert, certificate.next_attempt);
+        if let Some(stored) = certificate.stored {
+            self.stored.with_label_values(&cert).set(stored.into());
+        }
         self.consecutive_failures.with_label_values(&cert).set(certificate.consecutive_failures.into());
     }
 

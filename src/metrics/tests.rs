@@ -28,6 +28,7 @@ fn certificate(name: &str) -> CertificateStatus {
         last_attempt: day(159),
         last_success: day(100),
         next_attempt: day(161),
+        stored: Some(true),
     }
 }
 

@@ -21,6 +21,9 @@ pub struct Meta {
     pub issued_at: Timestamp,
     /// What it was ordered for.
     pub identifiers: Vec<String>,
+    /// What the settings asked for then, in the words of the lifecycle; empty in what an older portvakt has kept.
+    #[serde(default)]
+    pub product: String,
 }
 
 /// An identity as it was found.
@@ -261,7 +264,12 @@ mod tests {
     }
 
     fn meta() -> Meta {
-        Meta { source: "internal".to_owned(), issued_at: NOW, identifiers: vec!["m5.test".to_owned()] }
+        Meta {
+            source: "internal".to_owned(),
+            issued_at: NOW,
+            identifiers: vec!["m5.test".to_owned()],
+            product: "x".to_owned(),
+        }
     }
 
     fn fingerprint(identity: &Identity) -> String {

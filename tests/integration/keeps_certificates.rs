@@ -163,3 +163,31 @@ async fn given_a_certificate_that_has_ended_or_not_begun_when_put_there_then_the
         assert_eq!(engine.status("m5").life.last_failure, None);
     }
 }
+
+/// The certificate is kept before the record of its attempt is closed, and a process can die between the two.
+#[tokio::test(flavor = "multi_thread")]
+async fn given_a_death_between_certificate_and_record_when_started_again_then_nothing_is_ordered_and_no_failure_told() {
+    let (state, clock) = (tempfile::tempdir().unwrap(), SkippingClock::default());
+    let first = engine(state.path(), &clock);
+    first.manager.apply(vec![internal(&["m5.test"])]).await;
+    first.planned("m5").await;
+    drop(first);
+    let path = state.path().join("certs/m5/lifecycle.json");
+    let mut record: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    record["attempt"] = serde_json::json!({ "started_at": record["last_attempt"], "kind": "issue", "resumed": 0 });
+    record["issued_for"] = serde_json::Value::Null;
+    record["last_success"] = serde_json::Value::Null;
+    record["plan"] = serde_json::Value::Null;
+    std::fs::write(&path, record.to_string()).unwrap();
+
+    let second = engine(state.path(), &clock);
+    second.manager.apply(vec![internal(&["m5.test"])]).await;
+    second.planned("m5").await;
+    clock.skip(Duration::from_secs(3 * 86_400));
+    second.planned("m5").await;
+
+    let status = second.status("m5");
+    assert_eq!(second.seen.origins("m5"), [Origin::Store]);
+    assert_eq!((status.life.last_failure, status.life.consecutive_failures), (None, 0));
+    assert_eq!((status.life.state, status.stored), (State::Issued, Some(true)));
+}

@@ -9,6 +9,7 @@ pub(crate) mod ca;
 pub(crate) mod child;
 pub(crate) mod clock;
 pub(crate) mod curl;
+pub(crate) mod disk;
 pub(crate) mod dns;
 pub(crate) mod echo;
 pub(crate) mod gate;

@@ -7,7 +7,9 @@
 //! (draft-ietf-acme-profiles). Not here: dns-01, external account binding, renewal information.
 //!
 //! Promises: one account for a directory, its key kept before it is used. The order's URL and the certificate's private
-//! key are kept before the order goes on, so a process that dies costs no second order. Valid authorizations are not
+//! key are kept before the order goes on, so a process that dies costs no second order, save one that dies while the
+//! CA's answer is on its way: an order that only the CA knows cannot be found again, since few CAs list an account's
+//! orders (RFC 8555 §7.1.2.1); most give the pending one again. Valid authorizations are not
 //! answered again. A challenge is answered until its authorization is final. Every wait has an end, and `Retry-After`
 //! is honoured. What the CA hands out is checked before it is given away.
 
