@@ -13,11 +13,10 @@ use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::tls::TlsRef;
 use pingora::protocols::tls::server::handshake_with_callback;
 use pingora::protocols::{Digest, Ssl, Stream};
-use rustls::server::Acceptor as HelloReader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::hello::{BadHello, Hello, HelloReader, alert_record};
 use super::{Choice, Resolver};
-use crate::challenge::ACME_TLS;
 
 /// Runs the handshake on a fresh stream; `local` is the address that it was accepted on.
 ///
@@ -88,11 +87,11 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn new(reason: FailureReason, text: impl Into<String>) -> Self {
+    pub(super) fn new(reason: FailureReason, text: impl Into<String>) -> Self {
         Self { reason, text: text.into() }
     }
 
-    fn io(error: io::Error) -> Self {
+    pub(super) fn io(error: io::Error) -> Self {
         Self::new(FailureReason::of(&error), error.to_string())
     }
 
@@ -132,77 +131,34 @@ impl FailureReason {
     }
 }
 
-#[derive(Debug, Default)]
-struct Hello {
-    server_name: Option<String>,
-    acme: bool,
-}
-
 /// Reads the ClientHello and puts it back; `None` when the peer closed without a word.
 async fn read_hello(stream: &mut L4Stream) -> Result<Option<Hello>, Failure> {
     let mut reader = HelloReader::default();
-    let mut raw = Vec::with_capacity(2048);
     let mut buffer = [0_u8; 4096];
     loop {
         let read = stream.read(&mut buffer).await.map_err(Failure::io)?;
-        if read == 0 && raw.is_empty() {
+        if read == 0 && reader.is_empty() {
             return Ok(None);
         }
         if read == 0 {
             return Err(Failure::new(FailureReason::Other, "closed in the middle of the ClientHello"));
         }
-        raw.extend_from_slice(&buffer[..read]);
-        if looks_like_http(&raw) {
-            return Err(refuse_plain_http(stream).await);
-        }
-        match feed(&mut reader, &buffer[..read]) {
+        match reader.push(&buffer[..read]) {
+            Ok(None) => {}
             Ok(Some(hello)) => {
-                stream.rewind(&raw);
+                stream.rewind(&reader.into_raw());
                 return Ok(Some(hello));
             }
-            Ok(None) if raw.len() <= MAX_HELLO => {}
-            Ok(None) => {
-                send_alert(stream, ALERT_DECODE_ERROR).await;
-                return Err(Failure::new(FailureReason::Other, format!("ClientHello larger than {MAX_HELLO} bytes")));
-            }
-            Err((failure, alert)) => {
-                // The peer may be gone; then there is nobody to tell.
-                let _ = stream.write_all(&alert).await;
-                let _ = stream.flush().await;
+            Err(BadHello { failure, answer }) => {
+                tell(stream, &answer).await;
                 return Err(failure);
             }
         }
     }
 }
 
-/// Gives bytes to rustls. Every byte is offered, since `read_tls` takes at most a record's worth at a time.
-fn feed(reader: &mut HelloReader, mut bytes: &[u8]) -> Result<Option<Hello>, (Failure, Vec<u8>)> {
-    while !bytes.is_empty() {
-        if let Err(e) = reader.read_tls(&mut bytes) {
-            return Err((Failure::io(e), alert_record(ALERT_DECODE_ERROR).to_vec()));
-        }
-        match reader.accept() {
-            Ok(None) => {}
-            Ok(Some(accepted)) => {
-                let hello = accepted.client_hello();
-                return Ok(Some(Hello {
-                    server_name: hello.server_name().map(str::to_ascii_lowercase),
-                    acme: hello.alpn().is_some_and(|mut protocols| protocols.any(|p| p == ACME_TLS)),
-                }));
-            }
-            Err((error, mut alert)) => {
-                let mut record = Vec::new();
-                // Writing to memory does not fail.
-                let _ = alert.write_all(&mut record);
-                return Err((Failure::new(FailureReason::of(&error), error.to_string()), record));
-            }
-        }
-    }
-    Ok(None)
-}
-
 async fn refuse_name(mut stream: L4Stream, hello: Hello) -> Failure {
-    send_alert(&mut stream, ALERT_UNRECOGNIZED_NAME).await;
+    tell(&mut stream, &alert_record(ALERT_UNRECOGNIZED_NAME)).await;
     match hello.server_name {
         Some(name) if hello.acme => {
             Failure::new(FailureReason::UnknownServerName, format!("no tls-alpn-01 challenge is pending for {name}"))
@@ -212,27 +168,10 @@ async fn refuse_name(mut stream: L4Stream, hello: Hello) -> Failure {
     }
 }
 
-fn looks_like_http(raw: &[u8]) -> bool {
-    const METHODS: [&[u8]; 5] = [b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI"];
-    METHODS.iter().any(|method| raw.starts_with(method))
-}
-
-async fn refuse_plain_http(stream: &mut L4Stream) -> Failure {
+async fn tell(stream: &mut L4Stream, answer: &[u8]) {
     // The peer may be gone; then there is nobody to tell.
-    let _ = stream.write_all(PLAIN_HTTP_ANSWER).await;
+    let _ = stream.write_all(answer).await;
     let _ = stream.flush().await;
-    Failure::new(FailureReason::Other, "plain HTTP on a TLS port")
-}
-
-async fn send_alert(stream: &mut L4Stream, description: u8) {
-    // The peer may be gone; then there is nobody to tell.
-    let _ = stream.write_all(&alert_record(description)).await;
-    let _ = stream.flush().await;
-}
-
-/// A fatal alert in the clear (RFC 8446 §6, §5.1).
-const fn alert_record(description: u8) -> [u8; 7] {
-    [21, 3, 3, 0, 2, 2, description]
 }
 
 /// Carries what is known of the connection into the stream's digest.
@@ -263,14 +202,8 @@ impl Version {
     }
 }
 
-/// More than any client's hello, post-quantum key shares and tickets included.
-const MAX_HELLO: usize = 64 * 1024;
 /// RFC 6066 §3.
 const ALERT_UNRECOGNIZED_NAME: u8 = 112;
-/// RFC 8446 §6.2.
-const ALERT_DECODE_ERROR: u8 = 50;
-const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 44\r\n\
-connection: close\r\n\r\nThis port speaks HTTPS; the URL said http://";
 
 #[cfg(test)]
 mod tests {
@@ -281,12 +214,5 @@ mod tests {
         let error = rustls::Error::PeerIncompatible(rustls::PeerIncompatible::NoCipherSuitesInCommon);
         assert_eq!(FailureReason::of(&io::Error::other(error)), FailureReason::OldProtocol);
         assert_eq!(FailureReason::of(&io::Error::other("reset")), FailureReason::Other);
-    }
-
-    #[test]
-    fn given_the_plain_http_answer_then_its_length_is_true() {
-        let text = std::str::from_utf8(PLAIN_HTTP_ANSWER).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
     }
 }

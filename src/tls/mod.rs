@@ -14,9 +14,11 @@
 //! stream, put back, and pingora's handshake runs with the [`rustls::ServerConfig`] of the site that was asked for.
 
 mod accept;
+mod hello;
 mod resolver;
 
 pub use accept::{Accepted, Failure, FailureReason, Version, accept, context_of};
+pub use hello::{BadHello, Hello, HelloReader};
 pub use resolver::{Choice, Resolver, Site};
 
 /// One site as the handshake sees it.
