@@ -47,7 +47,7 @@ impl Families {
             connections_rejected: counters(
                 r,
                 "portvakt_connections_rejected_total",
-                "Connections closed at once because a limit was reached.",
+                "Connections closed before their time because a limit was reached.",
                 &["listener", "reason"],
             )?,
             requests: counters(r, "portvakt_http_requests_total", REQUESTS, &["listener", "route", "method", "code"])?,

@@ -101,7 +101,7 @@ impl ListenerMetrics {
         OpenConnection(self.open.clone())
     }
 
-    /// Counts a connection that was closed at once.
+    /// Counts a connection that was closed before its time.
     pub fn rejected(&self, reason: ConnectionRejection) {
         self.rejected[reason as usize].inc();
     }
@@ -281,7 +281,7 @@ macro_rules! labels {
 pub(super) use labels;
 
 labels! {
-    /// Why a connection was closed at once.
+    /// Why a connection was closed by us before its time.
     ConnectionRejection {
         /// The listener has as many connections as it may.
         Connections = "connections",
@@ -289,6 +289,8 @@ labels! {
         ConnectionsPerClient = "connections_per_client",
         /// It came from a load balancer and did not begin with a PROXY header.
         ProxyProtocol = "proxy_protocol",
+        /// The client flooded it with HTTP/2 frames, or with requests that it reset.
+        Flood = "flood",
     }
 }
 

@@ -96,6 +96,11 @@ fn short_json(request_id: &str) -> String {
     )
 }
 
+/// Sixteen hex digits; names the request in the answer and in the log.
+pub(super) fn request_id() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
 /// Takes what the client still sends, for a while, after the answer is out and before the connection is closed.
 ///
 /// # Why

@@ -5,15 +5,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream, ServerApp};
+use bytes::{Buf, BytesMut};
+use http::Method;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::{ALPN, Stream};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::debug;
 
+use super::head::{Flaw, Head};
+use super::{answer, http2};
 use crate::listener::Limits;
-use crate::metrics::ListenerMetrics;
+use crate::metrics::{ListenerMetrics, RouteMetrics};
 use crate::upstream::Affinity;
 
 /// What every request of a connection knows of it.
@@ -25,8 +30,8 @@ pub(super) struct Connection {
     pub(super) site: Option<Arc<str>>,
     limits: Limits,
     id: u64,
-    /// A request has been read and, in HTTP/1, is not answered yet.
-    is_busy: AtomicBool,
+    /// What requests are counted on that reach no route.
+    unrouted: Arc<RouteMetrics>,
     /// The client has shown NTLM or Negotiate: upstream connections are its own from now on.
     is_authenticated: AtomicBool,
     /// Of each upstream the peer that the client has authenticated itself to.
@@ -40,6 +45,7 @@ impl Connection {
         peer: SocketAddr,
         site: Option<Arc<str>>,
         limits: Limits,
+        unrouted: Arc<RouteMetrics>,
         stop: watch::Receiver<bool>,
     ) -> Self {
         Self {
@@ -49,25 +55,37 @@ impl Connection {
             site,
             limits,
             id: next_id(),
-            is_busy: AtomicBool::new(false),
+            unrouted,
             is_authenticated: AtomicBool::new(false),
             usual_peers: Mutex::default(),
             stop,
         }
     }
 
-    /// A request header was read: the connection is not idle until [`Connection::finish_request`].
-    pub(super) fn begin_request(&self) {
-        self.is_busy.store(true, Ordering::Release);
-    }
-
-    fn finish_request(&self) {
-        self.is_busy.store(false, Ordering::Release);
-    }
-
     /// Seconds that the connection may stay unused after this request; `None` closes it.
     pub(super) fn keep_alive(&self) -> Option<u64> {
         (!self.is_draining()).then_some(self.limits.keep_alive.as_secs())
+    }
+
+    /// How long it may be unused.
+    pub(super) fn keep_alive_time(&self) -> Duration {
+        self.limits.keep_alive
+    }
+
+    /// How long the first frame of an HTTP/2 client may take.
+    pub(super) fn first_frame(&self) -> Duration {
+        self.limits.header.min(self.limits.keep_alive)
+    }
+
+    /// Tells pingora to end soon.
+    pub(super) fn stop(&self) -> &watch::Receiver<bool> {
+        &self.stop
+    }
+
+    /// Returns when draining has begun.
+    pub(super) async fn drain(&self) {
+        // A sender that is gone means the same.
+        let _ = self.stop.clone().wait_for(|stop| *stop).await;
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -110,31 +128,11 @@ impl Connection {
         }
     }
 
-    /// Returns when a header that has begun is not whole in time; never while a request is answered.
-    async fn header_end(&self) {
-        tokio::time::sleep(self.limits.header).await;
-        if self.is_busy.load(Ordering::Acquire) {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// Returns when an HTTP/2 connection has brought no request in time; never once it has.
-    ///
-    /// pingora waits for the client's first frame without end, and knows idle connections only after it.
-    async fn never_used(&self) {
-        tokio::time::sleep(self.limits.keep_alive).await;
-        if self.is_busy.load(Ordering::Acquire) {
-            std::future::pending::<()>().await;
-        }
-    }
-
     /// Returns when an unused connection has to go: after its time, or soon after draining began.
     async fn idle_end(&self) {
-        let mut stop = self.stop.clone();
         tokio::select! {
             () = tokio::time::sleep(self.limits.keep_alive) => {}
-            // A sender that is gone means the same.
-            () = async { drop(stop.wait_for(|stop| *stop).await) } => tokio::time::sleep(DRAIN_GRACE).await,
+            () = self.drain() => tokio::time::sleep(DRAIN_GRACE).await,
         }
     }
 }
@@ -145,10 +143,7 @@ where
     P: HttpServerApp + Send + Sync + 'static,
 {
     if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-        tokio::select! {
-            _none = proxy.process_new(stream, &connection.stop) => {}
-            () = connection.never_used() => {}
-        }
+        http2::serve(proxy, stream, connection).await;
     } else {
         serve_http1(proxy, stream, connection).await;
     }
@@ -156,17 +151,19 @@ where
 
 /// # Why
 ///
-/// pingora knows no limit for a whole header, and none at all on a connection that has carried a request. So the first
-/// bytes of each request are read here, which tells waiting from sending, and handed on.
+/// pingora knows no limit for a whole header, and none at all on a connection that has carried a request. So the head of
+/// each request is read here, judged, and handed on whole.
 async fn serve_http1<P>(proxy: &Arc<P>, mut stream: Stream, connection: Arc<Connection>)
 where
     P: HttpServerApp + Send + Sync + 'static,
 {
     let mut settings: Option<HttpPersistentSettings> = None;
+    let mut begun = BytesMut::new();
     loop {
-        let Some(begun) = first_bytes(&mut stream, &connection).await else {
-            stream.shutdown().await;
-            return;
+        let head = match next_head(&mut stream, begun, &connection).await {
+            Next::Head(head) => head,
+            Next::Flawed(flaw, head) => return refuse(stream, &connection, flaw, &head).await,
+            Next::None => return close(stream).await,
         };
         let mut session = ServerSession::new_http1(stream);
         match settings {
@@ -176,25 +173,93 @@ where
                 session.set_connection_user_context(Some(Box::new(connection.clone())));
             }
         }
-        session.set_pipelined_prefix(begun);
-        let reused = tokio::select! {
-            reused = proxy.process_new_http(session, &connection.stop) => reused,
-            () = connection.header_end() => None,
-        };
-        connection.finish_request();
+        session.set_pipelined_prefix(head);
+        let reused = proxy.process_new_http(session, &connection.stop).await;
         let Some((unused, kept)) = reused.map(ReusedHttpStream::consume) else { return };
-        (stream, settings) = (unused, kept);
+        (stream, settings, begun) = (unused, kept, BytesMut::new());
     }
 }
 
-/// Waits for a request to begin; `None` when none will.
-async fn first_bytes(stream: &mut Stream, connection: &Connection) -> Option<BytesMut> {
-    let mut begun = BytesMut::with_capacity(HEADER_BUFFER);
+/// What comes next on a connection.
+enum Next {
+    /// A whole head, and what has come of a body behind it.
+    Head(BytesMut),
+    /// A head that is not to be acted on.
+    Flawed(Flaw, BytesMut),
+    /// Nothing, or nothing in time.
+    None,
+}
+
+async fn next_head(stream: &mut Stream, mut begun: BytesMut, connection: &Connection) -> Next {
+    begun.reserve(HEADER_BUFFER);
     let read = tokio::select! {
         read = stream.read_buf(&mut begun) => read,
-        () = connection.idle_end() => return None,
+        () = connection.idle_end() => return Next::None,
     };
-    matches!(read, Ok(length) if length > 0).then_some(begun)
+    if !matches!(read, Ok(length) if length > 0) {
+        return Next::None;
+    }
+    // Who is not done by then gets no answer: it would not read one either.
+    tokio::time::timeout(connection.limits.header, rest_of_head(stream, begun)).await.unwrap_or(Next::None)
+}
+
+async fn rest_of_head(stream: &mut Stream, mut begun: BytesMut) -> Next {
+    let mut scanned = 0;
+    loop {
+        while begun.starts_with(b"\r\n") {
+            // Some clients send an empty line behind a body (RFC 9112 §2.2).
+            begun.advance(2);
+            scanned = 0;
+        }
+        let is_line_begun = matches!(&begun[..], b"" | b"\r");
+        match Head::judge(&begun, scanned) {
+            Head::Whole(_) => return Next::Head(begun),
+            Head::Flawed(flaw) if !is_line_begun => return Next::Flawed(flaw, begun),
+            Head::Flawed(_) | Head::Partial => {}
+        }
+        scanned = begun.len();
+        begun.reserve(1);
+        if !matches!(stream.read_buf(&mut begun).await, Ok(length) if length > 0) {
+            return Next::None;
+        }
+    }
+}
+
+/// Answers a head that is not acted on, and counts it.
+async fn refuse(mut stream: Stream, connection: &Connection, flaw: Flaw, head: &[u8]) {
+    let began = Instant::now();
+    let (status, id) = (flaw.status(), answer::request_id());
+    let text = format!("{status}: {flaw}\nrequest id: {id}\n");
+    let length = text.len();
+    let page = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\
+         cache-control: no-store\r\n{}: {id}\r\nconnection: close\r\n\r\n{text}",
+        answer::REQUEST_ID
+    );
+    let method = head.split(|&byte| byte == b' ').next().and_then(|word| Method::from_bytes(word).ok());
+    connection.unrouted.answered(&connection.listener, &method.unwrap_or_default(), status, began.elapsed());
+    debug!(peer = %connection.peer, %status, request_id = id, "refused: {flaw}");
+    let tell = async {
+        stream.write_all(page.as_bytes()).await?;
+        stream.flush().await
+    };
+    if let Ok(Ok(())) = tokio::time::timeout(REFUSAL, tell).await {
+        linger(stream).await;
+    }
+}
+
+async fn close(mut stream: Stream) {
+    // If the client is gone, there is nobody to tell.
+    let _ = stream.shutdown().await;
+}
+
+/// Takes what the client still sends: unread bytes would reset the connection, and the answer with it (RFC 9112 §9.6).
+async fn linger(mut stream: Stream) {
+    // It learns that nothing more comes, and closes; if it is gone, there is nobody to tell.
+    let _ = stream.shutdown().await;
+    let mut rest = [0; 1024];
+    let drain = async { while matches!(stream.read(&mut rest).await, Ok(length) if length > 0) {} };
+    let _ = tokio::time::timeout(REFUSAL, drain).await;
 }
 
 fn next_id() -> u64 {
@@ -205,5 +270,9 @@ fn next_id() -> u64 {
 /// How long an idle connection may still bring a request after draining began, which is then answered with
 /// `Connection: close`. Closing at once would meet requests that are on their way.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
+/// A body that stands still for longer ends the request, either way.
+pub(super) const BODY_PAUSE: Duration = Duration::from_secs(60);
+/// For an answer to what is no request, and for the client to take it.
+const REFUSAL: Duration = Duration::from_secs(5);
 /// What pingora begins with, too.
 const HEADER_BUFFER: usize = 4096;

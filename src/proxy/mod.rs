@@ -11,6 +11,11 @@
 
 mod answer;
 mod connection;
+mod frames;
+mod head;
+mod http2;
+mod metered;
+mod progress;
 mod quota;
 mod record;
 mod request;
@@ -19,6 +24,7 @@ mod service;
 mod snapshot;
 mod words;
 
+pub use self::head::{Flaw, Head};
 pub use self::snapshot::{Clients, Snapshot};
 
 use std::net::{IpAddr, SocketAddr};
@@ -26,7 +32,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use pingora::apps::HttpServerOptions;
 use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
@@ -79,9 +84,6 @@ impl Server {
         };
         let mut proxy = HttpProxy::new(service, Arc::new(conf));
         proxy.handle_init_modules();
-        let mut options = HttpServerOptions::default();
-        options.h2_idle_timeout = Some(snapshot.load().limits().keep_alive);
-        proxy.server_options = Some(options);
         Ok(Self { proxy: Arc::new(proxy), resolver, snapshot, open, is_header_missed: AtomicBool::new(false) })
     }
 
@@ -133,16 +135,20 @@ impl Server {
 
     async fn converse(&self, incoming: Incoming, listener: Listener, stop: watch::Receiver<bool>) {
         let _counted = listener.metrics.opened();
-        let (limits, started) = (self.snapshot.load().limits(), Instant::now());
+        let started = Instant::now();
         let Some(incoming) = self.hear_load_balancer(incoming, &listener, started).await else { return };
         let Incoming { stream, peer, local, place: _place } = incoming;
         let stream = L4Stream::from(stream);
+        let (limits, unrouted) = {
+            let snapshot = self.snapshot.load();
+            (snapshot.limits(), snapshot.unrouted())
+        };
         let Some(tls) = listener.tls else {
-            let connection = Arc::new(Connection::new(listener.metrics, peer, None, limits, stop));
+            let connection = Arc::new(Connection::new(listener.metrics, peer, None, limits, unrouted, stop));
             connection::serve(&self.proxy, Box::new(stream), connection).await;
             return;
         };
-        let make = |site| Arc::new(Connection::new(listener.metrics, peer, Some(site), limits, stop));
+        let make = |site| Arc::new(Connection::new(listener.metrics, peer, Some(site), limits, unrouted, stop));
         let until = started + limits.handshake;
         let outcome = tokio::time::timeout_at(until, accept(&self.resolver, stream, local.ip(), make)).await;
         match outcome {

@@ -3,7 +3,6 @@
 use http::{HeaderValue, Version, header};
 use pingora::Result;
 use pingora::http::RequestHeader;
-use pingora::proxy::Session;
 
 use super::Snapshot;
 use super::connection::Connection;
@@ -23,18 +22,6 @@ pub(super) fn decide(request: &RequestHeader, connection: &Connection, snapshot:
             || request.headers.contains_key(header::PROXY_AUTHORIZATION),
         has_cookie: request.headers.contains_key(header::COOKIE),
     })
-}
-
-/// Whether the end of the body could be read in two ways: `Transfer-Encoding` with `Content-Length`, or more than
-/// `chunked` (RFC 9112 §6.1). pingora picks one reading; a server behind us might pick the other.
-pub(super) fn is_ambiguous(session: &Session) -> bool {
-    let request = session.req_header();
-    let mut codings = request.headers.get_all(header::TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return false };
-    // pingora has removed the length by now.
-    let raw = session.as_downstream().to_h1_raw().to_ascii_lowercase();
-    let has_length = raw.windows(LENGTH_LINE.len()).any(|window| window == LENGTH_LINE);
-    has_length || codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
 }
 
 /// Whether credentials authenticate the connection, not the request (RFC 4559 §6). Any of several fields counts, since
@@ -134,7 +121,6 @@ pub(super) fn request_host(request: &RequestHeader) -> Option<&str> {
     }
 }
 
-const LENGTH_LINE: &[u8] = b"\ncontent-length:";
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 const FORWARDED_FOR: &str = "x-forwarded-for";

@@ -19,12 +19,13 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{debug, info, warn};
 
 use super::answer;
-use super::connection::Connection;
+use super::connection::{BODY_PAUSE, Connection};
+use super::progress::Progress;
 use super::quota::Quota;
 use super::record::{record, word};
 use super::request::{
-    decide, has_connection_authentication, host_to_send, is_ambiguous, join_cookies, keep_sound_trace, request_host,
-    tell_about, to_origin_form, trace_id,
+    decide, has_connection_authentication, host_to_send, join_cookies, keep_sound_trace, request_host, tell_about,
+    to_origin_form, trace_id,
 };
 use super::response::{correct, make_end_to_end};
 use super::words::in_words;
@@ -48,6 +49,8 @@ pub(super) struct Service {
 pub(super) struct Context {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) connection: Option<Arc<Connection>>,
+    /// HTTP/2 only.
+    progress: Option<Arc<Progress>>,
     pub(super) started: Instant,
     pub(super) route: Option<Arc<RouteMetrics>>,
     pub(super) target: Option<Target>,
@@ -138,6 +141,9 @@ impl Service {
             route.enforced(action);
         }
         ctx.site = decision.site;
+        if let Some(progress) = &ctx.progress {
+            progress.routed(&route);
+        }
         let answered = match (decision.outcome, decision.site) {
             (Outcome::Forward { upstream }, Some(site)) => {
                 let quota = ctx.snapshot.quota(upstream);
@@ -174,6 +180,7 @@ impl ProxyHttp for Service {
         Context {
             snapshot: self.snapshot.load_full(),
             connection: None,
+            progress: None,
             started: Instant::now(),
             route: None,
             target: None,
@@ -208,7 +215,7 @@ impl ProxyHttp for Service {
         let Some(connection) = &ctx.connection else {
             return Error::e_explain(ErrorType::InternalError, "a request without its connection");
         };
-        connection.begin_request();
+        ctx.progress = session.req_header().extensions.get::<Arc<Progress>>().cloned();
         // What pingora has closed stays closed: Transfer-Encoding with Content-Length, say.
         if session.get_keepalive().is_some() {
             session.set_keepalive(connection.keep_alive());
@@ -221,12 +228,6 @@ impl ProxyHttp for Service {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         if self.answer_challenge(session).await? {
             ctx.outcome = "challenge";
-            return Ok(true);
-        }
-        if is_ambiguous(session) {
-            session.set_keepalive(None);
-            answer::send(session, StatusCode::BAD_REQUEST, "400 Bad Request: the body's length is ambiguous\n", &[])
-                .await?;
             return Ok(true);
         }
         let Some(connection) = ctx.connection.clone() else { return Ok(false) };
@@ -366,6 +367,19 @@ impl ProxyHttp for Service {
         to_origin_form(request)
     }
 
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        _body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        if let Some(progress) = &ctx.progress {
+            progress.body(end_of_stream);
+        }
+        Ok(())
+    }
+
     async fn upstream_response_filter(
         &self,
         _session: &mut Session,
@@ -406,7 +420,7 @@ impl ProxyHttp for Service {
         let Some(status) = status_of(error) else {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
-        let id = request_id();
+        let id = answer::request_id();
         let page = ctx.maintenance_page(error);
         let status = if page.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { status };
         if let Some(target) = &ctx.target
@@ -442,6 +456,9 @@ impl ProxyHttp for Service {
         }
         let (Some(connection), Some(response)) = (&ctx.connection, session.response_written()) else { return };
         let (status, elapsed) = (response.status, ctx.started.elapsed());
+        if let Some(progress) = ctx.progress.as_ref().filter(|_| error.is_none() || ctx.is_told) {
+            progress.answered();
+        }
         let method = &session.req_header().method;
         if let Some(route) = &ctx.route {
             route.answered(&connection.listener, method, status, elapsed);
@@ -509,11 +526,3 @@ fn status_of(error: &Error) -> Option<StatusCode> {
         _ => Some(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }
-
-/// Sixteen hex digits; names the request in the answer and in the log.
-fn request_id() -> String {
-    format!("{:016x}", rand::random::<u64>())
-}
-
-/// A body that stands still for longer ends the request, either way.
-const BODY_PAUSE: std::time::Duration = std::time::Duration::from_secs(60);

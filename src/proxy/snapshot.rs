@@ -111,6 +111,11 @@ impl Snapshot {
         of_site.zip(decision.route).and_then(|(routes, route)| routes.get(route)).unwrap_or(&self.no_route)
     }
 
+    /// What a request is counted on that is refused before it is routed.
+    pub(super) fn unrouted(&self) -> Arc<RouteMetrics> {
+        self.no_route.clone()
+    }
+
     pub(super) fn limits(&self) -> Limits {
         self.limits
     }

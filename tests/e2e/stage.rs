@@ -6,7 +6,7 @@ use crate::support::home::Portvakt;
 use crate::support::load::Target;
 use crate::support::raw::{self, Outcome, Reply};
 use crate::support::tls::{self, Client};
-use crate::support::{Ca, Curl, Echo, Home, Leaf};
+use crate::support::{Ca, Curl, Echo, H2, Home, Leaf, Victims};
 
 /// The scene.
 pub(crate) struct Stage {
@@ -79,6 +79,17 @@ impl Stage {
     pub(crate) fn connect(&self) -> tls::Stream {
         let client = Client::new(self.ca.roots()).alpn(&["http/1.1"]);
         client.connect(self.home.https, "m5.test").expect("a handshake with our own site")
+    }
+
+    /// An HTTP/2 connection with these settings.
+    pub(crate) fn h2(&self, settings: &[(u16, u32)]) -> H2 {
+        H2::connect(&self.target("/").client, self.home.https, "m5.test", settings)
+            .expect("a handshake with our own site")
+    }
+
+    /// Well-behaved clients of `portvakt`, which is in this scene.
+    pub(crate) fn victims(&self, portvakt: &Portvakt) -> Victims {
+        Victims::start(&self.target("/"), portvakt.child.id())
     }
 
     /// A GET over TLS on a new connection.

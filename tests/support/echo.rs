@@ -425,12 +425,12 @@ fn ask_and_tell(stream: &mut TcpStream, request: &Received) -> io::Result<()> {
 
 fn download(stream: &mut TcpStream, length: u64) -> io::Result<()> {
     stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes())?;
-    let mut sent = 0;
-    while sent < length {
-        let end = length.min(sent + 64 * 1024);
-        let part: Vec<u8> = (sent..end).map(pattern).collect();
-        stream.write_all(&part)?;
-        sent = end;
+    let part: Vec<u8> = (0..length.min(251 * 256)).map(pattern).collect();
+    let mut left = length;
+    while left > 0 {
+        let sent = left.min(part.len() as u64);
+        stream.write_all(&part[..usize::try_from(sent).expect("a part")])?;
+        left -= sent;
     }
     Ok(())
 }
