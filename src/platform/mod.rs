@@ -11,6 +11,7 @@
 
 mod handover;
 mod listen_fds;
+mod local;
 mod signal;
 mod supervisor;
 #[cfg(unix)]
@@ -29,6 +30,7 @@ use std::path::Path;
 
 pub use handover::{Channel, Program, Successor};
 pub use listen_fds::listen_fds;
+pub use local::{LONGEST_LOCAL_PATH, LocalListener, LocalStream};
 pub use signal::{Signal, Signals};
 pub use supervisor::{Notice, Supervisor};
 

@@ -1,0 +1,46 @@
+//! The operators' socket: `portvakt status` and `portvakt reload`.
+//!
+//! In: a path, and a [`Handler`] that knows the process. Out: answers to whoever may open the socket. Imports `platform`
+//! and serde; knows neither configuration nor status, which pass through as JSON.
+//!
+//! The protocol: the client sends one line, a [`Request`] as JSON; the server sends one line, a [`Reply`] as JSON, and
+//! closes.
+//!
+//! Promises: nobody but our own user and root can connect (mode 0600, made so before the name is there); a socket that a
+//! dead process left is replaced, and so is that of a living one, whose place we take; a client that says nothing, or too
+//! much, is left within seconds.
+//!
+//! # Why
+//!
+//! The admin listener knows no login, so it changes nothing. Whoever may open this socket could also send us a signal.
+
+mod client;
+mod server;
+
+use serde::{Deserialize, Serialize};
+
+pub use client::{AskError, ask};
+pub use server::{Handler, Server};
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case")]
+pub enum Request {
+    /// How everything stands.
+    Status,
+    /// Read the configuration again, and say how that went.
+    Reload {
+        /// Problems are told in colour.
+        color: bool,
+    },
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// It is done.
+    Done(serde_json::Value),
+    /// It is not; nothing has changed.
+    Failed(serde_json::Value),
+}
