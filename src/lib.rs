@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! level 7   cli                         arguments, exit codes, printed errors
-//! level 6   app                         builds the rooms, tasks, signals, reload, drain, demo
+//! level 6   app   explain               builds the rooms, tasks, signals, reload, drain, demo; what a URL gets
 //! level 5   config                      TOML as written -> settings, every problem at once
-//! level 4   manager   proxy   admin     certificates' carrier; pingora adapter; operators' listener
+//! level 4   manager   proxy             certificates' carrier; pingora adapter
+//!           admin   control             operators' listener and socket
 //! level 3   source   listener   upstream
 //! level 2   store   tls   metrics   access
 //! level 1   lifecycle   route           pure decisions
@@ -21,6 +22,8 @@ mod causes;
 pub mod challenge;
 pub mod cli;
 pub mod config;
+pub mod control;
+pub mod explain;
 pub mod lifecycle;
 pub mod listener;
 pub mod manager;

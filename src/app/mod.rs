@@ -7,6 +7,7 @@
 //! configuration serves on when it fails; a stop drains within `drain`; an upgrade that fails leaves this process serving.
 
 mod certificates;
+mod control;
 mod demo;
 mod inherited;
 mod listeners;
@@ -26,12 +27,14 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::net::TcpListener;
 use tokio::sync::watch as channel;
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use self::certificates::{Certificates, Record};
 pub use self::demo::demo;
 pub use self::inherited::Inherited;
 use self::listeners::{Kind, Listeners};
+pub use self::reload::Reloaded;
 use self::status::Phase;
 use self::upgrade::Predecessor;
 use crate::access::AccessLog;
@@ -74,6 +77,7 @@ struct Inner {
     last_reload: Mutex<Option<reload::Outcome>>,
     access_log: ArcSwapOption<AccessLog>,
     reloading: tokio::sync::Mutex<()>,
+    control: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl App {
@@ -131,6 +135,7 @@ impl App {
             last_reload: Mutex::default(),
             access_log,
             reloading: tokio::sync::Mutex::const_new(()),
+            control: Mutex::default(),
         }));
         // Nobody else has the cell.
         let _ = whole.set(Arc::downgrade(&app.0));
@@ -146,7 +151,7 @@ impl App {
         let watching = tokio::spawn(self.clone().reload_on_change());
         loop {
             match signals.next().await {
-                Signal::Reload => self.reload("SIGHUP").await,
+                Signal::Reload => drop(self.reload("SIGHUP").await),
                 Signal::Stop => break,
                 Signal::Upgrade => tokio::select! {
                     is_handed_over = self.upgrade() => if is_handed_over { break },
@@ -155,6 +160,7 @@ impl App {
             }
         }
         watching.abort();
+        self.close_control().await;
         tokio::select! {
             () = self.drain() => {}
             () = stopped_again(&mut signals) => warn!("stopped at once, as asked again: open requests were cut off"),
@@ -201,6 +207,7 @@ impl App {
             info!("took over from the process before this one");
         }
         inner.forget_what_is_gone(&config);
+        self.open_control();
         inner.phase.send_replace(Phase::Ready);
         inner.tell(&[Notice::Ready, Notice::Status(&inner.status_line())]);
         tokio::spawn(self.clone().keep_supervisor_informed());
@@ -443,8 +450,13 @@ impl AppError {
 
 /// The form in which an error is printed: what, why, and how to mend it.
 pub fn describe(error: &AppError) -> String {
+    describe_in(error, Style::Plain)
+}
+
+/// As [`describe`], for a terminal or not.
+pub fn describe_in(error: &AppError, style: Style) -> String {
     if let AppError::Config(problems) = error {
-        return problems.render(Style::Plain);
+        return problems.render(style);
     }
     let mut text = format!("error: {error}\n");
     let mut next = std::error::Error::source(error);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
 use super::watch::{INTERVAL, Snapshot, Watch};
@@ -21,9 +22,35 @@ pub(super) struct Outcome {
     pub(super) error: Option<String>,
 }
 
+/// What a reload brought.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// A line for each difference.
+    pub changes: Vec<String>,
+    /// The warnings about the new configuration, as printed; empty without any.
+    pub warnings: String,
+    /// Everything came from the command line, so there was nothing to read again.
+    pub has_no_file: bool,
+}
+
+impl Reloaded {
+    /// In one line, or a line for each change.
+    pub fn summary(&self) -> String {
+        match &self.changes[..] {
+            _ if self.has_no_file => "nothing to reload: everything came from the command line".to_owned(),
+            [] => "reloaded: nothing has changed".to_owned(),
+            changes => format!("reloaded: {}", changes.join("\n          ")),
+        }
+    }
+}
+
 impl App {
     /// Reads the configuration again and changes over to it; `why` is for the log.
-    pub async fn reload(&self, why: &str) {
+    ///
+    /// # Errors
+    ///
+    /// [`AppError`] when the new configuration cannot serve; it is told already, and the old one serves on.
+    pub async fn reload(&self, why: &str) -> Result<Reloaded, AppError> {
         let inner = &self.0;
         let _one_at_a_time = inner.reloading.lock().await;
         // Whoever has moved its file away asks for this, whatever becomes of the configuration.
@@ -33,34 +60,35 @@ impl App {
         inner.tell(&[Notice::Reloading, Notice::Status("reloading the configuration")]);
         let outcome = self.try_reload(why).await;
         let at = SystemClock.now();
-        let error = match outcome {
-            Ok(()) => {
+        let error = match &outcome {
+            Ok(_) => {
                 inner.metrics.reload_succeeded(at);
                 None
             }
             Err(error) => {
                 inner.metrics.reload_failed();
-                let text = super::describe(&error);
+                let text = super::describe(error);
                 error!(why, "reload failed; the old configuration serves on\n{text}");
                 Some(text)
             }
         };
-        let outcome = Outcome { at, error };
-        *inner.last_reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        *inner.last_reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(Outcome { at, error });
         // Also when it failed: what served before does so still.
         inner.tell(&[Notice::Ready, Notice::Status(&inner.status_line())]);
+        outcome
     }
 
-    async fn try_reload(&self, why: &str) -> Result<(), AppError> {
+    async fn try_reload(&self, why: &str) -> Result<Reloaded, AppError> {
         let inner = &self.0;
         let Some(file) = inner.file.clone() else {
             warn!(why, "nothing to reload: there is no configuration file");
-            return Ok(());
+            return Ok(Reloaded { has_no_file: true, ..Reloaded::default() });
         };
-        let Loaded { config: new, warnings } = read(file).await?;
+        let Loaded { config: new, warnings, .. } = read(file).await?;
         let old = inner.config.load_full();
+        let warnings = if warnings.is_empty() { String::new() } else { warnings.render(Style::Plain) };
         if !warnings.is_empty() {
-            warn!("{}", warnings.render(Style::Plain));
+            warn!("{warnings}");
         }
         let changes = config::diff(&old, &new);
         let lasting: Vec<_> = changes.iter().filter(|change| change.needs_restart()).map(ToString::to_string).collect();
@@ -82,20 +110,20 @@ impl App {
         let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
         inner.config.store(Arc::new(new));
         info!(why, changes = changes.join("; "), "reloaded");
-        Ok(())
+        Ok(Reloaded { changes, warnings, has_no_file: false })
     }
 
     /// Reloads when a configuration file, or a trust anchor that it names, has changed and then stood still.
     pub(super) async fn reload_on_change(self) {
         let mut watch = Watch::new(self.look().await);
         if self.0.config.load().watch && self.is_outdated().await {
-            self.reload("a file changed during the start").await;
+            let _told = self.reload("a file changed during the start").await;
             watch.go_on(self.look().await);
         }
         loop {
             tokio::time::sleep(INTERVAL).await;
             if self.0.config.load().watch && watch.look(self.look().await) {
-                self.reload("a file changed").await;
+                let _told = self.reload("a file changed").await;
                 // The new configuration may name other files.
                 watch.go_on(self.look().await);
             }

@@ -3,7 +3,8 @@
 use clap::Subcommand;
 
 use super::failure::Failure;
-use super::{ConfigFile, print_out};
+use super::print_out;
+use super::settings::ConfigFile;
 use crate::app;
 use crate::config::{self, Purpose};
 

@@ -3,7 +3,8 @@
 use clap::Args;
 
 use super::failure::{Failure, print_problems};
-use super::{ConfigFile, print_out};
+use super::print_out;
+use super::settings::ConfigFile;
 use crate::config::{self, Loaded, Purpose};
 
 #[derive(Debug, Args)]

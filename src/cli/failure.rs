@@ -10,6 +10,12 @@ use crate::config::{Problems, Style};
 pub(super) enum Failure {
     App(AppError),
     Problems(Problems),
+    /// Why and how to mend it stand on lines of their own.
+    Plain {
+        what: String,
+        why: String,
+        fix: String,
+    },
     /// The command line makes no sense; one line, and what was meant.
     Usage(String),
     /// Printed already.
@@ -22,6 +28,7 @@ impl Failure {
         match self {
             Self::App(AppError::Config(problems)) | Self::Problems(problems) => print_problems(problems),
             Self::App(error) => eprint!("{}", app::describe(error)),
+            Self::Plain { what, why, fix } => eprintln!("error: {what}\n  = why: {why}\n  = fix: {fix}"),
             Self::Usage(text) => {
                 eprintln!("error: {text}");
                 return ExitCode::from(2);

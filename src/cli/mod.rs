@@ -1,19 +1,25 @@
 //! Arguments, exit codes, and the one place that prints an error with its causes.
 //!
 //! In: the command line. Out: an exit code: 0 well, 1 a problem that was told, 2 a command line that makes no sense.
-//! Imports `app`, `config` and `platform`. One file for each verb; what several need stands here and in `failure`.
+//! Imports `app`, `config`, `control`, `explain` and `platform`. One file for each verb; what several need stands here, in `failure` and in `settings`.
 
 mod ca;
 mod check;
+mod control;
+mod explain;
 mod failure;
+mod generate;
 mod help;
+mod init;
 mod run;
+mod settings;
+mod show;
+mod status;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use self::failure::Failure;
 use crate::app::{self, AppError};
@@ -33,6 +39,17 @@ enum Command {
     Run(run::Run),
     /// Check a configuration and print every problem; exit code 1 when there is an error.
     Check(check::Check),
+    /// Print a commented configuration for one site.
+    Init(init::Init),
+    /// Show the configuration in effect.
+    #[command(subcommand)]
+    Config(show::Config),
+    /// Say what a request for a URL gets, and why.
+    Explain(explain::Explain),
+    /// Show how a running process and its certificates stand, what happens next, and why.
+    Status(control::ShowStatus),
+    /// Let a running process read its configuration again, and wait for the outcome.
+    Reload(control::Reload),
     /// Show the main job on this machine: a legacy server, an internal CA, HTTPS enforced on a path.
     Demo,
     /// The internal CA.
@@ -40,19 +57,10 @@ enum Command {
     Ca(ca::Ca),
     /// Tell about a verb, or about the code of a problem, such as PV0204.
     Help(help::Help),
-}
-
-#[derive(Debug, Args)]
-struct ConfigFile {
-    /// The configuration file.
-    #[arg(long, short, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-impl ConfigFile {
-    fn path(&self) -> &Path {
-        self.config.as_deref().unwrap_or_else(|| Path::new(DEFAULT_CONFIG))
-    }
+    /// Print a script that lets a shell complete verbs and flags.
+    Completions(generate::Completions),
+    /// Print the manual page, or write one for each verb.
+    Man(generate::ManPages),
 }
 
 /// Carries out the command line of this process.
@@ -62,12 +70,25 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.carry_out(),
         Command::Demo => block_on(app::demo(&mut std::io::stdout())),
         Command::Ca(ca) => ca.carry_out(),
+        Command::Init(init) => init.carry_out(),
+        Command::Config(config) => config.carry_out(),
+        Command::Explain(explain) => explain.carry_out(),
+        Command::Status(status) => status.carry_out(),
+        Command::Reload(reload) => reload.carry_out(),
         Command::Help(help) => help.carry_out(),
+        Command::Completions(completions) => completions.carry_out(),
+        Command::Man(man) => man.carry_out(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.print(),
     }
+}
+
+/// Runs something short on this thread.
+fn block_on_alone<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|e| Failure::App(AppError::Runtime(e)))?.block_on(work)
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T, AppError>>) -> Result<T, Failure> {

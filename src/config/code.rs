@@ -174,6 +174,8 @@ codes! {
         "This machine has no IPv6, so that an IPv6 address cannot be listened on.";
     NoStateDir = 503, "no state directory",
         "No place for keys and certificates is known.";
+    ControlPathTooLong = 510, "control socket path too long",
+        "The path of the control socket is longer than the system takes.";
 }
 
 impl Code {

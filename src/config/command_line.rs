@@ -38,6 +38,39 @@ impl CommandLine {
         lines.join("\n") + "\n"
     }
 
+    /// The same file with remarks, to be kept and edited.
+    pub fn to_commented_toml(&self) -> String {
+        let mut text = String::from(
+            "# portvakt check --config portvakt.toml      says everything that is wrong with this file\n\
+             # portvakt run --config portvakt.toml        runs it\n\
+             # portvakt config show --effective           shows every default\n\n",
+        );
+        if let Some(folder) = &self.state_dir {
+            let folder = string_literal(&folder.to_string_lossy());
+            text.push_str(&format!("# Keys, certificates and the account: keep it.\nstate_dir = {folder}\n\n"));
+        }
+        text.push_str("# The CA. `true`: you have read and accept its terms of service, https://letsencrypt.org/repository/.\n[acme]\n");
+        text.push_str(&format!("{}\n", self.acme().join("\n")));
+        if self.contact.is_none() {
+            text.push_str("# contact = \"ops@example.com\"          # the CA may write to it\n");
+        }
+        if self.directory.is_none() {
+            text.push_str("# directory = \"letsencrypt-staging\"    # while you try things out\n");
+        }
+        text.push_str("\n# What clients ask for, and the server to put TLS in front of. Repeat [[site]] for further ones.\n[[site]]\n");
+        text.push_str(&format!("{}\nupstream = {}\n", self.domain(), string_literal(&self.upstream)));
+        match &self.certificate {
+            Some(source) => text.push_str(&format!("certificate = {}\n", string_literal(source))),
+            None => {
+                text.push_str("# certificate = { chain = \"chain.pem\", key = \"key.pem\" }    # in place of ACME\n")
+            }
+        }
+        text.push_str(
+            "# https = { mode = \"permanent\" }    # 301 in place of 302, once everything works over https\n",
+        );
+        text
+    }
+
     fn acme(&self) -> Vec<String> {
         let directory = self.directory.as_ref().map(|text| format!("directory = {}", string_literal(text)));
         let contact = self.contact.as_ref().map(|text| format!("contact = {}", string_literal(text)));
@@ -55,8 +88,10 @@ impl CommandLine {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::config::{Purpose, from_args};
+    use crate::config::{Purpose, from_args, from_text};
 
     fn sound() -> CommandLine {
         CommandLine {
@@ -74,6 +109,23 @@ mod tests {
         assert_eq!(loaded.config.route.sites[0].domains, ["app.example.com"]);
         assert_eq!(loaded.config.upstreams[0].name, "127.0.0.1:8080");
         assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    }
+
+    #[test]
+    fn given_any_one_liner_when_kept_as_a_file_then_the_same_settings() {
+        let all = CommandLine {
+            domains: vec!["app.example.com".to_owned(), "www.example.com".to_owned()],
+            contact: Some("ops@example.com".to_owned()),
+            directory: Some("letsencrypt-staging".to_owned()),
+            ..sound()
+        };
+        let internal = CommandLine { certificate: Some("internal".to_owned()), agree_tos: false, ..sound() };
+        for line in [sound(), all, internal] {
+            let typed = from_args(&line, Purpose::Run).unwrap().config;
+            let text = line.to_commented_toml();
+            let kept = from_text("portvakt.toml", &text, Path::new(""), Purpose::Run).unwrap().config;
+            assert_eq!(typed, kept, "{text}");
+        }
     }
 
     #[test]

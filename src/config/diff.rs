@@ -13,6 +13,8 @@ use crate::{route, tls, upstream};
 pub enum Change {
     /// `state_dir` is another folder, which takes effect with a restart only.
     StateDir,
+    /// The control socket lies elsewhere, which takes effect with a restart only.
+    Control,
     /// An address is listened on from now on.
     ListenerAdded {
         /// `http`, `https` or `admin`.
@@ -51,7 +53,7 @@ pub enum Change {
 impl Change {
     /// Whether it takes effect with a restart only.
     pub fn needs_restart(&self) -> bool {
-        matches!(self, Self::StateDir)
+        matches!(self, Self::StateDir | Self::Control)
     }
 }
 
@@ -59,6 +61,7 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StateDir => f.write_str("`state_dir` changed; restart to use it"),
+            Self::Control => f.write_str("`control` changed; restart to use it"),
             Self::ListenerAdded { listener, address } => write!(f, "{listener} listener `{address}` added"),
             Self::ListenerRemoved { listener, address } => write!(f, "{listener} listener `{address}` removed"),
             Self::SiteAdded(site) => write!(f, "site `{site}` added"),
@@ -77,6 +80,8 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     let mut changes = Vec::new();
     if old.state_dir != new.state_dir {
         changes.push(Change::StateDir);
+    } else if old.control != new.control {
+        changes.push(Change::Control);
     }
     listeners(old, new, &mut changes);
     settings(old, new, &mut changes);
@@ -192,6 +197,7 @@ mod tests {
 
     const BASE: &str = r#"
         state_dir = "state"
+        control = "control.sock"
         drain = "30s"
         watch = true
         trusted_proxies = ["10.0.0.0/8"]
@@ -219,6 +225,7 @@ mod tests {
     fn given_one_changed_line_when_compared_then_one_change() {
         for (from, to, expected) in [
             ("\"state\"", "\"other\"", "`state_dir` changed; restart to use it"),
+            ("\"control.sock\"", "\"other.sock\"", "`control` changed; restart to use it"),
             ("30s", "31s", "`drain` changed"),
             ("watch = true", "watch = false", "`watch` changed"),
             ("10.0.0.0/8", "11.0.0.0/8", "`trusted_proxies` changed"),

@@ -9,8 +9,10 @@ use super::check::{self, Check};
 use super::code::Code;
 use super::environment::{Environment, Machine};
 use super::merge::merge;
+use super::origin::COMMAND_LINE;
 use super::problem::{Place, Problem, Problems, Source, quoted};
 use super::raw::{self, Table};
+use super::show::{Shown, Tree};
 use super::{CommandLine, Config};
 
 /// What a configuration is read for.
@@ -32,6 +34,19 @@ pub struct Loaded {
     pub config: Config,
     /// What somebody should look at.
     pub warnings: Problems,
+    tree: Tree,
+}
+
+impl Loaded {
+    /// What is written, all files in one.
+    pub fn written(&self) -> Shown {
+        self.tree.written()
+    }
+
+    /// What is written, and every default: a configuration that means the same, wherever it lies.
+    pub fn effective(&self) -> Shown {
+        self.tree.effective(&self.config)
+    }
 }
 
 /// Reads `file` and, beside it, `conf.d/*.toml` in the order of their names.
@@ -52,6 +67,26 @@ pub fn load(file: &Path, purpose: Purpose) -> Result<Loaded, Problems> {
 ///
 /// As [`load`].
 pub fn load_on(file: &Path, purpose: Purpose, environment: &dyn Environment) -> Result<Loaded, Problems> {
+    let (texts, folder, files) = gather(file)?;
+    assess(texts, &folder, files, purpose, environment)
+}
+
+/// Where the control socket of the process with this configuration lies, as far as can be told: the configuration may
+/// have errors by now that it had not when the process read it.
+///
+/// # Errors
+///
+/// When a file cannot be read at all.
+pub fn control_socket(file: &Path) -> Result<PathBuf, Problems> {
+    let (texts, folder, files) = gather(file)?;
+    let (root, problems) = parse_all(texts, &Machine);
+    let Some(root) = root else { return Err(problems) };
+    let (config, _, _) = Check::new(Purpose::CheckOffline, &Machine, &folder, files).run(&root);
+    Ok(config.control)
+}
+
+/// Names and texts of all files, the folder that they lie in, and what is to be watched.
+fn gather(file: &Path) -> Result<Gathered, Problems> {
     let mut problems = Problems::default();
     let folder = file.parent().unwrap_or_else(|| Path::new(""));
     let conf_d = folder.join("conf.d");
@@ -67,8 +102,10 @@ pub fn load_on(file: &Path, purpose: Purpose, environment: &dyn Environment) -> 
         return Err(problems);
     }
     files.push(absolute(&conf_d));
-    assess(texts, &absolute(folder), files, purpose, environment)
+    Ok((texts, absolute(folder), files))
 }
+
+type Gathered = (Vec<(String, String)>, PathBuf, Vec<PathBuf>);
 
 /// Reads a text that is no file. Problems name it `name`; relative paths begin at `base`.
 ///
@@ -100,7 +137,7 @@ pub fn from_text_on(
 ///
 /// As [`load`]. Problems show the equivalent TOML, under the name `<command line>`.
 pub fn from_args(args: &CommandLine, purpose: Purpose) -> Result<Loaded, Problems> {
-    from_text("<command line>", &args.to_toml(), Path::new(""), purpose)
+    from_text(COMMAND_LINE, &args.to_toml(), Path::new(""), purpose)
 }
 
 fn assess(
@@ -112,12 +149,13 @@ fn assess(
 ) -> Result<Loaded, Problems> {
     let (root, mut problems) = parse_all(texts, environment);
     let Some(root) = root else { return Err(problems) };
-    let (config, found) = Check::new(purpose, environment, base, files).run(&root);
+    let (config, found, resolved) = Check::new(purpose, environment, base, files).run(&root);
     problems.extend(found);
     forget_what_follows_from_syntax(&mut problems);
     forget_what_follows_from_variables(&mut problems);
     problems.sort();
-    if problems.has_errors() { Err(problems) } else { Ok(Loaded { config, warnings: problems }) }
+    let tree = Tree { root, resolved };
+    if problems.has_errors() { Err(problems) } else { Ok(Loaded { config, warnings: problems, tree }) }
 }
 
 /// One tree out of all texts, with what is wrong with their form.

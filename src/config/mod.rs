@@ -17,11 +17,13 @@ mod duration;
 mod environment;
 mod load;
 mod merge;
+mod origin;
 mod page;
 mod problem;
 mod raw;
 mod render;
 mod secret;
+mod show;
 mod suggest;
 mod variable;
 
@@ -37,9 +39,11 @@ pub use code::{Code, UnknownCode};
 pub use command_line::CommandLine;
 pub use diff::{Change, diff};
 pub use environment::{Environment, Machine};
-pub use load::{Loaded, Purpose, from_args, from_text, from_text_on, load, load_on};
+pub use load::{Loaded, Purpose, control_socket, from_args, from_text, from_text_on, load, load_on};
+pub use origin::Origin;
 pub use page::Page;
 pub use problem::{Place, Problem, Problems, Severity, Source, Style};
+pub use show::{Setting, Shown};
 pub use suggest::closest;
 
 /// The whole configuration, checked.
@@ -47,6 +51,8 @@ pub use suggest::closest;
 pub struct Config {
     /// Where keys, certificates and accounts are kept.
     pub state_dir: PathBuf,
+    /// The operators' socket.
+    pub control: PathBuf,
     /// What is listened on.
     pub listen: listener::Settings,
     /// What happens to requests.

@@ -112,6 +112,16 @@ fn line_around(text: &str, at: usize) -> Range<usize> {
     start..end
 }
 
+/// A string as it is written, variables as they are named.
+pub(super) fn unexpanded(place: &Place) -> String {
+    let text = format!("v = {}", place.text());
+    let (table, _) = DeTable::parse_recoverable(&text);
+    match table.get_ref().get("v").map(Spanned::get_ref) {
+        Some(DeValue::String(text)) => text.to_string(),
+        _ => String::new(),
+    }
+}
+
 /// A text as a TOML string, quotes included.
 pub(super) fn string_literal(text: &str) -> String {
     TomlValue::String(text.to_owned()).to_string()

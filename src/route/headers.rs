@@ -19,6 +19,12 @@ pub fn is_stripped(name: &str, trusted: bool) -> bool {
         || STRIPPED_BEGINNINGS.iter().any(|beginning| begins(name, beginning))
 }
 
+/// What [`is_stripped`] takes away from a peer that is not trusted, in lower case; `*` stands for any ending.
+pub fn stripped() -> Vec<String> {
+    let beginnings = ["x-forwarded-"].into_iter().chain(STRIPPED_BEGINNINGS).map(|beginning| format!("{beginning}*"));
+    beginnings.chain(STRIPPED.map(str::to_owned)).collect()
+}
+
 /// What a forwarded request is told about its peer.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer<'a> {

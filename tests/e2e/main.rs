@@ -7,6 +7,7 @@ mod support;
 
 mod stage;
 
+mod answers_on_its_control_socket;
 mod answers_only_for_its_own_names;
 mod believes_only_its_load_balancers;
 mod bounds_what_a_client_may_take;
@@ -14,6 +15,7 @@ mod carries_websockets;
 mod demo_shows_the_main_job;
 mod drains_in_bounded_time;
 mod enforces_https_per_path;
+mod explains_what_a_request_gets;
 mod fails_clearly_and_never_twice;
 mod issues_from_its_own_ca;
 mod keeps_authenticated_connections_apart;
@@ -23,6 +25,7 @@ mod keeps_serving_when_servers_fail;
 mod obtains_certificates_by_acme;
 mod passes_traces_on;
 mod peers_are_real;
+mod prints_what_can_be_kept;
 mod reaches_the_upstream_by_every_way;
 mod readme_is_true;
 mod reads_certificates_of_every_form;

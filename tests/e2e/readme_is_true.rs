@@ -18,6 +18,11 @@ const CHECK: &str = "portvakt check --config portvakt.toml";
 const RUN: &str = "sudo portvakt run --config portvakt.toml";
 const ONE_LINER: &str = "sudo portvakt run --domain app.example.com --upstream http://127.0.0.1:8080 --agree-tos";
 const ROOT: &str = "portvakt ca root --config portvakt.toml";
+const SHOW: &str = "portvakt config show --effective";
+const EXPLAIN: &str = "portvakt explain https://app.example.com/login";
+const HELP: &str = "portvakt help PV0204";
+const STATUS: &str = "portvakt status";
+const RELOAD_AND_WAIT: &str = "portvakt reload";
 const RELOAD: &str = "kill -HUP $(pidof portvakt)";
 const UPGRADE: &str = "kill -USR2 $(pidof portvakt)";
 const STOP: &str = "kill -TERM $(pidof portvakt)";
@@ -27,7 +32,10 @@ fn given_the_readme_then_its_commands_are_those_that_are_tested_here() {
     let text = blocks("sh").concat();
     let commands: Vec<_> = text.lines().map(without_remark).collect();
 
-    assert_eq!(commands, [DEMO, TESTS, CHECK, RUN, ONE_LINER, ROOT, RELOAD, UPGRADE, STOP]);
+    assert_eq!(
+        commands,
+        [DEMO, TESTS, CHECK, RUN, ONE_LINER, SHOW, EXPLAIN, HELP, STATUS, RELOAD_AND_WAIT, ROOT, RELOAD, UPGRADE, STOP]
+    );
 }
 
 #[test]
@@ -65,12 +73,24 @@ fn given_the_four_lines_when_followed_then_the_server_is_served_over_https() {
         .cacert(&pebble.issued_root())
         .get(&format!("https://app.example.com:{}/", home.https));
     assert_eq!(answer.status, 200);
+    for (command, told) in [
+        (SHOW, "# portvakt.toml:4"),
+        (EXPLAIN, "HTTPS       goes to upstream 127.0.0.1:"),
+        (HELP, "PV0204: unknown certificate source"),
+        (STATUS, "certificate app.example.com (listener): issued"),
+        (RELOAD_AND_WAIT, "reloaded: nothing has changed"),
+    ] {
+        let output = run(home.path(), &arguments(command));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && text.contains(told), "{command}: {text}");
+    }
     assert!(signal_of(RELOAD) == "HUP" && portvakt.reload(&home));
     portvakt.signal(signal_of(UPGRADE));
     let line = portvakt.child.wait_line("upgraded", |line| line.contains("upgraded: the new process serves"));
     assert!(eventually("the old process has ended", PATIENCE, || portvakt.child.ended()).success());
     let successor = line.split("successor=").nth(1).unwrap().split_whitespace().next().unwrap();
     assert_eq!(home.admin("/readyz?cert=strict").status, 200, "the certificate was kept");
+    assert!(run(home.path(), &arguments(STATUS)).status.success(), "the control socket was taken over");
     let signal = format!("-{}", signal_of(STOP));
     assert!(Command::new("kill").args([&signal, successor]).status().unwrap().success());
     eventually("it has ended", PATIENCE, || raw::try_connect(home.admin).is_err().then_some(()));

@@ -9,5 +9,6 @@ mod files;
 mod keeps_certificates;
 mod machine;
 mod samples;
+mod shows_the_configuration;
 mod tells_about_every_code;
 mod waits_as_the_ca_asks;

@@ -14,37 +14,61 @@ use crate::config::environment::Environment;
 use crate::config::problem::{Problem, quoted};
 use crate::config::raw::{Node, Value};
 use crate::config::{LogFormat, LogSettings};
+use crate::platform::LONGEST_LOCAL_PATH;
 
 /// `state_dir`.
 pub(super) fn state_dir(check: &mut Check<'_>, root: &Section<'_>) -> PathBuf {
     if let Some(text) = root.string(check, "state_dir") {
-        return check.base.join(text.value);
+        return check.located(text);
     }
-    default_state_dir(check.environment).unwrap_or_else(|| {
-        let problem = Problem::error(Code::NoStateDir, "no place for keys and certificates is known")
-            .why("`state_dir` is not set, and neither are `$STATE_DIRECTORY`, `$XDG_STATE_HOME` and `$HOME`");
-        check.report(problem.fix("set `state_dir` to a folder that survives restarts"));
-        PathBuf::new()
-    })
+    if let Some((folder, variable)) = default_state_dir(check.environment) {
+        check.resolved.state_dir = variable;
+        return folder;
+    }
+    let problem = Problem::error(Code::NoStateDir, "no place for keys and certificates is known")
+        .why("`state_dir` is not set, and neither are `$STATE_DIRECTORY`, `$XDG_STATE_HOME` and `$HOME`");
+    check.report(problem.fix("set `state_dir` to a folder that survives restarts"));
+    PathBuf::new()
+}
+
+/// `control`; what is too long for a socket is told here, since the process would only find out at its start.
+pub(super) fn control(check: &mut Check<'_>, root: &Section<'_>, state_dir: &Path) -> PathBuf {
+    let written = root.string(check, "control");
+    let path = match written {
+        Some(text) => check.located(text),
+        None => state_dir.join("control.sock"),
+    };
+    let length = path.as_os_str().len();
+    if length > LONGEST_LOCAL_PATH {
+        let title = format!("the path of the control socket is too long: {length} bytes");
+        let problem = match written {
+            Some(text) => Problem::error(Code::ControlPathTooLong, title).at(text.place),
+            None => Problem::warning(Code::ControlPathTooLong, title),
+        };
+        let why = format!("the system takes up to {LONGEST_LOCAL_PATH} bytes, counted from the root");
+        check.report(problem.why(why).fix("set `control` to a shorter one, such as `/run/portvakt/control.sock`"));
+    }
+    path
 }
 
 /// Where state is kept when nothing is said: what systemd gives us, the system's place, or the user's.
-fn default_state_dir(environment: &dyn Environment) -> Option<PathBuf> {
+fn default_state_dir(environment: &dyn Environment) -> Option<(PathBuf, Option<&'static str>)> {
     if let Some(given) = environment.variable("STATE_DIRECTORY") {
         let first = given.split(':').next().unwrap_or_default();
         if !cfg!(windows) && !first.is_empty() {
-            return Some(PathBuf::from(first));
+            return Some((PathBuf::from(first), Some("STATE_DIRECTORY")));
         }
     }
     if cfg!(windows) {
-        return Some(PathBuf::from(environment.variable("ProgramData")?).join("portvakt"));
+        return Some((PathBuf::from(environment.variable("ProgramData")?).join("portvakt"), Some("ProgramData")));
     }
     if environment.is_root() {
-        return Some(PathBuf::from("/var/lib/portvakt"));
+        return Some((PathBuf::from("/var/lib/portvakt"), None));
     }
     let set = |name| environment.variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
-    Some(state.join("portvakt"))
+    let xdg = set("XDG_STATE_HOME").map(|state| (state, Some("XDG_STATE_HOME")));
+    let (state, variable) = xdg.or_else(|| Some((set("HOME")?.join(".local/state"), Some("HOME"))))?;
+    Some((state.join("portvakt"), variable))
 }
 
 /// `trusted_proxies`.
@@ -109,7 +133,7 @@ fn access(check: &mut Check<'_>, log: &Section<'_>) -> Option<access::Settings> 
 
 /// The file itself is made when it is first written; its folder is not.
 fn access_path(check: &mut Check<'_>, text: Text<'_>) -> PathBuf {
-    let path = check.base.join(text.value);
+    let path = check.located(text);
     let has_folder = path.parent().is_some_and(Path::is_dir);
     if check.opens_files() && (!has_folder || path.is_dir()) {
         let why = if has_folder { "it is a folder" } else { "there is no such folder" };
@@ -151,7 +175,7 @@ mod tests {
             (&[], false, None),
         ];
         for (variables, is_root, expected) in rows {
-            let found = default_state_dir(&With(variables, is_root));
+            let found = default_state_dir(&With(variables, is_root)).map(|(folder, _)| folder);
             assert_eq!(found, expected.map(PathBuf::from), "{variables:?} root: {is_root}");
         }
     }

@@ -13,6 +13,7 @@ mod global;
 mod health;
 mod https;
 mod listen;
+mod resolved;
 mod route;
 mod section;
 mod shape;
@@ -27,7 +28,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+pub(super) use self::resolved::Resolved;
+pub(super) use self::route::is_label;
 use self::section::{Section, Text};
+pub(super) use self::site::is_folder_name;
 use super::code::Code;
 use super::environment::Environment;
 use super::problem::{Problem, Problems, quoted};
@@ -43,18 +47,27 @@ pub(super) struct Check<'e> {
     problems: Problems,
     /// What was read or will be.
     files: Vec<PathBuf>,
+    /// What written values stand for.
+    resolved: Resolved,
 }
 
 impl<'e> Check<'e> {
     /// Begins with nothing found.
     pub(super) fn new(purpose: Purpose, environment: &'e dyn Environment, base: &Path, files: Vec<PathBuf>) -> Self {
-        Self { purpose, environment, base: base.to_owned(), problems: Problems::default(), files }
+        Self {
+            purpose,
+            environment,
+            base: base.to_owned(),
+            problems: Problems::default(),
+            files,
+            resolved: Resolved::default(),
+        }
     }
 
     /// Checks everything. The settings may be used only when no problem is an error.
-    pub(super) fn run(mut self, root: &Table) -> (Config, Problems) {
+    pub(super) fn run(mut self, root: &Table) -> (Config, Problems, Resolved) {
         let config = self.config(root);
-        (config, self.problems)
+        (config, self.problems, self.resolved)
     }
 
     fn config(&mut self, root: &Table) -> Config {
@@ -65,8 +78,10 @@ impl<'e> Check<'e> {
         acme::require_agreement(self, &acme, &sites);
         acme::require_challenge(self, &acme, &sites, &listen.listener);
         let (route, tls, certificates, upstreams) = sites.into_settings(listen.public_https_port);
+        let state_dir = global::state_dir(self, &root);
         Config {
-            state_dir: global::state_dir(self, &root),
+            control: global::control(self, &root, &state_dir),
+            state_dir,
             listen: listen.listener,
             route,
             tls,
@@ -96,10 +111,17 @@ impl<'e> Check<'e> {
 
     /// A path as the operator means it; remembered among the files.
     fn path(&mut self, text: Text<'_>) -> PathBuf {
-        let path = self.base.join(text.value);
+        let path = self.located(text);
         if !self.files.contains(&path) {
             self.files.push(path.clone());
         }
+        path
+    }
+
+    /// A path as the operator means it, which need not be there.
+    fn located(&mut self, text: Text<'_>) -> PathBuf {
+        let path = self.base.join(text.value);
+        self.resolved.note(text.place, path.display().to_string());
         path
     }
 

@@ -93,7 +93,7 @@ impl<'s, 'a> Routes<'s, 'a> {
 }
 
 /// Whether a text can be a label of metrics that people can read.
-pub(super) fn is_label(name: &str) -> bool {
+pub(in crate::config) fn is_label(name: &str) -> bool {
     (1..=100).contains(&name.len()) && !name.chars().any(char::is_control) && name.trim() == name
 }
 

@@ -35,7 +35,7 @@ pub(super) fn home_of(key: &str) -> Option<&'static Shape> {
 pub(super) static ROOT: Shape = Shape {
     heading: "the top level",
     prefix: "",
-    keys: &["state_dir", "listen", "limits", "acme", "site", "trusted_proxies", "drain", "watch", "log"],
+    keys: &["state_dir", "control", "listen", "limits", "acme", "site", "trusted_proxies", "drain", "watch", "log"],
 };
 
 pub(super) static LISTEN: Shape = Shape {

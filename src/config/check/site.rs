@@ -197,7 +197,7 @@ fn min_version(check: &mut Check<'_>, section: &Section<'_>) -> MinVersion {
 const LARGEST_PAGE: usize = 1 << 20;
 
 /// A name that every file system takes, and that leads out of no folder.
-fn is_folder_name(name: &str) -> bool {
+pub(in crate::config) fn is_folder_name(name: &str) -> bool {
     (1..=100).contains(&name.len())
         && !name.starts_with('.')
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))

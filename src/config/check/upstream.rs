@@ -207,7 +207,11 @@ fn peer(
     trust: &mut Trusts,
 ) -> Option<PeerSettings> {
     let (address, tls) = match target {
-        Target::Unix(path) => (Address::Unix(check.base.join(path)), None),
+        Target::Unix(path) => {
+            let path = check.base.join(path);
+            check.resolved.note(url.place, format!("unix:{}", path.display()));
+            (Address::Unix(path), None)
+        }
         Target::Tcp { is_tls: false, host, port } => {
             refuse_plaintext(check, url, &host, allow_plaintext);
             (Address::Tcp { host, port }, None)

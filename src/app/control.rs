@@ -1,0 +1,61 @@
+//! Answers to the operators' socket.
+
+use std::sync::{Arc, PoisonError};
+
+use async_trait::async_trait;
+use serde_json::json;
+use tracing::{info, warn};
+
+use super::{App, describe_in, status};
+use crate::admin::State as _;
+use crate::causes::with_causes;
+use crate::config::Style;
+use crate::control::{Handler, Reply, Request, Server};
+
+impl App {
+    /// Opens the socket and answers on it. When it cannot be opened, that is told and keeps nobody from being served.
+    pub(super) fn open_control(&self) {
+        let path = self.0.config.load().control.clone();
+        match Server::bind(&path) {
+            Ok(server) => {
+                info!(path = %path.display(), "control socket");
+                let serving = tokio::spawn(server.serve(Arc::new(self.clone())));
+                *self.0.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(serving);
+            }
+            Err(error) => warn!(
+                path = %path.display(),
+                error = with_causes(&error),
+                fix = "set `control` to a path in a folder that portvakt may write",
+                "no control socket: `portvakt status` and `portvakt reload` reach nobody"
+            ),
+        }
+    }
+
+    /// Closes the socket; its name is gone when this returns.
+    pub(super) async fn close_control(&self) {
+        let serving = self.0.control.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(serving) = serving {
+            serving.abort();
+            let _cancelled = serving.await;
+        }
+    }
+}
+
+#[async_trait]
+impl Handler for App {
+    async fn answer(&self, request: Request) -> Reply {
+        match request {
+            Request::Status => {
+                let status = status::View(self.clone()).status();
+                Reply::Done(json!(status))
+            }
+            Request::Reload { color } => match self.reload("asked on the control socket").await {
+                Ok(reloaded) => Reply::Done(json!(reloaded)),
+                Err(error) => {
+                    let style = if color { Style::Color } else { Style::Plain };
+                    Reply::Failed(json!(describe_in(&error, style)))
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The status of a running process as people read it.
+//!
+//! What another version does not send is left out, so that an older process can be asked by a newer program.
+
+use std::fmt::Write;
+
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Status {
+    version: String,
+    uptime: u64,
+    config_file: Option<String>,
+    last_reload: Reload,
+    listeners: Vec<Listener>,
+    certificates: Vec<Certificate>,
+    upstreams: Vec<Upstream>,
+    acme: Vec<Acme>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Reload {
+    ok: bool,
+    at: String,
+    error: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Listener {
+    kind: String,
+    address: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Certificate {
+    name: String,
+    role: String,
+    state: String,
+    names: Vec<String>,
+    issuer: String,
+    sha256: String,
+    not_after: Option<String>,
+    consecutive_failures: u32,
+    last_error: Option<String>,
+    next: Option<Next>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Next {
+    action: String,
+    at: Option<String>,
+    why: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Upstream {
+    name: String,
+    address: String,
+    healthy: bool,
+    last_error: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Acme {
+    directory: String,
+    account: Option<String>,
+}
+
+impl Status {
+    pub(super) fn to_text(&self, is_colored: bool) -> String {
+        let paint = Paint(is_colored);
+        let mut out = String::new();
+        // Writing to a text does not fail.
+        let _ = self.write(&mut out, paint);
+        out
+    }
+
+    fn write(&self, out: &mut String, paint: Paint) -> std::fmt::Result {
+        writeln!(out, "portvakt {}, up {}", self.version, duration(self.uptime))?;
+        let file = self.config_file.as_deref().unwrap_or("none: everything came from the command line");
+        writeln!(out, "configuration  {file}")?;
+        match self.last_reload.ok {
+            true => writeln!(out, "loaded         {}, {}", self.last_reload.at, paint.good("good"))?,
+            false => {
+                writeln!(
+                    out,
+                    "last reload    {}, {}; the one before serves",
+                    self.last_reload.at,
+                    paint.bad("failed")
+                )?;
+                indented(out, self.last_reload.error.as_deref().unwrap_or_default())?;
+            }
+        }
+        for listener in &self.listeners {
+            writeln!(out, "listening      {} on {}", listener.kind, listener.address)?;
+        }
+        self.certificates.iter().try_for_each(|certificate| certificate.write(out, paint))?;
+        self.upstreams.iter().try_for_each(|upstream| upstream.write(out, paint))?;
+        for acme in &self.acme {
+            writeln!(
+                out,
+                "\nacme {}\n  account      {}",
+                acme.directory,
+                acme.account.as_deref().unwrap_or("none yet")
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Certificate {
+    fn write(&self, out: &mut String, paint: Paint) -> std::fmt::Result {
+        let state = match self.state.as_str() {
+            "issued" | "static" => paint.good(&self.state),
+            _ => paint.bad(&self.state),
+        };
+        writeln!(out, "\ncertificate {} ({}): {state}", self.name, self.role)?;
+        writeln!(out, "  names        {}", self.names.join(", "))?;
+        if !self.sha256.is_empty() {
+            writeln!(out, "  issuer       {}\n  sha256       {}", self.issuer, self.sha256)?;
+        }
+        if let Some(end) = &self.not_after {
+            writeln!(out, "  valid until  {end}")?;
+        }
+        if let Some(next) = &self.next {
+            let at = next.at.as_deref().map(|at| format!(" {at}")).unwrap_or_default();
+            writeln!(out, "  next         {}{at}, because {}", next.action, next.why)?;
+        }
+        if let Some(error) = &self.last_error {
+            writeln!(out, "  last error   {} ({} in a row)", paint.bad(error), self.consecutive_failures)?;
+        }
+        Ok(())
+    }
+}
+
+impl Upstream {
+    fn write(&self, out: &mut String, paint: Paint) -> std::fmt::Result {
+        let state = if self.healthy { paint.good("healthy") } else { paint.bad("unreachable") };
+        writeln!(out, "\nupstream {}: {state}\n  address      {}", self.name, self.address)?;
+        match &self.last_error {
+            Some(error) => writeln!(out, "  last error   {error}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Colours, where there is a terminal.
+#[derive(Clone, Copy)]
+struct Paint(bool);
+
+impl Paint {
+    fn good(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    fn bad(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    fn with(self, color: &str, text: &str) -> String {
+        if self.0 { format!("\u{1b}[{color}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+fn indented(out: &mut String, text: &str) -> std::fmt::Result {
+    text.lines().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+/// Such as `3d 4h`: the two largest units.
+fn duration(seconds: u64) -> String {
+    let units = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (unit, length) in units {
+        if rest >= length || (unit == "s" && parts.is_empty()) {
+            parts.push(format!("{}{unit}", rest / length));
+            rest %= length;
+        }
+    }
+    parts.truncate(2);
+    parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_time_when_written_then_its_two_largest_units() {
+        for (seconds, text) in [(0, "0s"), (59, "59s"), (61, "1m 1s"), (3600, "1h"), (273_600, "3d 4h")] {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+
+    #[test]
+    fn given_a_status_when_written_then_why_the_next_step_comes_and_colour_only_where_wanted() {
+        let status: Status = serde_json::from_value(serde_json::json!({
+            "version": "9.9", "last_reload": { "ok": false, "at": "then", "error": "error[PV0102]: x" },
+            "certificates": [{ "name": "a", "role": "listener", "state": "placeholder", "names": ["a.test"],
+                "next": { "action": "issue", "at": null, "why": "there is none yet" }, "new": true }],
+        }))
+        .unwrap();
+        let plain = status.to_text(false);
+        assert!(plain.contains("issue, because there is none yet") && plain.contains("  error[PV0102]: x"), "{plain}");
+        assert!(!plain.contains('\u{1b}') && status.to_text(true).contains("\u{1b}[31mplaceholder"));
+    }
+}
