@@ -1,12 +1,13 @@
 //! `portvakt run`.
 
 use clap::Args;
+use tracing::warn;
 
 use super::block_on;
 use super::failure::{Failure, print_problems};
 use super::settings::Settings;
 use crate::app::{self, App, AppError, Inherited};
-use crate::config::Purpose;
+use crate::config::{Loaded, LogFormat, Purpose, Style};
 use crate::platform::Signals;
 
 #[derive(Debug, Args)]
@@ -25,13 +26,22 @@ impl Run {
     pub(super) fn carry_out(self) -> Result<(), Failure> {
         let inherited = Inherited::from_environment()?;
         let (loaded, file) = self.settings.load(Purpose::Run)?;
-        print_problems(&loaded.warnings);
         app::log::start(&loaded.config.log).map_err(AppError::from)?;
+        tell(&loaded);
         block_on(async move {
             let signals = Signals::new().map_err(AppError::Signals)?;
             let app = App::start(loaded.config, file, inherited).await?;
             app.run_until_stopped(signals).await;
             Ok(())
         })
+    }
+}
+
+/// Warnings are for people, unless a program reads the log: then they stand in it.
+fn tell(loaded: &Loaded) {
+    match loaded.config.log.format {
+        LogFormat::Text => print_problems(&loaded.warnings),
+        LogFormat::Json if loaded.warnings.is_empty() => {}
+        LogFormat::Json => warn!("{}", loaded.warnings.render(Style::Plain)),
     }
 }
