@@ -1,8 +1,11 @@
 //! One downstream connection: its life over several requests, its limits in time, its end when drained.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -10,11 +13,12 @@ use http::Method;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::{ALPN, Stream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::debug;
 
+use super::gather::Gathering;
 use super::head::{Flaw, Head};
 use super::{answer, http2};
 use crate::listener::Limits;
@@ -153,14 +157,14 @@ where
 ///
 /// pingora knows no limit for a whole header, and none at all on a connection that has carried a request. So the head of
 /// each request is read here, judged, and handed on whole.
-async fn serve_http1<P>(proxy: &Arc<P>, mut stream: Stream, connection: Arc<Connection>)
+async fn serve_http1<P>(proxy: &Arc<P>, stream: Stream, connection: Arc<Connection>)
 where
     P: HttpServerApp + Send + Sync + 'static,
 {
+    let mut stream: Stream = Box::new(Gathering::new(stream));
     let mut settings: Option<HttpPersistentSettings> = None;
-    let mut begun = BytesMut::new();
     loop {
-        let head = match next_head(&mut stream, begun, &connection).await {
+        let head = match next_head(&mut stream, &connection).await {
             Next::Head(head) => head,
             Next::Flawed(flaw, head) => return refuse(stream, &connection, flaw, &head).await,
             Next::None => return close(stream).await,
@@ -176,7 +180,7 @@ where
         session.set_pipelined_prefix(head);
         let reused = proxy.process_new_http(session, &connection.stop).await;
         let Some((unused, kept)) = reused.map(ReusedHttpStream::consume) else { return };
-        (stream, settings, begun) = (unused, kept, BytesMut::new());
+        (stream, settings) = (unused, kept);
     }
 }
 
@@ -190,17 +194,27 @@ enum Next {
     None,
 }
 
-async fn next_head(stream: &mut Stream, mut begun: BytesMut, connection: &Connection) -> Next {
-    begun.reserve(HEADER_BUFFER);
-    let read = tokio::select! {
-        read = stream.read_buf(&mut begun) => read,
-        () = connection.idle_end() => return Next::None,
+async fn next_head(stream: &mut Stream, connection: &Connection) -> Next {
+    let begun = tokio::select! {
+        begun = poll_fn(|cx| poll_first_bytes(stream, cx)) => begun,
+        () = connection.idle_end() => None,
     };
-    if !matches!(read, Ok(length) if length > 0) {
-        return Next::None;
-    }
+    let Some(begun) = begun else { return Next::None };
     // Who is not done by then gets no answer: it would not read one either.
     tokio::time::timeout(connection.limits.header, rest_of_head(stream, begun)).await.unwrap_or(Next::None)
+}
+
+/// Takes memory only once there is something to keep: most connections wait most of the time.
+fn poll_first_bytes(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Option<BytesMut>> {
+    let mut space = [0; HEADER_BUFFER];
+    let mut space = ReadBuf::new(&mut space);
+    let read = ready!(Pin::new(stream).poll_read(cx, &mut space));
+    if read.is_err() || space.filled().is_empty() {
+        return Poll::Ready(None);
+    }
+    let mut begun = BytesMut::with_capacity(HEADER_BUFFER);
+    begun.extend_from_slice(space.filled());
+    Poll::Ready(Some(begun))
 }
 
 async fn rest_of_head(stream: &mut Stream, mut begun: BytesMut) -> Next {

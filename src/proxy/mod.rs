@@ -12,6 +12,7 @@
 mod answer;
 mod connection;
 mod frames;
+mod gather;
 mod head;
 mod http2;
 mod metered;
@@ -149,8 +150,9 @@ impl Server {
             return;
         };
         let make = |site| Arc::new(Connection::new(listener.metrics, peer, Some(site), limits, unrouted, stop));
-        let until = started + limits.handshake;
-        let outcome = tokio::time::timeout_at(until, accept(&self.resolver, stream, local.ip(), make)).await;
+        // Boxed, since a connection is not to keep the room that only its handshake needs.
+        let handshake = Box::pin(accept(&self.resolver, stream, local.ip(), make));
+        let outcome = tokio::time::timeout_at(started + limits.handshake, handshake).await;
         match outcome {
             Ok(Ok(Accepted::Http { stream, version, context })) => {
                 tls.succeeded(version_label(version), started.elapsed());
