@@ -21,9 +21,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// # Why
 ///
 /// pingora writes the header and the body of an answer one after the other and relies on a buffer below. Without one each
-/// is a TLS record and a system call of its own, and over loopback the second costs as much as all our work on the request.
-/// The buffer stands above TLS, so that both share a record too. pingora reads from the client whenever it has nothing to
-/// send, and that is when held bytes go out: an answer that comes in pieces is not kept waiting for its end.
+/// is a TLS record and a system call of its own. The buffer stands above TLS, so that both share a record too. pingora
+/// reads from the client whenever it has nothing to send, and that is when held bytes go out: an answer that comes in
+/// pieces is not kept waiting for its end.
 #[derive(Debug)]
 pub(super) struct Gathering {
     inner: Stream,
