@@ -10,6 +10,7 @@ mod stage;
 mod answers_on_its_control_socket;
 mod answers_only_for_its_own_names;
 mod believes_only_its_load_balancers;
+mod benchmark_measures_every_proxy;
 mod bounds_what_a_client_may_take;
 mod carries_websockets;
 mod demo_shows_the_main_job;
