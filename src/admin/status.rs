@@ -23,6 +23,8 @@ pub struct Status {
     pub config_file: Option<String>,
     /// The last attempt to load the configuration.
     pub last_reload: Reload,
+    /// How many files and sockets may be open; `None` where no limit is known.
+    pub descriptor_limit: Option<u64>,
     /// Addresses that are listened on.
     pub listeners: Vec<Listener>,
     /// Every certificate.

@@ -72,6 +72,7 @@ fn status() -> Status {
         uptime: 60,
         config_file: Some("/etc/portvakt.toml".to_owned()),
         last_reload: Reload { ok: false, at: Timestamp::from_unix(30), error: Some("error[PV0204]: <b>".to_owned()) },
+        descriptor_limit: Some(1024),
         listeners: vec![Listener { kind: ListenerKind::Https, address: "127.0.0.1:5001".to_owned() }],
         certificates: vec![Certificate::new(facts, Some(next), Some("& so on".to_owned()))],
         upstreams: vec![Upstream {

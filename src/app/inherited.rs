@@ -14,6 +14,8 @@ pub struct Inherited {
     pub(super) sockets: Sockets,
     /// What an upgrade starts; `None` where there is none.
     pub(super) program: Option<Program>,
+    /// How many files may be open; `None` is no limit that we know.
+    pub(super) descriptors: Option<u64>,
     /// Who serves until we do.
     pub(super) predecessor: Option<Predecessor>,
 }
@@ -31,6 +33,6 @@ impl Inherited {
             None => (None, Sockets::from_environment()),
         };
         let supervisor = Supervisor::from_environment().map_err(AppError::Supervisor)?;
-        Ok(Self { supervisor, sockets, program: Program::current().ok(), predecessor })
+        Ok(Self { supervisor, sockets, program: Program::current().ok(), descriptors: None, predecessor })
     }
 }

@@ -13,13 +13,14 @@ mod inherited;
 mod listeners;
 pub mod log;
 mod reload;
+mod rights;
 mod status;
 mod supervise;
 mod upgrade;
 mod watch;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub use self::demo::demo;
 pub use self::inherited::Inherited;
 use self::listeners::{Kind, Listeners};
 pub use self::reload::Reloaded;
+pub use self::rights::{RightsError, become_user, settle_rights};
 use self::status::Phase;
 use self::upgrade::Predecessor;
 use crate::access::AccessLog;
@@ -70,6 +72,7 @@ struct Inner {
     listeners: Mutex<Listeners>,
     supervisor: Supervisor,
     program: Option<Program>,
+    descriptors: Option<u64>,
     /// Another process serves in place of this one, which drains.
     is_handed_over: AtomicBool,
     started: Timestamp,
@@ -129,6 +132,7 @@ impl App {
             listeners,
             supervisor: inherited.supervisor,
             program: inherited.program,
+            descriptors: inherited.descriptors,
             is_handed_over: AtomicBool::new(false),
             started,
             phase,
@@ -209,6 +213,7 @@ impl App {
         inner.forget_what_is_gone(&config);
         self.open_control();
         inner.phase.send_replace(Phase::Ready);
+        rights::tell(inner.descriptors, &config);
         inner.tell(&[Notice::Ready, Notice::Status(&inner.status_line())]);
         tokio::spawn(self.clone().keep_supervisor_informed());
         tokio::spawn(self.clone().probe_upstreams());
@@ -305,13 +310,14 @@ async fn stopped_again(signals: &mut Signals) {
     while signals.next().await != Signal::Stop {}
 }
 
-/// The internal CA's root of a state directory, for `portvakt ca root`.
+/// The internal CA's root, for `portvakt ca root`. As root it becomes `user` first, so that what it makes can be used.
 ///
 /// # Errors
 ///
 /// [`AppError`] when the store cannot be read or written.
-pub fn internal_root(state_dir: &Path) -> Result<String, AppError> {
-    let store = Store::open(state_dir)?;
+pub fn internal_root(config: &Config) -> Result<String, AppError> {
+    rights::become_user_of_state(config)?;
+    let store = Store::open(&config.state_dir)?;
     Ok(InternalCa::open(&store, SystemClock.now())?.root_pem())
 }
 
@@ -414,6 +420,9 @@ pub enum AppError {
     /// The service manager's socket has no address that can be used.
     #[error("cannot use the service manager's socket that `NOTIFY_SOCKET` names")]
     Supervisor(#[source] std::io::Error),
+    /// Rights that cannot be had or given up.
+    #[error(transparent)]
+    Rights(#[from] RightsError),
     /// The process that is to be taken over from.
     #[error("cannot take over from the process before this one")]
     Predecessor(#[source] std::io::Error),
@@ -442,6 +451,7 @@ impl AppError {
             Self::Store(_) => Some(format!("let `state_dir` be a folder that {} may write", crate::platform::user())),
             Self::Server(ServerError::Roots(_)) => Some("let `TMPDIR` name a folder that may be written".to_owned()),
             Self::Supervisor(_) => Some("unset `NOTIFY_SOCKET`, or let it be the path that systemd gives".to_owned()),
+            Self::Rights(error) => Some(error.fix()),
             Self::NeedsRestart(_) => Some("restart portvakt, or take the change back".to_owned()),
             _ => None,
         }

@@ -46,6 +46,7 @@ impl admin::State for View {
             uptime: now.since(inner.started).as_secs(),
             config_file: inner.file.as_deref().map(absolute),
             last_reload: inner.last_reload(),
+            descriptor_limit: inner.descriptors,
             listeners: inner.listeners().open().into_iter().map(listener).collect(),
             certificates: shown(inner),
             upstreams: inner.server.upstreams().iter().map(|upstream| self::upstream(upstream)).collect(),

@@ -23,7 +23,7 @@ impl Ca {
     pub(super) fn carry_out(self) -> Result<(), Failure> {
         let Self::Root { config } = self;
         let loaded = config::load(config.path(), Purpose::CheckOffline)?;
-        print_out(&app::internal_root(&loaded.config.state_dir)?);
+        print_out(&app::internal_root(&loaded.config)?);
         Ok(())
     }
 }

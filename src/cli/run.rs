@@ -24,8 +24,13 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn carry_out(self) -> Result<(), Failure> {
-        let inherited = Inherited::from_environment()?;
-        let (loaded, file) = self.settings.load(Purpose::Run)?;
+        let mut inherited = Inherited::from_environment()?;
+        let (mut loaded, file) = self.settings.load(Purpose::Run)?;
+        if app::become_user(&loaded.config, &mut inherited)? {
+            // What root may read, this user perhaps may not; better said now than at the next reload.
+            loaded = self.settings.load(Purpose::Run)?.0;
+        }
+        app::settle_rights(&mut inherited)?;
         app::log::start(&loaded.config.log).map_err(AppError::from)?;
         tell(&loaded);
         block_on(async move {

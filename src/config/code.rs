@@ -176,6 +176,11 @@ codes! {
         "No place for keys and certificates is known.";
     ControlPathTooLong = 510, "control socket path too long",
         "The path of the control socket is longer than the system takes.";
+
+    UnknownUser = 520, "unknown user or group",
+        "`user` or `group` names nobody whom this machine knows.";
+    RunsAsRoot = 521, "runs as root",
+        "The process keeps every right on the machine, though it needs very few.";
 }
 
 impl Code {

@@ -15,6 +15,8 @@ pub enum Change {
     StateDir,
     /// The control socket lies elsewhere, which takes effect with a restart only.
     Control,
+    /// `user` or `group` is another, which takes effect with a restart only.
+    RunAs,
     /// An address is listened on from now on.
     ListenerAdded {
         /// `http`, `https` or `admin`.
@@ -53,7 +55,7 @@ pub enum Change {
 impl Change {
     /// Whether it takes effect with a restart only.
     pub fn needs_restart(&self) -> bool {
-        matches!(self, Self::StateDir | Self::Control)
+        matches!(self, Self::StateDir | Self::Control | Self::RunAs)
     }
 }
 
@@ -62,6 +64,7 @@ impl fmt::Display for Change {
         match self {
             Self::StateDir => f.write_str("`state_dir` changed; restart to use it"),
             Self::Control => f.write_str("`control` changed; restart to use it"),
+            Self::RunAs => f.write_str("`user` or `group` changed; restart to use it"),
             Self::ListenerAdded { listener, address } => write!(f, "{listener} listener `{address}` added"),
             Self::ListenerRemoved { listener, address } => write!(f, "{listener} listener `{address}` removed"),
             Self::SiteAdded(site) => write!(f, "site `{site}` added"),
@@ -82,6 +85,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
         changes.push(Change::StateDir);
     } else if old.control != new.control {
         changes.push(Change::Control);
+    }
+    if old.run_as != new.run_as {
+        changes.push(Change::RunAs);
     }
     listeners(old, new, &mut changes);
     settings(old, new, &mut changes);
@@ -226,6 +232,7 @@ mod tests {
         for (from, to, expected) in [
             ("\"state\"", "\"other\"", "`state_dir` changed; restart to use it"),
             ("\"control.sock\"", "\"other.sock\"", "`control` changed; restart to use it"),
+            ("watch = true", "watch = true\n user = 'a'", "`user` or `group` changed; restart to use it"),
             ("30s", "31s", "`drain` changed"),
             ("watch = true", "watch = false", "`watch` changed"),
             ("10.0.0.0/8", "11.0.0.0/8", "`trusted_proxies` changed"),

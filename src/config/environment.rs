@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::{env, io};
 
+use crate::platform;
 use crate::time::{Clock, SystemClock, Timestamp};
 
 /// The machine, as far as a configuration depends on it. Tests give their own.
@@ -15,6 +16,15 @@ pub trait Environment {
 
     /// Whether we run as root, so that the state belongs to the system.
     fn is_root(&self) -> bool;
+
+    /// Whether the system knows this user.
+    fn knows_user(&self, name: &str) -> bool;
+
+    /// Whether the system knows this group.
+    fn knows_group(&self, name: &str) -> bool;
+
+    /// Users and groups, to find the one that was meant.
+    fn accounts(&self) -> Vec<String>;
 
     /// Whether an address can be listened on now.
     ///
@@ -37,14 +47,20 @@ impl Environment for Machine {
         env::var(name).ok()
     }
 
-    #[cfg(unix)]
     fn is_root(&self) -> bool {
-        rustix::process::geteuid().is_root()
+        platform::is_root()
     }
 
-    #[cfg(not(unix))]
-    fn is_root(&self) -> bool {
-        false
+    fn knows_user(&self, name: &str) -> bool {
+        platform::Account::find(name, None).is_ok_and(|found| found.is_some())
+    }
+
+    fn knows_group(&self, name: &str) -> bool {
+        platform::knows_group(name)
+    }
+
+    fn accounts(&self) -> Vec<String> {
+        [platform::user_names(), platform::group_names()].concat()
     }
 
     fn try_listen(&self, address: SocketAddr) -> io::Result<()> {
@@ -70,6 +86,18 @@ pub(super) mod tests {
 
         fn is_root(&self) -> bool {
             self.1
+        }
+
+        fn knows_user(&self, _: &str) -> bool {
+            true
+        }
+
+        fn knows_group(&self, _: &str) -> bool {
+            true
+        }
+
+        fn accounts(&self) -> Vec<String> {
+            Vec::new()
         }
 
         fn try_listen(&self, _: SocketAddr) -> io::Result<()> {

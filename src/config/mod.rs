@@ -69,6 +69,8 @@ pub struct Config {
     pub drain: Duration,
     /// Reload when a file changes.
     pub watch: bool,
+    /// Whom to become when the ports are open; `None` stays who we are.
+    pub run_as: Option<RunAs>,
     /// How the log is written.
     pub log: LogSettings,
     /// The configuration files, the folder `conf.d` beside them (there or not) and every file that they name, absolute.
@@ -78,6 +80,15 @@ pub struct Config {
 impl Config {
     /// `drain` when it is not set.
     pub const DRAIN: Duration = Duration::from_secs(30);
+}
+
+/// `user` and `group`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunAs {
+    /// Name of the user.
+    pub user: String,
+    /// Name of the group; `None` is the user's own.
+    pub group: Option<String>,
 }
 
 /// `[log]`.

@@ -9,7 +9,9 @@
 //! Windows has no modes: a new file takes the access list of its folder, so the state directory's list, set when it was
 //! made, guards everything below it. It also has no way to flush a folder; renames there are journalled by NTFS.
 
+mod account;
 mod handover;
+mod harden;
 mod listen_fds;
 mod local;
 mod signal;
@@ -28,7 +30,9 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+pub use account::{Account, group_names, is_root, knows_group, own_id, owner, user_names};
 pub use handover::{Channel, Program, Successor};
+pub use harden::{harden, raise_descriptor_limit};
 pub use listen_fds::listen_fds;
 pub use local::{LONGEST_LOCAL_PATH, LocalListener, LocalStream};
 pub use signal::{Signal, Signals};

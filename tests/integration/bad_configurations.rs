@@ -7,6 +7,7 @@
 //! # given: run          (not: check)
 //! # given: offline
 //! # given: homeless
+//! # given: root
 //! ```
 //!
 //! The files that a configuration names are made by the test, see [`make_files`].
@@ -105,7 +106,7 @@ fn check(case: &Path, files: &Path) -> Problems {
             (_, true) => Purpose::CheckOffline,
             _ => Purpose::Check,
         };
-        let machine = FixedMachine { is_homeless: given("homeless"), is_root: false };
+        let machine = FixedMachine { is_homeless: given("homeless"), is_root: given("root") };
         from_text_on(case.file_name().unwrap().to_str().unwrap(), &text, files, purpose, &machine)
     };
     match loaded {

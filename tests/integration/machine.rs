@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use portvakt::config::Environment;
 use portvakt::time::Timestamp;
 
-/// A machine on the first of June 2026, without IPv6, whose port 81 is taken and whose port 82 is forbidden.
+/// A machine on the first of June 2026, without IPv6, whose port 81 is taken and whose port 82 is forbidden, with
+/// a user and a group `portvakt`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FixedMachine {
     /// We run as root.
@@ -30,6 +31,18 @@ impl Environment for FixedMachine {
 
     fn is_root(&self) -> bool {
         self.is_root
+    }
+
+    fn knows_user(&self, name: &str) -> bool {
+        ["root", "nobody", "portvakt"].contains(&name)
+    }
+
+    fn knows_group(&self, name: &str) -> bool {
+        ["root", "nogroup", "portvakt"].contains(&name)
+    }
+
+    fn accounts(&self) -> Vec<String> {
+        ["root", "nobody", "nogroup", "portvakt"].map(str::to_owned).to_vec()
     }
 
     fn try_listen(&self, address: SocketAddr) -> io::Result<()> {

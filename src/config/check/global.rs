@@ -13,7 +13,7 @@ use crate::config::code::Code;
 use crate::config::environment::Environment;
 use crate::config::problem::{Problem, quoted};
 use crate::config::raw::{Node, Value};
-use crate::config::{LogFormat, LogSettings};
+use crate::config::{LogFormat, LogSettings, RunAs, suggest};
 use crate::platform::LONGEST_LOCAL_PATH;
 
 /// `state_dir`.
@@ -21,7 +21,7 @@ pub(super) fn state_dir(check: &mut Check<'_>, root: &Section<'_>) -> PathBuf {
     if let Some(text) = root.string(check, "state_dir") {
         return check.located(text);
     }
-    if let Some((folder, variable)) = default_state_dir(check.environment) {
+    if let Some((folder, variable)) = default_state_dir(check.environment, root.node("user").is_some()) {
         check.resolved.state_dir = variable;
         return folder;
     }
@@ -52,7 +52,9 @@ pub(super) fn control(check: &mut Check<'_>, root: &Section<'_>, state_dir: &Pat
 }
 
 /// Where state is kept when nothing is said: what systemd gives us, the system's place, or the user's.
-fn default_state_dir(environment: &dyn Environment) -> Option<(PathBuf, Option<&'static str>)> {
+///
+/// With `user` it is the system's: who starts as root and becomes another finds it again.
+fn default_state_dir(environment: &dyn Environment, is_service: bool) -> Option<(PathBuf, Option<&'static str>)> {
     if let Some(given) = environment.variable("STATE_DIRECTORY") {
         let first = given.split(':').next().unwrap_or_default();
         if !cfg!(windows) && !first.is_empty() {
@@ -62,13 +64,63 @@ fn default_state_dir(environment: &dyn Environment) -> Option<(PathBuf, Option<&
     if cfg!(windows) {
         return Some((PathBuf::from(environment.variable("ProgramData")?).join("portvakt"), Some("ProgramData")));
     }
-    if environment.is_root() {
+    if environment.is_root() || is_service {
         return Some((PathBuf::from("/var/lib/portvakt"), None));
     }
     let set = |name| environment.variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let xdg = set("XDG_STATE_HOME").map(|state| (state, Some("XDG_STATE_HOME")));
     let (state, variable) = xdg.or_else(|| Some((set("HOME")?.join(".local/state"), Some("HOME"))))?;
     Some((state.join("portvakt"), variable))
+}
+
+/// `user` and `group`.
+pub(super) fn run_as(check: &mut Check<'_>, root: &Section<'_>) -> Option<RunAs> {
+    let (user, group) = (root.string(check, "user"), root.string(check, "group"));
+    if check.opens_files() {
+        user.into_iter().for_each(|user| require_account(check, user, "user"));
+        group.into_iter().for_each(|group| require_account(check, group, "group"));
+    }
+    let Some(user) = user else {
+        match group {
+            Some(group) => refuse_lone_group(check, group),
+            None if root.node("user").is_none() => warn_of_root(check),
+            None => {}
+        }
+        return None;
+    };
+    Some(RunAs { user: user.value.to_owned(), group: group.map(|group| group.value.to_owned()) })
+}
+
+fn require_account(check: &mut Check<'_>, text: Text<'_>, kind: &str) {
+    let name = text.value;
+    let environment = check.environment;
+    let is_known = if kind == "user" { environment.knows_user(name) } else { environment.knows_group(name) };
+    if is_known {
+        return;
+    }
+    let accounts = environment.accounts();
+    let fix = match suggest::closest(name, accounts.iter().map(String::as_str)) {
+        Some(meant) => format!("did you mean {}?", quoted(meant)),
+        None if kind == "user" => {
+            format!("create it: `useradd --system --shell /usr/sbin/nologin {name}`, or correct the name")
+        }
+        None => format!("create it: `groupadd --system {name}`, or correct the name"),
+    };
+    let objection = Objection::new("portvakt is to become it when the ports are open", fix);
+    check.refuse(Code::UnknownUser, format!("this machine knows no {kind} {}", quoted(name)), text, objection);
+}
+
+fn refuse_lone_group(check: &mut Check<'_>, group: Text<'_>) {
+    let objection = Objection::new("only who becomes another user changes the group", "set `user` too");
+    check.refuse(Code::Conflict, "`group` has no effect without `user`".to_owned(), group, objection);
+}
+
+fn warn_of_root(check: &mut Check<'_>) {
+    if check.environment.is_root() && check.opens_files() {
+        let problem = Problem::warning(Code::RunsAsRoot, "portvakt would keep all rights of root")
+            .why("whoever finds a fault in it has the whole machine then; root is needed for nothing but low ports");
+        check.report(problem.fix("set `user = \"portvakt\"`, or `user = \"root\"` when it has to be"));
+    }
 }
 
 /// `trusted_proxies`.
@@ -175,7 +227,7 @@ mod tests {
             (&[], false, None),
         ];
         for (variables, is_root, expected) in rows {
-            let found = default_state_dir(&With(variables, is_root)).map(|(folder, _)| folder);
+            let found = default_state_dir(&With(variables, is_root), false).map(|(folder, _)| folder);
             assert_eq!(found, expected.map(PathBuf::from), "{variables:?} root: {is_root}");
         }
     }

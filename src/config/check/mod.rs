@@ -82,6 +82,7 @@ impl<'e> Check<'e> {
         Config {
             control: global::control(self, &root, &state_dir),
             state_dir,
+            run_as: global::run_as(self, &root),
             listen: listen.listener,
             route,
             tls,

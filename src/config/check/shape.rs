@@ -35,7 +35,20 @@ pub(super) fn home_of(key: &str) -> Option<&'static Shape> {
 pub(super) static ROOT: Shape = Shape {
     heading: "the top level",
     prefix: "",
-    keys: &["state_dir", "control", "listen", "limits", "acme", "site", "trusted_proxies", "drain", "watch", "log"],
+    keys: &[
+        "state_dir",
+        "control",
+        "listen",
+        "limits",
+        "acme",
+        "site",
+        "trusted_proxies",
+        "drain",
+        "watch",
+        "user",
+        "group",
+        "log",
+    ],
 };
 
 pub(super) static LISTEN: Shape = Shape {
