@@ -25,7 +25,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-pub use status::{Acme, Certificate, Listener, ListenerKind, Next, Peer, Reload, Status, Upstream};
+pub use status::{
+    Acme, Certificate, Listener, ListenerKind, Next, Observed, Observing, Peer, Reload, Status, Upstream,
+};
 
 /// What the operators' listener asks.
 pub trait State: Send + Sync + 'static {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
 
-use super::status::{Certificate, Next, Status, Upstream};
+use super::status::{Certificate, Next, Observing, Status, Upstream};
 use crate::lifecycle::State;
 use crate::time::Timestamp;
 
@@ -18,6 +18,7 @@ pub(super) fn render(status: &Status) -> String {
 fn write_page(page: &mut String, status: &Status) -> fmt::Result {
     write!(page, "{HEAD}<h1>portvakt {}</h1>", Escaped(&status.version))?;
     write_summary(page, status)?;
+    status.observe.iter().try_for_each(|site| write_observed(page, site, status.now))?;
     write_certificates(page, status)?;
     write_upstreams(page, &status.upstreams)?;
     write_listeners(page, status)?;
@@ -41,6 +42,37 @@ fn write_summary(page: &mut String, status: &Status) -> fmt::Result {
         Some(error) => write!(page, "<pre>{}</pre>", Escaped(error)),
         None => Ok(()),
     }
+}
+
+/// What the operator of an observed site decides by.
+fn write_observed(page: &mut String, site: &Observing, now: Timestamp) -> fmt::Result {
+    let title = format!("What would break on {}", Escaped(&site.site));
+    let columns = ["Path", "Client", "Requests", "With <code>temporary</code>", "First seen", "Last seen"];
+    write_table(page, &title, &columns, &site.requests, |page, seen| {
+        let (class, word) = match seen.risk {
+            "breaks" => ("bad", "refused (403)"),
+            "may_break" => ("poor", "sent to https; see whether it follows and trusts the certificate"),
+            _ => ("good", "sent to https; browsers follow"),
+        };
+        match &seen.path {
+            Some(path) => write!(page, "<td><code>{}</code>", Escaped(path))?,
+            None => page.write_str("<td>other paths")?,
+        }
+        write!(page, "<td>{}<td>{}<br><small>last: {}</small>", seen.who, seen.count, Escaped(seen.method))?;
+        write!(page, "<td><b class={class}>{word}</b><br><small>{}</small>", Escaped(seen.why))?;
+        write!(page, "<td>{}<td>{}", When(Some(seen.first_seen), now), When(Some(seen.last_seen), now))
+    })?;
+    let (class, refused) = match site.would_refuse {
+        0 => ("good", "no request".to_owned()),
+        count => ("bad", format!("{count} requests")),
+    };
+    write!(
+        page,
+        "<p>The site is in <code>observe</code>: nothing is refused or redirected. Since {} <b class={class}>{refused}</b> over \
+         plain HTTP would have been refused, and {} sent to https. Watch it for as long as the rarest client needs to call once; \
+         when nothing stands here that must go on, set <code>mode = \"temporary\"</code>.</p>",
+        site.since, site.would_redirect,
+    )
 }
 
 fn write_certificates(page: &mut String, status: &Status) -> fmt::Result {

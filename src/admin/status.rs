@@ -27,6 +27,8 @@ pub struct Status {
     pub descriptor_limit: Option<u64>,
     /// Addresses that are listened on.
     pub listeners: Vec<Listener>,
+    /// Every site in `observe`, and what the end of it would mean.
+    pub observe: Vec<Observing>,
     /// Every certificate.
     pub certificates: Vec<Certificate>,
     /// Every upstream.
@@ -160,6 +162,47 @@ pub struct Next {
     pub at: Option<Timestamp>,
     /// Why then.
     pub why: String,
+}
+
+/// A site in `observe`: what would be done with its requests over plain HTTP.
+#[derive(Clone, Debug, Serialize)]
+pub struct Observing {
+    /// Its name.
+    pub site: String,
+    /// Since when it was counted.
+    #[serde(serialize_with = "time")]
+    pub since: Timestamp,
+    /// Requests that would have been refused.
+    pub would_refuse: u64,
+    /// Requests that would have been sent to https.
+    pub would_redirect: u64,
+    /// By path, client and reason; what would be refused first, then the most frequent.
+    pub requests: Vec<Observed>,
+}
+
+/// Observed requests of one kind.
+#[derive(Clone, Debug, Serialize)]
+pub struct Observed {
+    /// Below what they lie; `None` for all paths that are not listed.
+    pub path: Option<String>,
+    /// Family of the client, such as `android_app`.
+    pub client: &'static str,
+    /// The same for people.
+    pub who: &'static str,
+    /// `breaks`: refused; `may_break`: sent to https, which not every program follows; `goes_on`: a browser.
+    pub risk: &'static str,
+    /// Why, for people.
+    pub why: &'static str,
+    /// Such as `POST`; of the last one.
+    pub method: &'static str,
+    /// How many.
+    pub count: u64,
+    /// The first one.
+    #[serde(serialize_with = "time")]
+    pub first_seen: Timestamp,
+    /// The last one.
+    #[serde(serialize_with = "time")]
+    pub last_seen: Timestamp,
 }
 
 /// An upstream.

@@ -74,6 +74,23 @@ fn status() -> Status {
         last_reload: Reload { ok: false, at: Timestamp::from_unix(30), error: Some("error[PV0204]: <b>".to_owned()) },
         descriptor_limit: Some(1024),
         listeners: vec![Listener { kind: ListenerKind::Https, address: "127.0.0.1:5001".to_owned() }],
+        observe: vec![Observing {
+            site: "m5.test".to_owned(),
+            since: Timestamp::from_unix(0),
+            would_refuse: 7,
+            would_redirect: 0,
+            requests: vec![Observed {
+                path: Some("/<i>/".to_owned()),
+                client: "android_app",
+                who: "an Android app (okhttp)",
+                risk: "breaks",
+                why: "the path is closed to plain HTTP",
+                method: "POST",
+                count: 7,
+                first_seen: Timestamp::from_unix(10),
+                last_seen: Timestamp::from_unix(50),
+            }],
+        }],
         certificates: vec![Certificate::new(facts, Some(next), Some("& so on".to_owned()))],
         upstreams: vec![Upstream {
             name: "legacy".to_owned(),

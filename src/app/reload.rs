@@ -148,14 +148,10 @@ impl Inner {
     pub(super) fn forget_what_is_gone(&self, config: &Config) {
         let listeners: Vec<_> =
             self.listeners().open().iter().map(|(kind, address)| listener_label(*kind, *address)).collect();
+        let routes: Vec<_> = config.route.sites.iter().flat_map(crate::route::Site::labels).collect();
         self.metrics.retain(&Live {
             listeners: &listeners.iter().map(String::as_str).collect::<Vec<_>>(),
-            routes: &config
-                .route
-                .sites
-                .iter()
-                .flat_map(|site| site.routes.iter().map(|route| &*route.name))
-                .collect::<Vec<_>>(),
+            routes: &routes.iter().map(String::as_str).collect::<Vec<_>>(),
             peers: &config
                 .upstreams
                 .iter()

@@ -7,11 +7,12 @@ use tokio::time::Instant;
 
 use super::listeners::Kind;
 use super::{App, Inner};
-use crate::admin::{self, Acme, Certificate, Listener, ListenerKind, Next, Reload, Status};
+use crate::admin::{self, Acme, Certificate, Listener, ListenerKind, Next, Observed, Observing, Reload, Status};
 use crate::lifecycle::State;
 use crate::manager;
 use crate::metrics::{CertificateRole, CertificateStatus};
 use crate::pki::{CertificateChain, LeafFacts};
+use crate::route::{Line, Mode};
 use crate::source::Settings;
 use crate::source::acme::account_url;
 use crate::time::{Clock, SystemClock};
@@ -48,6 +49,7 @@ impl admin::State for View {
             last_reload: inner.last_reload(),
             descriptor_limit: inner.descriptors,
             listeners: inner.listeners().open().into_iter().map(listener).collect(),
+            observe: observing(inner),
             certificates: shown(inner),
             upstreams: inner.server.upstreams().iter().map(|upstream| self::upstream(upstream)).collect(),
             acme: accounts(inner),
@@ -97,6 +99,42 @@ impl Inner {
         let identity = is_used.then(|| self.store.internal_ca().ok().flatten())??;
         let role = CertificateRole::InternalCa;
         Some(of_chain("internal-ca", role, State::Static, identity.chain()))
+    }
+}
+
+/// The sites in `observe`, and what was seen of them.
+fn observing(inner: &Inner) -> Vec<Observing> {
+    let config = inner.config.load();
+    let sites = config.route.sites.iter().filter(|site| site.https.mode == Mode::Observe);
+    sites
+        .map(|site| {
+            let lines = inner.server.observed(&site.name);
+            let sum = |refused: bool| {
+                let kinds = lines.iter().filter(|line| line.observed.would.refuses() == refused);
+                kinds.map(|line| line.count).sum::<u64>()
+            };
+            Observing {
+                site: site.name.clone(),
+                since: inner.started,
+                would_refuse: sum(true),
+                would_redirect: sum(false),
+                requests: lines.iter().map(observed).collect(),
+            }
+        })
+        .collect()
+}
+
+fn observed(line: &Line) -> Observed {
+    Observed {
+        path: line.observed.place.clone(),
+        client: line.agent.as_str(),
+        who: line.agent.in_words(),
+        risk: line.risk().as_str(),
+        why: line.observed.would.why(),
+        method: line.method,
+        count: line.count,
+        first_seen: line.first,
+        last_seen: line.last,
     }
 }
 

@@ -97,7 +97,7 @@ codes! {
     InvalidPin = 216, "invalid pin or fingerprint",
         "A pin or a fingerprint is not a SHA-256 in its usual form.";
     InvalidNetwork = 217, "invalid network",
-        "A trusted proxy is neither an IP address nor a network such as `10.0.0.0/8`.";
+        "A trusted proxy or an allowed client is neither an IP address nor a network such as `10.0.0.0/8`.";
     DuplicateName = 218, "duplicate name",
         "Two sites, routes or upstreams have one name, which would mix their metrics.";
     SeveralDefaults = 219, "several default sites",
@@ -114,6 +114,16 @@ codes! {
         "A public CA is asked for a name that it can never issue to.";
     InvalidLogLevel = 225, "invalid log level",
         "A log level is no `tracing` filter, such as `info` or `portvakt=debug`.";
+    InvalidRedirect = 230, "invalid redirect",
+        "A site sends its clients to something that is no https URL, or back to itself.";
+    InvalidHeader = 231, "invalid header",
+        "A header has a name or a value that HTTP does not allow.";
+    HeaderNotYours = 232, "header that is not yours to change",
+        "A header is to be set or removed that portvakt has to decide about.";
+    InvalidSize = 233, "invalid size",
+        "A size is not a number of bytes, or one with `KiB`, `MiB` or `GiB`.";
+    InvalidRate = 234, "invalid rate",
+        "A rate is not a number in each second, minute or hour, such as `100/s`.";
     InvalidHealthCheck = 240, "invalid health check",
         "A health check asks for something that is no path, or expects something that is no status.";
     AccessLogNowhere = 241, "access log nowhere",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::Config;
 use crate::source::CertificateSettings;
@@ -120,7 +121,7 @@ fn listeners(old: &Config, new: &Config, changes: &mut Vec<Change>) {
 
 fn settings(old: &Config, new: &Config, changes: &mut Vec<Change>) {
     let differences = [
-        ("limits", old.listen.limits != new.listen.limits),
+        ("limits", (old.listen.limits, old.route.requests) != (new.listen.limits, new.route.requests)),
         ("listen.proxy_protocol", old.listen.proxy_protocol != new.listen.proxy_protocol),
         ("listen.public_https_port", old.route.public_https_port != new.route.public_https_port),
         ("trusted_proxies", old.trusted_proxies != new.trusted_proxies),
@@ -176,6 +177,10 @@ impl Site<'_> {
     fn parts_that_differ(&self, new: &Self) -> Vec<&'static str> {
         let differences = [
             ("domains", self.site.domains != new.site.domains),
+            ("aliases", self.site.aliases != new.site.aliases),
+            ("redirect_to", self.site.redirect_to != new.site.redirect_to),
+            ("limits", self.limits() != new.limits()),
+            ("allow_from", self.site.allow_from != new.site.allow_from),
             ("default", self.site.is_default != new.site.is_default),
             ("https", self.site.https != new.site.https),
             ("maintenance", self.site.maintenance != new.site.maintenance),
@@ -187,10 +192,14 @@ impl Site<'_> {
         differences.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
     }
 
-    /// Name, path and upstream of each route; an index would differ for no reason.
-    fn routes(&self) -> impl Iterator<Item = (&str, &str, Option<&str>)> {
+    fn limits(&self) -> (&route::Limits, Option<Duration>) {
+        (&self.site.limits, self.site.header_timeout)
+    }
+
+    /// Each route and its upstream's name; an index would differ for no reason.
+    fn routes(&self) -> impl Iterator<Item = (route::Route, Option<&str>)> {
         let upstream = |route: &route::Route| self.upstreams.get(route.upstream).map(|upstream| upstream.name.as_str());
-        self.site.routes.iter().map(move |route| (route.name.as_str(), route.path.as_str(), upstream(route)))
+        self.site.routes.iter().map(move |route| (route::Route { upstream: 0, ..route.clone() }, upstream(route)))
     }
 }
 

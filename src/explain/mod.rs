@@ -4,7 +4,8 @@
 //! `config`, `route` and `tls`, and asks them what the traffic asks them: [`Routes::decide`] and [`Resolver::choose`].
 //! Holds no rule of its own.
 //!
-//! Promises: opens no socket; says what a real request without credentials would get.
+//! Promises: opens no socket; says what a real request would get that has no credentials, comes from an allowed address
+//! and meets no limit.
 
 mod text;
 
@@ -16,7 +17,7 @@ use serde::Serialize;
 use crate::challenge::Challenges;
 use crate::config::{Config, Shown, closest};
 use crate::route::headers::{self, Peer, Received};
-use crate::route::{Decision, Facts, HostName, Outcome, PathPrefix, Routes};
+use crate::route::{AllowList, Decision, Facts, HeaderEdits, HostName, Outcome, PathPrefix, Route, Routes, Settings};
 use crate::tls::{Choice, Resolver};
 
 /// What a request gets.
@@ -149,7 +150,7 @@ pub struct UrlError(pub String);
 ///
 /// As [`Resolver::apply`].
 pub fn explain(config: &Config, shown: &Shown, url: &Url, method: &Method) -> Result<Explanation, rustls::Error> {
-    let routes = Routes::new(config.route.clone());
+    let routes = Routes::new(open_to_everybody(&config.route));
     let host = HostName::parse(url.authority()).ok();
     let plain = routes.decide(&facts(url, method, false, None));
     let secure = handshake(config, url, host.as_ref())?.map(|site| routes.decide(&facts(url, method, true, site)));
@@ -168,6 +169,14 @@ pub fn explain(config: &Config, shown: &Shown, url: &Url, method: &Method) -> Re
     };
     if secure_forwarded || is_forwarded(&plain) {
         told.request_headers = request_headers(config, url, secure_forwarded);
+        let forwarded = secure.as_ref().filter(|decision| is_forwarded(decision)).unwrap_or(&plain);
+        if let Outcome::Forward { stripped: Some(stripped), .. } = &forwarded.outcome {
+            told.request_headers.set.push(format!("x-forwarded-prefix: {}", stripped.prefix));
+            told.request_headers.changed.push(format!("the path loses {} on its way", stripped.prefix));
+        }
+        if let Some(route) = route {
+            add_edits(&mut told.request_headers, &route.request_headers);
+        }
     }
     match site {
         Some((index, site)) => {
@@ -175,11 +184,12 @@ pub fn explain(config: &Config, shown: &Shown, url: &Url, method: &Method) -> Re
             told.site_origin = shown.origin(&format!("site[{index}]")).map(ToString::to_string);
             told.settings = settings(shown, index, route.map(|route| route.path.as_str()));
             if secure_forwarded {
-                told.response_headers = response_headers(config, &routes, index);
+                told.response_headers = response_headers(config, &routes, index, route);
             }
         }
         None => {
-            told.names = config.route.sites.iter().flat_map(|site| site.domains.iter().cloned()).collect();
+            told.names =
+                config.route.sites.iter().flat_map(|site| site.domains.iter().chain(&site.aliases).cloned()).collect();
             let meant = host.and_then(|host| closest(host.as_str(), told.names.iter().map(String::as_str)));
             told.meant = meant.map(str::to_owned);
         }
@@ -202,6 +212,7 @@ fn secure_answer(config: &Config, decision: Option<&Decision>) -> Answer {
 fn facts<'a>(url: &'a Url, method: &'a Method, secure: bool, server_name_site: Option<usize>) -> Facts<'a> {
     Facts {
         secure,
+        client: None,
         method,
         version: Version::HTTP_11,
         target: url.target().as_bytes(),
@@ -227,7 +238,7 @@ fn handshake(config: &Config, url: &Url, host: Option<&HostName<'_>>) -> Result<
 fn answer(config: &Config, decision: &Decision) -> Answer {
     let action = decision.action.map(|action| action.as_str());
     match &decision.outcome {
-        Outcome::Forward { upstream } => {
+        Outcome::Forward { upstream, .. } => {
             let upstream = config.upstreams.get(*upstream).map(|upstream| upstream.name.clone()).unwrap_or_default();
             Answer::Forwarded { upstream, action }
         }
@@ -262,7 +273,7 @@ fn request_headers(config: &Config, url: &Url, secure: bool) -> Headers {
     Headers { removed: headers::stripped(), set, changed }
 }
 
-fn response_headers(config: &Config, routes: &Routes, index: usize) -> Headers {
+fn response_headers(config: &Config, routes: &Routes, index: usize, route: Option<&Route>) -> Headers {
     let mut headers = Headers::default();
     let Some(site) = config.route.sites.get(index) else { return headers };
     headers.changed.push("the fields of the connection are removed (RFC 9110 §7.6.1)".to_owned());
@@ -277,7 +288,30 @@ fn response_headers(config: &Config, routes: &Routes, index: usize) -> Headers {
     if routes.secure_cookie(index, b"a=b").is_some() {
         headers.changed.push("set-cookie: Secure is added".to_owned());
     }
+    if let Some(route) = route {
+        if route.strip_prefix {
+            let prefix = route.path.as_str().trim_end_matches('/');
+            headers.changed.push(format!("location, set-cookie: {prefix} is put back before paths"));
+        }
+        add_edits(&mut headers, &route.response_headers);
+    }
     headers
+}
+
+/// What the operator sets and removes; values are not told, since they may be secret.
+fn add_edits(headers: &mut Headers, edits: &HeaderEdits) {
+    headers.removed.extend(edits.remove.iter().map(ToString::to_string));
+    headers.set.extend(edits.set.iter().map(|(name, _)| format!("{name}: <as configured>")));
+}
+
+/// The same settings with a client from nowhere allowed in.
+fn open_to_everybody(settings: &Settings) -> Settings {
+    let mut settings = settings.clone();
+    for site in &mut settings.sites {
+        site.allow_from = AllowList::default();
+        site.routes.iter_mut().for_each(|route| route.allow_from = AllowList::default());
+    }
+    settings
 }
 
 /// What holds for every site, for this one, and for its route.

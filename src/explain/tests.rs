@@ -17,6 +17,9 @@ https = { mode = "permanent", rest = "redirect", paths = { "/api/" = "reject", "
 [[site.route]]
 path = "/Other/"
 upstream = { url = "http://127.0.0.1:8081", idle_timeout = "7s" }
+strip_prefix = true
+allow_from = ["192.0.2.0/24"]
+headers = { request = { set = { X-Key = "hidden" } }, response = { remove = ["Server"] } }
 [[site]]
 domain = "b.test"
 certificate = "internal"
@@ -57,6 +60,9 @@ fn given_a_route_when_explained_then_its_upstream_and_no_other() {
     let text = told("m5.test/other/", Method::GET).to_string();
     assert!(text.contains("site[0].route[0].upstream.idle_timeout = \"7s\""), "{text}");
     assert!(!text.contains("site[0].upstream") && !text.contains("site[1]"), "{text}");
+    for part in ["x-forwarded-prefix: /other", "x-key: <as configured>", "removed   server", "allow_from"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
     let text = told("m5.test/", Method::GET).to_string();
     assert!(text.contains("site[0].upstream.url") && !text.contains("site[0].route"), "{text}");
     assert!(text.contains("limits.header_timeout"), "{text}");

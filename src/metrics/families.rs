@@ -16,6 +16,7 @@ pub(super) struct Families {
     pub(super) request_duration: HistogramVec,
     pub(super) in_flight: IntGaugeVec,
     pub(super) enforcement: IntCounterVec,
+    pub(super) limited: IntCounterVec,
     pub(super) upstream_requests: IntCounterVec,
     pub(super) upstream_connect: HistogramVec,
     pub(super) upstream_healthy: IntGaugeVec,
@@ -64,6 +65,12 @@ impl Families {
                 "portvakt_https_enforcement_total",
                 "What was done with requests over plain HTTP.",
                 &["route", "action"],
+            )?,
+            limited: counters(
+                r,
+                "portvakt_requests_limited_total",
+                "Requests refused because of a limit or because of who sent them, by the key that says so.",
+                &["route", "reason"],
             )?,
             upstream_requests: counters(r, "portvakt_upstream_requests_total", UPSTREAM, &["upstream", "code"])?,
             upstream_connect: histograms(
@@ -128,6 +135,7 @@ impl Families {
             &self.connections_rejected,
             &self.requests,
             &self.enforcement,
+            &self.limited,
             &self.upstream_requests,
             &self.upstream_tls_failures,
             &self.acme_attempts,

@@ -19,6 +19,7 @@ pub struct RouteMetrics {
     in_flight: IntGauge,
     /// In the order of [`Action::ALL`].
     enforcement: [IntCounter; Action::ALL.len()],
+    limited: [IntCounter; RequestLimit::ALL.len()],
     pub(super) retired: Retired,
 }
 
@@ -30,6 +31,7 @@ impl RouteMetrics {
             duration: families.request_duration.with_label_values(&[name]),
             in_flight: families.in_flight.with_label_values(&[name]),
             enforcement: Action::ALL.map(|action| families.enforcement.with_label_values(&[name, action.as_str()])),
+            limited: RequestLimit::ALL.map(|limit| families.limited.with_label_values(&[name, limit.as_str()])),
             retired: Retired::default(),
         }
     }
@@ -58,6 +60,11 @@ impl RouteMetrics {
     /// Counts what the enforcement of HTTPS did.
     pub fn enforced(&self, action: Action) {
         self.enforcement[action as usize].inc();
+    }
+
+    /// Counts a request that was refused because of a limit, or because of who sent it.
+    pub fn limited(&self, limit: RequestLimit) {
+        self.limited[limit as usize].inc();
     }
 }
 
@@ -291,6 +298,20 @@ labels! {
         ProxyProtocol = "proxy_protocol",
         /// The client flooded it with HTTP/2 frames, or with requests that it reset.
         Flood = "flood",
+    }
+}
+
+labels! {
+    /// What a request was refused by; the label is the key of the configuration.
+    RequestLimit {
+        /// The client's address is not in the list.
+        AllowFrom = "allow_from",
+        /// Its body is too large.
+        Body = "body",
+        /// Too many requests are in flight.
+        Connections = "connections",
+        /// The client has sent too many.
+        Requests = "requests",
     }
 }
 

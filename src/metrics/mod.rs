@@ -23,8 +23,8 @@ use crate::time::Timestamp;
 
 pub use certificate::{CertificateRole, CertificateSource, CertificateStatus};
 pub use handles::{
-    AcmeMetrics, ConnectionRejection, HandshakeFailure, InFlight, ListenerMetrics, OpenConnection, RouteMetrics,
-    TlsMetrics, TlsVersion, UpstreamMetrics, UpstreamTlsFailure,
+    AcmeMetrics, ConnectionRejection, HandshakeFailure, InFlight, ListenerMetrics, OpenConnection, RequestLimit,
+    RouteMetrics, TlsMetrics, TlsVersion, UpstreamMetrics, UpstreamTlsFailure,
 };
 
 use certificate::Certificates;

@@ -18,6 +18,7 @@ pub(super) async fn send(
     text: &str,
     headers: &[(&'static str, &str)],
 ) -> pingora::Result<()> {
+    take_short_body(session).await;
     let body = Bytes::from(text.to_owned());
     let mut response = ResponseHeader::build(status, Some(headers.len() + 3))?;
     response.insert_header(header::CONTENT_LENGTH, body.len())?;
@@ -54,6 +55,7 @@ pub(super) async fn send_error(session: &mut Session, status: StatusCode, reques
         StatusCode::SERVICE_UNAVAILABLE => "the server behind this address cannot be found right now",
         StatusCode::GATEWAY_TIMEOUT => "the server behind this address did not answer in time",
         StatusCode::BAD_GATEWAY => "the server behind this address could not be reached or gave no proper answer",
+        StatusCode::PAYLOAD_TOO_LARGE => "the request's body is larger than what is taken here",
         _ => "the request could not be carried out",
     };
     let text = format!("{status}: {what}\nrequest id: {request_id}\n");
@@ -118,6 +120,29 @@ pub(super) async fn linger(session: &mut Session) {
     let _ = tokio::time::timeout(LINGER, rest).await;
 }
 
+/// Takes a short body of HTTP/2 before the answer.
+///
+/// # Why
+///
+/// RFC 9113 §8.1 lets a server answer before the body is there. curl 7.88 stops sending then, with less than it announced;
+/// that is malformed (§8.1.1), and the stream is reset with the answer. A form is there at once; an upload is cut off.
+async fn take_short_body(session: &mut Session) {
+    let downstream = session.as_downstream_mut();
+    if !downstream.is_http2() || downstream.is_body_done() {
+        return;
+    }
+    let rest = async {
+        let mut taken = 0;
+        while let Ok(Some(part)) = downstream.read_request_body().await {
+            taken += part.len();
+            if taken > SHORT_BODY {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(SHORT_WAIT, rest).await;
+}
+
 /// In seconds: soon enough after a restart, not too often for a page that many look at.
 const RETRY_AFTER: u32 = 30;
 /// Names the request in an error answer and in the log.
@@ -125,6 +150,9 @@ pub(super) const REQUEST_ID: &str = "portvakt-request-id";
 /// As nginx waits for more of a body that nobody wants, and in all.
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_secs(30);
+/// Bytes, and how long they are waited for.
+const SHORT_BODY: usize = 64 * 1024;
+const SHORT_WAIT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

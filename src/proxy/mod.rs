@@ -15,6 +15,7 @@ mod frames;
 mod gather;
 mod head;
 mod http2;
+mod limiter;
 mod metered;
 mod progress;
 mod quota;
@@ -29,8 +30,8 @@ pub use self::head::{Flaw, Head};
 pub use self::snapshot::{Clients, Snapshot};
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use pingora::protocols::l4::stream::Stream as L4Stream;
@@ -48,6 +49,7 @@ use crate::listener::proxy_protocol::{self, ReadError};
 use crate::listener::{Incoming, Limits};
 use crate::metrics::{ConnectionRejection, HandshakeFailure, ListenerMetrics, TlsMetrics, TlsVersion};
 use crate::pki::{CertificateChain, ChainError};
+use crate::route::{Line, Report};
 use crate::tls::{Accepted, FailureReason, Resolver, Version, accept};
 use crate::upstream::{Upstream, UpstreamError, throwaway_root};
 
@@ -56,6 +58,7 @@ pub struct Server {
     proxy: Arc<HttpProxy<Service>>,
     resolver: Arc<Resolver>,
     snapshot: Arc<ArcSwap<Snapshot>>,
+    report: Arc<Mutex<Report>>,
     open: TaskTracker,
     /// That a load balancer sends no PROXY header was told.
     is_header_missed: AtomicBool,
@@ -70,7 +73,8 @@ impl Server {
     pub fn new(snapshot: Snapshot, resolver: Arc<Resolver>, challenges: Challenges) -> Result<Self, ServerError> {
         let open = TaskTracker::new();
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-        let service = Service::new(snapshot.clone(), resolver.clone(), challenges, open.clone());
+        let report = Arc::<Mutex<Report>>::default();
+        let service = Service::new(snapshot.clone(), resolver.clone(), challenges, report.clone(), open.clone());
         // The connector loads the system's roots, and panics when they are missing. No peer of ours uses them: each
         // carries its own.
         let roots = tempfile::NamedTempFile::new().map_err(ServerError::Roots)?;
@@ -85,12 +89,16 @@ impl Server {
         };
         let mut proxy = HttpProxy::new(service, Arc::new(conf));
         proxy.handle_init_modules();
-        Ok(Self { proxy: Arc::new(proxy), resolver, snapshot, open, is_header_missed: AtomicBool::new(false) })
+        Ok(Self { proxy: Arc::new(proxy), resolver, snapshot, report, open, is_header_missed: AtomicBool::new(false) })
     }
 
     /// Judges the requests that come from now on by `snapshot`.
-    pub fn apply(&self, snapshot: Snapshot) {
+    pub fn apply(&self, mut snapshot: Snapshot) {
         self.is_header_missed.store(false, Ordering::Relaxed);
+        snapshot.go_on_from(&self.snapshot.load());
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.retain(|site| snapshot.site_by_name(site).is_some());
+        drop(report);
         let old = self.snapshot.swap(Arc::new(snapshot));
         let new = self.snapshot.load_full();
         let is_kept = |upstream: &Arc<Upstream>| new.upstreams().iter().any(|other| Arc::ptr_eq(other, upstream));
@@ -101,6 +109,11 @@ impl Server {
     /// Begins what upstreams do on their own; nothing happens to those that have begun.
     pub fn begin(&self) {
         self.snapshot.load().upstreams().iter().for_each(Upstream::begin);
+    }
+
+    /// What was observed on plain HTTP of a site in `observe`, and would have been refused or redirected.
+    pub fn observed(&self, site: &str) -> Vec<Line> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).lines(site)
     }
 
     /// What limits a client's connections, and whether it may have any number of them.
@@ -149,7 +162,11 @@ impl Server {
             connection::serve(&self.proxy, Box::new(stream), connection).await;
             return;
         };
-        let make = |site| Arc::new(Connection::new(listener.metrics, peer, Some(site), limits, unrouted, stop));
+        let snapshot = self.snapshot.load_full();
+        let make = move |site: Arc<str>| {
+            let limits = snapshot.limits_of(&site);
+            Arc::new(Connection::new(listener.metrics, peer, Some(site), limits, unrouted, stop))
+        };
         // Boxed, since a connection is not to keep the room that only its handshake needs.
         let handshake = Box::pin(accept(&self.resolver, stream, local.ip(), make));
         let outcome = tokio::time::timeout_at(started + limits.handshake, handshake).await;

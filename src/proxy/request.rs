@@ -1,5 +1,7 @@
 //! Requests: what is asked about them, and what the upstream is told.
 
+use std::net::IpAddr;
+
 use http::{HeaderValue, Version, header};
 use pingora::Result;
 use pingora::http::RequestHeader;
@@ -7,12 +9,13 @@ use pingora::http::RequestHeader;
 use super::Snapshot;
 use super::connection::Connection;
 use crate::route::headers::{self, Peer, Received};
-use crate::route::{self, Decision, Facts, Site};
+use crate::route::{self, Facts, HeaderEdits, Site, Stripped};
 
-/// Asks `route` what to do with a request.
-pub(super) fn decide(request: &RequestHeader, connection: &Connection, snapshot: &Snapshot) -> Decision {
-    snapshot.routes().decide(&Facts {
+/// What `route` is asked about.
+pub(super) fn facts<'a>(request: &'a RequestHeader, connection: &Connection, snapshot: &Snapshot) -> Facts<'a> {
+    Facts {
         secure: connection.is_secure,
+        client: client(request, connection, snapshot),
         method: &request.method,
         version: request.version,
         target: request.raw_path(),
@@ -21,16 +24,20 @@ pub(super) fn decide(request: &RequestHeader, connection: &Connection, snapshot:
         has_authorization: request.headers.contains_key(header::AUTHORIZATION)
             || request.headers.contains_key(header::PROXY_AUTHORIZATION),
         has_cookie: request.headers.contains_key(header::COOKIE),
-    })
+    }
+}
+
+fn client(request: &RequestHeader, connection: &Connection, snapshot: &Snapshot) -> Option<IpAddr> {
+    let lines = request.headers.get_all(FORWARDED_FOR).iter();
+    // A line that is no text names nobody.
+    let lines = lines.map(|line| line.to_str().unwrap_or("unknown"));
+    route::believed_client(connection.peer.ip(), |address| snapshot.is_trusted(address), lines)
 }
 
 /// Whether credentials authenticate the connection, not the request (RFC 4559 §6). Any of several fields counts, since
 /// nobody knows which one the upstream reads.
 pub(super) fn has_connection_authentication(request: &RequestHeader) -> bool {
-    request.headers.get_all(header::AUTHORIZATION).iter().any(|value| {
-        let scheme = value.as_bytes().split(u8::is_ascii_whitespace).find(|word| !word.is_empty()).unwrap_or_default();
-        [&b"NTLM"[..], b"Negotiate"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
-    })
+    request.headers.get_all(header::AUTHORIZATION).iter().any(route::is_connection_authentication)
 }
 
 /// The `Host` that the upstream is to get instead of the client's: the configured one, or the site's where HTTP/1.0 named
@@ -44,8 +51,24 @@ pub(super) fn host_to_send<'a>(
         return configured;
     }
     let is_missing = request.headers.get(header::HOST).is_none_or(HeaderValue::is_empty);
-    let domains = site.map(|site| &site.domains).filter(|_| is_missing)?;
-    domains.iter().find(|domain| !domain.starts_with("*.")).map(String::as_str)
+    site.filter(|_| is_missing)?.first_domain()
+}
+
+/// Sends the target without the prefix of its route, and tells the upstream what is missing. A trusted proxy may have
+/// taken something away before us.
+pub(super) fn strip(stripped: &Stripped, request: &mut RequestHeader) -> Result<()> {
+    let outer = request.headers.get(FORWARDED_PREFIX).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let prefix = format!("{}{}", outer.trim_end_matches('/'), stripped.prefix);
+    request.insert_header(FORWARDED_PREFIX, prefix)?;
+    request.set_raw_path(&stripped.target)
+}
+
+/// Sets and removes what the operator wants.
+pub(super) fn edit(edits: &HeaderEdits, request: &mut RequestHeader) -> Result<()> {
+    for name in &edits.remove {
+        request.remove_header(name);
+    }
+    edits.set.iter().try_for_each(|(name, value)| request.insert_header(name.clone(), value.clone()))
 }
 
 /// Replaces what the client says about itself by what we know of it.
@@ -126,4 +149,5 @@ const TRACESTATE: &str = "tracestate";
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
 const FORWARDED_HOST: &str = "x-forwarded-host";
+const FORWARDED_PREFIX: &str = "x-forwarded-prefix";
 const FORWARDED_PORT: &str = "x-forwarded-port";

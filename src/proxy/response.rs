@@ -5,7 +5,7 @@ use pingora::Result;
 use pingora::http::ResponseHeader;
 
 use super::Snapshot;
-use crate::route::headers;
+use crate::route::{HeaderEdits, HostName, Stripped, headers};
 use crate::tls::Resolver;
 
 /// Takes away what describes the connection to the upstream (RFC 9110 §7.6.1), and a length where there is no body.
@@ -28,6 +28,30 @@ pub(super) fn make_end_to_end(response: &mut ResponseHeader) {
     }
 }
 
+/// Puts the prefix back that was taken off the request's path.
+pub(super) fn restore_prefix(
+    response: &mut ResponseHeader,
+    snapshot: &Snapshot,
+    site: usize,
+    stripped: &Stripped,
+) -> Result<()> {
+    let is_ours = |host: &str| HostName::parse(host).is_ok_and(|host| snapshot.routes().site(&host) == Some(site));
+    if let Some(location) = response.headers.get(header::LOCATION).and_then(|v| v.to_str().ok())
+        && let Some(better) = stripped.restore_location(location, is_ours)
+    {
+        response.insert_header(header::LOCATION, better)?;
+    }
+    change_cookies(response, |value| stripped.restore_cookie(value))
+}
+
+/// Sets and removes what the operator wants.
+pub(super) fn edit(edits: &HeaderEdits, response: &mut ResponseHeader) -> Result<()> {
+    for name in &edits.remove {
+        response.remove_header(name);
+    }
+    edits.set.iter().try_for_each(|(name, value)| response.insert_header(name.clone(), value.clone()))
+}
+
 /// Mends what an upstream that knows nothing of TLS says about itself.
 pub(super) fn correct(
     response: &mut ResponseHeader,
@@ -41,7 +65,7 @@ pub(super) fn correct(
     {
         response.insert_header(header::LOCATION, better)?;
     }
-    secure_cookies(response, |value| routes.secure_cookie(site, value))?;
+    change_cookies(response, |value| routes.secure_cookie(site, value))?;
     let Some(site) = snapshot.site(site) else { return Ok(()) };
     if site.hsts.is_some()
         && let Some(hsts) = headers::hsts(site, true, resolver.is_from_ca(&site.name))
@@ -52,7 +76,7 @@ pub(super) fn correct(
 }
 
 /// Rewrites the cookies of an answer; untouched where none changes.
-fn secure_cookies(response: &mut ResponseHeader, better: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Result<()> {
+fn change_cookies(response: &mut ResponseHeader, better: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Result<()> {
     let cookies: Vec<_> = response.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
     let changed: Vec<_> = cookies.iter().map(|cookie| better(cookie.as_bytes())).collect();
     if changed.iter().all(Option::is_none) {

@@ -1,7 +1,7 @@
 //! pingora's callbacks, in the order in which they run.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -20,20 +20,22 @@ use tracing::{debug, info, warn};
 
 use super::answer;
 use super::connection::{BODY_PAUSE, Connection};
+use super::limiter::{Busy, Entered};
 use super::progress::Progress;
 use super::quota::Quota;
 use super::record::{record, word};
 use super::request::{
-    decide, has_connection_authentication, host_to_send, join_cookies, keep_sound_trace, request_host, tell_about,
+    self, facts, has_connection_authentication, host_to_send, join_cookies, keep_sound_trace, request_host, tell_about,
     to_origin_form, trace_id,
 };
-use super::response::{correct, make_end_to_end};
+use super::response::{self, correct, make_end_to_end, restore_prefix};
 use super::words::in_words;
 use super::{RETRIES, Snapshot};
 use crate::challenge::Challenges;
-use crate::metrics::{InFlight, RouteMetrics, UpstreamMetrics, UpstreamTlsFailure};
-use crate::route::headers::{Peer, Received};
-use crate::route::{self, Decision, Outcome};
+use crate::metrics::{InFlight, RequestLimit, RouteMetrics, UpstreamMetrics, UpstreamTlsFailure};
+use crate::route::headers::{self, Peer, Received};
+use crate::route::{self, Action, Agent, Decision, Facts, Line, News, Outcome, Reason, Report, Stripped};
+use crate::time::{Clock, SystemClock};
 use crate::tls::{Resolver, context_of};
 use crate::upstream::{Chosen, TlsFailure, Tried, Upstream, UpstreamError};
 
@@ -42,6 +44,7 @@ pub(super) struct Service {
     snapshot: Arc<ArcSwap<Snapshot>>,
     resolver: Arc<Resolver>,
     challenges: Challenges,
+    report: Arc<Mutex<Report>>,
     open: TaskTracker,
 }
 
@@ -55,6 +58,8 @@ pub(super) struct Context {
     pub(super) route: Option<Arc<RouteMetrics>>,
     pub(super) target: Option<Target>,
     pub(super) is_upgrade: bool,
+    /// Bytes of the body that may still be passed on; `None` is no limit.
+    body_left: Option<u64>,
     pub(super) tries: usize,
     /// The upstream's peers that it was tried on.
     pub(super) tried: Tried,
@@ -93,12 +98,16 @@ impl Context {
 /// Where a request goes.
 pub(super) struct Target {
     site: usize,
+    route: usize,
+    stripped: Option<Box<Stripped>>,
     pub(super) upstream: Arc<Upstream>,
     /// The peer of the last try.
     pub(super) peer: Option<Chosen>,
     metrics: Arc<UpstreamMetrics>,
     quota: Arc<Quota>,
+    body_limit: Option<u64>,
     _in_flight: InFlight,
+    _entered: [Option<Entered>; 2],
 }
 
 impl Target {
@@ -119,9 +128,10 @@ impl Service {
         snapshot: Arc<ArcSwap<Snapshot>>,
         resolver: Arc<Resolver>,
         challenges: Challenges,
+        report: Arc<Mutex<Report>>,
         open: TaskTracker,
     ) -> Self {
-        Self { snapshot, resolver, challenges, open }
+        Self { snapshot, resolver, challenges, report, open }
     }
 
     /// Answers an ACME http-01 challenge; `false` when this is none of ours (RFC 8555 §8.3).
@@ -144,31 +154,88 @@ impl Service {
         if let Some(progress) = &ctx.progress {
             progress.routed(&route);
         }
-        let answered = match (decision.outcome, decision.site) {
-            (Outcome::Forward { upstream }, Some(site)) => {
+        let answered = match (decision.outcome, decision.site.zip(decision.route)) {
+            (Outcome::Forward { upstream, stripped }, Some((site, of_site))) => {
+                ctx.route = Some(route.clone());
+                let limit = ctx.snapshot.route(site, of_site).and_then(|route| route.limits.body);
+                if limit.is_some_and(|limit| announced_length(session) > limit) {
+                    return refuse_body(session, &route).await.map(|()| true);
+                }
+                let entered = match ctx.snapshot.limiters().enter(site, of_site) {
+                    Ok(entered) => entered,
+                    Err(busy) => return refuse_busy(session, &route, busy).await.map(|()| true),
+                };
                 let quota = ctx.snapshot.quota(upstream);
                 let Some((upstream, metrics)) = ctx.snapshot.upstream(upstream) else {
                     return Error::e_explain(ErrorType::InternalError, "a route without its upstream");
                 };
                 let (upstream, metrics) = (upstream.clone(), metrics.clone());
                 ctx.outcome = "forwarded";
-                ctx.target = Some(Target { site, upstream, peer: None, metrics, quota, _in_flight: route.begin() });
+                let in_flight = route.begin();
+                let route = of_site;
+                ctx.target = Some(Target {
+                    site,
+                    route,
+                    stripped,
+                    upstream,
+                    peer: None,
+                    metrics,
+                    quota,
+                    body_limit: limit,
+                    _in_flight: in_flight,
+                    _entered: entered,
+                });
                 Ok(false)
             }
             (Outcome::Redirect { status, location }, _) => {
                 ctx.outcome = "redirected";
-                answer::send(session, status, "", &[("location", &location)]).await.map(|()| true)
+                let hsts = self.hsts(ctx, decision.site);
+                let mut headers = vec![("location", &*location)];
+                headers.extend(hsts.as_deref().map(|value| ("strict-transport-security", value)));
+                answer::send(session, status, "", &headers).await.map(|()| true)
             }
             (Outcome::Refuse(reason), _) => {
+                if reason == Reason::Address {
+                    route.limited(RequestLimit::AllowFrom);
+                }
                 // Whatever body follows belongs to a request that is not wanted.
                 session.set_keepalive(None);
                 let text = format!("{}: {}\n", reason.status(), reason.explanation());
                 answer::send(session, reason.status(), &text, &[("cache-control", "no-store")]).await.map(|()| true)
             }
-            (Outcome::Forward { .. }, None) => Error::e_explain(ErrorType::InternalError, "a request without its site"),
+            (Outcome::Forward { .. }, None) => {
+                Error::e_explain(ErrorType::InternalError, "a request without its route")
+            }
         };
         ctx.route = Some(route);
         answered
+    }
+
+    /// Remembers what would have been done with an observed request, and tells what is new.
+    fn remember(&self, facts: &Facts<'_>, request: &RequestHeader, snapshot: &Snapshot) {
+        let Some(observed) = snapshot.routes().observed(facts) else { return };
+        let agent = Agent::of(request.headers.get(header::USER_AGENT).map(|value| value.as_bytes()));
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = report.record(SystemClock.now(), observed, agent, facts.method);
+        drop(report);
+        let Some(News { lines, more }) = news else { return };
+        for Line { observed, agent, count, method, .. } in lines {
+            let (site, path) = (observed.site, observed.place.as_deref().unwrap_or("other paths"));
+            let (client, why) = (agent.in_words(), observed.would.why());
+            match observed.would.refuses() {
+                true => info!(site, path, client, method, count, "observed: would be refused over plain HTTP, {why}"),
+                false => info!(site, path, client, method, count, "observed: would be sent to https"),
+            }
+        }
+        if more > 0 {
+            info!(more, "observed: more of it stands on the status page and in /status.json");
+        }
+    }
+
+    /// What an answer of our own says about HTTPS.
+    fn hsts(&self, ctx: &Context, site: Option<usize>) -> Option<String> {
+        let site = ctx.snapshot.site(site?).filter(|site| site.hsts.is_some())?;
+        headers::hsts(site, ctx.connection.as_ref()?.is_secure, self.resolver.is_from_ca(&site.name))
     }
 }
 
@@ -185,6 +252,7 @@ impl ProxyHttp for Service {
             route: None,
             target: None,
             is_upgrade: false,
+            body_left: None,
             tries: 0,
             tried: Tried::default(),
             connecting_since: None,
@@ -231,7 +299,19 @@ impl ProxyHttp for Service {
             return Ok(true);
         }
         let Some(connection) = ctx.connection.clone() else { return Ok(false) };
-        let decision = decide(session.req_header(), &connection, &ctx.snapshot);
+        let facts = facts(session.req_header(), &connection, &ctx.snapshot);
+        let decision = ctx.snapshot.routes().decide(&facts);
+        if matches!(decision.action, Some(Action::WouldRedirect | Action::WouldReject)) {
+            self.remember(&facts, session.req_header(), &ctx.snapshot);
+        }
+        if let (Some(site), Outcome::Forward { .. } | Outcome::Redirect { .. }) = (decision.site, &decision.outcome) {
+            let client = facts.client.unwrap_or_else(|| connection.peer.ip());
+            if let Err(busy) = ctx.snapshot.limiters().take(site, decision.route, client) {
+                let route = ctx.snapshot.route_metrics(&decision).clone();
+                (ctx.site, ctx.route) = (Some(site), Some(route.clone()));
+                return refuse_busy(session, &route, busy).await.map(|()| true);
+            }
+        }
         if self.carry_out(session, ctx, decision).await? {
             return Ok(true);
         }
@@ -251,6 +331,8 @@ impl ProxyHttp for Service {
         let affinity = connection.affinity(session.as_downstream().is_http2());
         ctx.tries += 1;
         ctx.is_reached = false;
+        // A body that is sent again is counted again.
+        ctx.body_left = target.body_limit;
         ctx.connecting_since = Some(Instant::now());
         // Given back first, so that a peer that is tried again does not count this request against itself.
         target.peer = None;
@@ -341,6 +423,32 @@ impl ProxyHttp for Service {
         Ok(())
     }
 
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        if let Some(progress) = &ctx.progress {
+            progress.body(end_of_stream);
+        }
+        let (Some(left), Some(part)) = (ctx.body_left, &*body) else { return Ok(()) };
+        let after = u64::try_from(part.len()).ok().and_then(|length| left.checked_sub(length));
+        ctx.body_left = Some(after.unwrap_or(0));
+        if after.is_some() {
+            return Ok(());
+        }
+        // Nothing more of it reaches the upstream, whose connection is closed before the body's end.
+        *body = None;
+        session.set_keepalive(None);
+        if let Some(route) = &ctx.route {
+            route.limited(RequestLimit::Body);
+        }
+        let status = ErrorType::HTTPStatus(StatusCode::PAYLOAD_TOO_LARGE.as_u16());
+        Err(Error::explain(status, "the request's body is larger than the limit").into_down())
+    }
+
     async fn upstream_request_filter(
         &self,
         session: &mut Session,
@@ -364,20 +472,14 @@ impl ProxyHttp for Service {
         if let Some(host) = host_to_send(configured, ctx.snapshot.site(target.site), request) {
             request.insert_header(header::HOST, host)?;
         }
-        to_origin_form(request)
-    }
-
-    async fn request_body_filter(
-        &self,
-        _session: &mut Session,
-        _body: &mut Option<Bytes>,
-        end_of_stream: bool,
-        ctx: &mut Context,
-    ) -> Result<()> {
-        if let Some(progress) = &ctx.progress {
-            progress.body(end_of_stream);
+        match &target.stripped {
+            Some(stripped) => request::strip(stripped, request)?,
+            None => to_origin_form(request)?,
         }
-        Ok(())
+        match ctx.snapshot.route(target.site, target.route) {
+            Some(route) => request::edit(&route.request_headers, request),
+            None => Ok(()),
+        }
     }
 
     async fn upstream_response_filter(
@@ -404,15 +506,23 @@ impl ProxyHttp for Service {
             session.set_keepalive(None);
         }
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            // What follows is no body.
+            ctx.body_left = None;
             // Both sides' read timeouts go on running on an upgraded connection.
             let idle = target.upstream.settings().timeouts.websocket_idle;
             session.set_read_timeout(Some(idle));
             session.set_write_timeout(Some(idle));
         }
+        if let Some(stripped) = &target.stripped {
+            restore_prefix(response, &ctx.snapshot, target.site, stripped)?;
+        }
         if connection.is_secure {
             correct(response, &ctx.snapshot, target.site, &self.resolver)?;
         }
-        Ok(())
+        match ctx.snapshot.route(target.site, target.route) {
+            Some(route) => response::edit(&route.response_headers, response),
+            None => Ok(()),
+        }
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
@@ -479,6 +589,35 @@ impl ProxyHttp for Service {
 fn all_down(upstream: &Upstream) -> UpstreamError {
     let why = upstream.peers().iter().find_map(|peer| peer.last_error());
     UpstreamError::Down { upstream: upstream.settings().name.clone(), why }
+}
+
+/// `Content-Length`, where there is one that can be read.
+fn announced_length(session: &Session) -> u64 {
+    let length = session.req_header().headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
+async fn refuse_body(session: &mut Session, route: &RouteMetrics) -> Result<()> {
+    route.limited(RequestLimit::Body);
+    session.set_keepalive(None);
+    let status = StatusCode::PAYLOAD_TOO_LARGE;
+    let text = format!("{status}: the request's body is larger than what is taken here\n");
+    answer::send(session, status, &text, &[("cache-control", "no-store")]).await
+}
+
+async fn refuse_busy(session: &mut Session, route: &RouteMetrics, busy: Busy) -> Result<()> {
+    let (limit, status, why, wait) = match busy {
+        Busy::Requests(many) => {
+            (RequestLimit::Requests, StatusCode::TOO_MANY_REQUESTS, "too many requests", many.retry_after())
+        }
+        Busy::Connections => (RequestLimit::Connections, StatusCode::SERVICE_UNAVAILABLE, "too many at once", 1),
+    };
+    route.limited(limit);
+    if !session.as_downstream_mut().is_body_empty() {
+        session.set_keepalive(None);
+    }
+    let (text, wait) = (format!("{status}: {why}\n"), wait.to_string());
+    answer::send(session, status, &text, &[("retry-after", &wait), ("cache-control", "no-store")]).await
 }
 
 fn count_tls_failure(target: &Target, text: &str) {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::limiter::Limiters;
 use super::quota::Quota;
 use crate::access::AccessLog;
 use crate::listener::Limits;
 use crate::metrics::{Metrics, NO_ROUTE, RouteMetrics, UpstreamMetrics};
-use crate::route::{Decision, Routes, Site};
+use crate::route::{Decision, Route, Routes, Site};
 use crate::upstream::Upstream;
 
 /// What the configuration means for requests, with the handles that they count on; replaced whole on reload.
@@ -25,6 +26,7 @@ pub struct Snapshot {
     /// By site and route.
     route_metrics: Vec<Vec<Arc<RouteMetrics>>>,
     no_route: Arc<RouteMetrics>,
+    limiters: Limiters,
     upstream_metrics: Vec<Arc<UpstreamMetrics>>,
     /// By upstream.
     quotas: Vec<Arc<Quota>>,
@@ -56,10 +58,11 @@ impl Snapshot {
             site_by_name: sites.iter().enumerate().map(|(index, site)| (site.name.clone(), index)).collect(),
             route_metrics: sites
                 .iter()
-                .map(|site| site.routes.iter().map(|route| metrics.route(&route.name)).collect())
+                .map(|site| site.labels().iter().map(|label| metrics.route(label)).collect())
                 .collect(),
             quotas: upstreams.iter().map(|_| Arc::default()).collect(),
             no_route: metrics.route(NO_ROUTE),
+            limiters: Limiters::new(routes.settings(), &Limiters::default()),
             upstream_metrics: upstreams.iter().map(|upstream| metrics.upstream(&upstream.settings().name)).collect(),
             routes,
             upstreams,
@@ -80,12 +83,31 @@ impl Snapshot {
         self.load_balancers.iter().any(|net| net.contains(&address))
     }
 
+    /// Goes on with what `old` has counted against limits that are still there.
+    pub(super) fn go_on_from(&mut self, old: &Self) {
+        self.limiters = Limiters::new(self.routes.settings(), &old.limiters);
+    }
+
+    pub(super) fn limiters(&self) -> &Limiters {
+        &self.limiters
+    }
+
+    /// Limits of connections that ask for a site.
+    pub(super) fn limits_of(&self, site: &str) -> Limits {
+        let header = self.site_by_name(site).and_then(|site| self.site(site)?.header_timeout);
+        Limits { header: header.unwrap_or(self.limits.header), ..self.limits }
+    }
+
     pub(super) fn routes(&self) -> &Routes {
         &self.routes
     }
 
     pub(super) fn site(&self, index: usize) -> Option<&Site> {
         self.routes.settings().sites.get(index)
+    }
+
+    pub(super) fn route(&self, site: usize, route: usize) -> Option<&Route> {
+        self.site(site)?.routes.get(route)
     }
 
     pub(super) fn site_by_name(&self, name: &str) -> Option<usize> {

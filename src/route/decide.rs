@@ -1,11 +1,14 @@
 //! Request facts to decision.
 
-use http::{Method, StatusCode, Version};
+use http::{Method, Version};
 
 use super::decision::{Action, Decision, Facts, Outcome, Reason};
 use super::host::HostTable;
+use super::redirect::{https_origin, push_escaped, status};
+use super::report::{Would, place};
 use super::{
-    CanonicalPath, HostName, Mode, PathError, PathPrefix, PlainPolicy, RedirectMethods, Settings, Site, Target,
+    CanonicalPath, HostName, Mode, Observed, PathError, PathPrefix, PlainPolicy, RedirectMethods, Settings, Site,
+    Stripped, Target,
 };
 
 /// Settings prepared for decisions: built once for each configuration, asked by every request.
@@ -57,6 +60,23 @@ impl Routes {
             .unwrap_or_else(Decision::from)
     }
 
+    /// What would have been done with a request over plain HTTP that a site in `observe` has served; `None` where nothing.
+    pub fn observed(&self, facts: &Facts<'_>) -> Option<Observed> {
+        let to = self.addressed(facts).ok().filter(|_| !facts.secure)?;
+        let site = &self.settings.sites[to.site];
+        let path = CanonicalPath::parse(if to.target.is_asterisk() { b"/" } else { to.target.path() }).ok()?;
+        let route = self.route(to.site, &path).filter(|_| site.https.mode == Mode::Observe)?;
+        let policy = self.policy(to.site, &path);
+        let would = match (judge(facts, site, policy, to.target.is_asterisk()), policy.policy) {
+            (Verdict::Allow, _) => return None,
+            (Verdict::Redirect, _) => Would::Redirect,
+            (Verdict::Block, _) => Would::RefuseCredentials,
+            (Verdict::Reject, PlainPolicy::Reject) => Would::RefusePath,
+            (Verdict::Reject, _) => Would::RefuseMethod,
+        };
+        Some(Observed { site: site.name.clone(), place: place(policy.rule, &site.routes[route].path, &path), would })
+    }
+
     /// Finds out which site is meant.
     fn addressed<'a>(&self, facts: &Facts<'a>) -> Result<Addressed<'a>, Refusal> {
         if is_refused_method(facts.method) {
@@ -67,36 +87,78 @@ impl Routes {
             return Err(Reason::Path(PathError::NotAbsolute).into());
         }
         let host = named_host(facts, &target)?;
+        let owner = host.as_ref().and_then(|host| self.hosts.owner(host));
         let site = match &host {
-            Some(host) => self.hosts.site(host),
+            Some(_) => owner.map(|owner| owner.site),
             None => facts.server_name_site.or(self.default_site),
         };
+        let is_alias = owner.is_some_and(|owner| owner.is_alias);
         let misdirected = facts.secure && facts.server_name_site.is_some_and(|chosen| Some(chosen) != site);
         match site {
-            Some(site) if !misdirected => Ok(Addressed { target, host, site }),
+            Some(site) if !misdirected => Ok(Addressed { target, host, is_alias, site }),
             _ if facts.secure => Err(Reason::Misdirected.into()),
             _ => Err(Reason::HostUnknown.into()),
         }
     }
 
-    fn decide_in_site(&self, facts: &Facts<'_>, addressed: &Addressed<'_>) -> Result<Decision, Refusal> {
-        let Addressed { target, site, .. } = addressed;
-        let refuse = |reason| Refusal { site: Some(*site), reason };
-        let path = if target.is_asterisk() { b"/" } else { target.path() };
+    fn decide_in_site(&self, facts: &Facts<'_>, to: &Addressed<'_>) -> Result<Decision, Refusal> {
+        let site = &self.settings.sites[to.site];
+        let refuse = |reason| Refusal { site: Some(to.site), reason };
+        let path = if to.target.is_asterisk() { b"/" } else { to.target.path() };
         let path = CanonicalPath::parse(path).map_err(|error| refuse(Reason::Path(error)))?;
-        let route = self.route(*site, &path).ok_or_else(|| refuse(Reason::NoRoute))?;
+        if site.redirect_to.is_some() {
+            return Ok(self.decide_elsewhere(facts, to, &path));
+        }
+        let route = self.route(to.site, &path).ok_or_else(|| refuse(Reason::NoRoute))?;
+        let decision = |action, outcome| Decision { site: Some(to.site), route: Some(route), action, outcome };
+        if !self.admits(to.site, route, &path, facts) {
+            return Ok(decision(None, Outcome::Refuse(Reason::Address)));
+        }
         let (action, outcome) = match facts.secure {
-            true => (None, None),
-            false => self.enforce(facts, addressed, &path),
+            true => (None, to.is_alias.then(|| self.redirect_or_refuse(facts.method, to))),
+            false => self.enforce(facts, to, &path),
         };
-        let upstream = self.settings.sites[*site].routes[route].upstream;
-        let outcome = outcome.unwrap_or(Outcome::Forward { upstream });
-        Ok(Decision { site: Some(*site), route: Some(route), action, outcome })
+        let outcome = outcome.unwrap_or_else(|| self.forward(to, route, &path));
+        Ok(decision(action, outcome))
+    }
+
+    /// What a site gives that has nothing but a place to send its clients to.
+    fn decide_elsewhere(&self, facts: &Facts<'_>, to: &Addressed<'_>, path: &CanonicalPath<'_>) -> Decision {
+        let (action, outcome) = match facts.secure {
+            _ if !self.settings.sites[to.site].allow_from.admits(facts.client) => {
+                (None, Some(Outcome::Refuse(Reason::Address)))
+            }
+            true => (None, None),
+            false => self.enforce(facts, to, path),
+        };
+        let outcome = outcome.unwrap_or_else(|| self.redirect_or_refuse(facts.method, to));
+        Decision { site: Some(to.site), route: Some(0), action, outcome }
+    }
+
+    fn forward(&self, to: &Addressed<'_>, route: usize, path: &CanonicalPath<'_>) -> Outcome {
+        let route = &self.settings.sites[to.site].routes[route];
+        let upstream = route.upstream;
+        if !route.strip_prefix || to.target.is_asterisk() {
+            return Outcome::Forward { upstream, stripped: None };
+        }
+        match Stripped::new(&to.target, path, &route.path) {
+            Ok(stripped) => Outcome::Forward { upstream, stripped: Some(Box::new(stripped)) },
+            Err(error) => Outcome::Refuse(Reason::Path(error)),
+        }
     }
 
     fn route(&self, site: usize, path: &CanonicalPath<'_>) -> Option<usize> {
         let routes = &self.settings.sites[site].routes;
         self.orders[site].routes.iter().copied().find(|&route| path.is_below(&routes[route].path))
+    }
+
+    /// Whether the client may come: by the rule of its route, and of every route that a Windows file system could find the
+    /// path below.
+    fn admits(&self, site: usize, route: usize, path: &CanonicalPath<'_>, facts: &Facts<'_>) -> bool {
+        let routes = &self.settings.sites[site].routes;
+        let is_disguised = |prefix| path.may_be_short_for(prefix) && !path.is_below(prefix);
+        routes[route].allow_from.admits(facts.client)
+            && routes.iter().all(|other| other.allow_from.admits(facts.client) || !is_disguised(&other.path))
     }
 
     /// What plain HTTP gets: an action, and an outcome unless it is forwarded.
@@ -108,19 +170,20 @@ impl Routes {
     ) -> (Option<Action>, Option<Outcome>) {
         let site = &self.settings.sites[to.site];
         let verdict = judge(facts, site, self.policy(to.site, path), to.target.is_asterisk());
+        // A site without a server of its own has nothing to serve while it is observed.
+        let is_observed = site.https.mode == Mode::Observe && site.redirect_to.is_none();
+        let leads_away = to.is_alias || site.redirect_to.is_some();
         let refuse = |reason| Some(Outcome::Refuse(reason));
-        let (action, outcome) = match (verdict, site.https.mode) {
-            (Verdict::Allow, _) => (Action::Allowed, None),
-            (Verdict::Redirect, Mode::Observe) => (Action::WouldRedirect, None),
-            (Verdict::Reject | Verdict::Block, Mode::Observe) => (Action::WouldReject, None),
-            (Verdict::Redirect, Mode::Temporary | Mode::Permanent) => match self.redirect(facts.method, to) {
+        let (action, outcome) = match verdict {
+            Verdict::Redirect if is_observed => (Action::WouldRedirect, None),
+            Verdict::Reject | Verdict::Block if is_observed => (Action::WouldReject, None),
+            Verdict::Allow if is_observed || !leads_away => (Action::Allowed, None),
+            Verdict::Allow | Verdict::Redirect => match self.redirect(facts.method, to) {
                 Some(redirect) => (Action::Redirected, Some(redirect)),
                 None => (Action::Rejected, refuse(Reason::HostMissing)),
             },
-            (Verdict::Reject, Mode::Temporary | Mode::Permanent) => (Action::Rejected, refuse(Reason::PlainHttp)),
-            (Verdict::Block, Mode::Temporary | Mode::Permanent) => {
-                (Action::CredentialBlocked, refuse(Reason::Credentials))
-            }
+            Verdict::Reject => (Action::Rejected, refuse(Reason::PlainHttp)),
+            Verdict::Block => (Action::CredentialBlocked, refuse(Reason::Credentials)),
         };
         (Some(action), outcome)
     }
@@ -146,7 +209,7 @@ impl Routes {
     ///
     /// `allow` opens something up, so a path has to be spelled as the rule is; any other spelling gets what would hold
     /// without the rule. What closes something holds for every spelling, 8.3 names among them.
-    fn policy(&self, site: usize, path: &CanonicalPath<'_>) -> Policy {
+    fn policy(&self, site: usize, path: &CanonicalPath<'_>) -> Policy<'_> {
         let https = &self.settings.sites[site].https;
         let holds = |&&(ref prefix, policy): &&(PathPrefix, PlainPolicy)| match policy {
             PlainPolicy::Allow => path.is_verbatim() && path.is_below(prefix),
@@ -154,28 +217,28 @@ impl Routes {
         };
         let mut rules = self.orders[site].policies.iter().map(|&rule| &https.paths[rule]);
         match rules.find(holds) {
-            Some(&(_, policy)) => Policy { policy, is_listed: true },
-            None => Policy { policy: https.rest, is_listed: false },
+            Some((prefix, policy)) => Policy { policy: *policy, rule: Some(prefix) },
+            None => Policy { policy: https.rest, rule: None },
         }
     }
 
-    /// The same place over HTTPS; `None` where neither the request nor the site names a host.
+    fn redirect_or_refuse(&self, method: &Method, to: &Addressed<'_>) -> Outcome {
+        self.redirect(method, to).unwrap_or(Outcome::Refuse(Reason::NoRoute))
+    }
+
+    /// The same place over HTTPS, on the host that the one asked for stands for; `None` where no host is known, and for
+    /// `OPTIONS *`, which asks for no place.
     fn redirect(&self, method: &Method, to: &Addressed<'_>) -> Option<Outcome> {
         let site = &self.settings.sites[to.site];
-        let named = to.host.as_ref().map(HostName::in_url);
-        let host = match &named {
-            Some(host) => host,
-            None => site.domains.iter().find(|domain| !domain.starts_with("*."))?.as_str(),
+        let port = self.settings.public_https_port;
+        let mut location = match (&site.redirect_to, &to.host) {
+            _ if to.target.is_asterisk() => return None,
+            (Some(destination), _) => destination.as_str().to_owned(),
+            (None, Some(host)) if !to.is_alias => https_origin(&host.in_url(), port),
+            (None, _) => https_origin(site.first_domain()?, port),
         };
-        let status = match (site.https.mode, is_safe(method)) {
-            (Mode::Permanent, true) => StatusCode::MOVED_PERMANENTLY,
-            (Mode::Permanent, false) => StatusCode::PERMANENT_REDIRECT,
-            (Mode::Temporary | Mode::Observe, true) => StatusCode::FOUND,
-            (Mode::Temporary | Mode::Observe, false) => StatusCode::TEMPORARY_REDIRECT,
-        };
-        let mut location = https_origin(host, self.settings.public_https_port);
         push_escaped(&mut location, &to.target.origin_form());
-        Some(Outcome::Redirect { status, location })
+        Some(Outcome::Redirect { status: status(site.https.mode, method), location })
     }
 }
 
@@ -193,19 +256,13 @@ pub fn challenge_token<'a>(method: &Method, target: &'a [u8]) -> Option<&'a str>
     std::str::from_utf8(token).ok().filter(|_| is_token)
 }
 
-/// `https://host[:port]`; 443 is left out.
-pub(super) fn https_origin(host: &str, port: u16) -> String {
-    match port {
-        443 => format!("https://{host}"),
-        _ => format!("https://{host}:{port}"),
-    }
-}
-
 /// A request whose site is known.
 struct Addressed<'a> {
     target: Target<'a>,
     /// `None`: HTTP/1.0 without `Host`.
     host: Option<HostName<'a>>,
+    /// The host is one of the site's aliases.
+    is_alias: bool,
     site: usize,
 }
 
@@ -227,10 +284,10 @@ impl From<Refusal> for Decision {
 }
 
 #[derive(Clone, Copy)]
-struct Policy {
+struct Policy<'a> {
     policy: PlainPolicy,
-    /// The operator wrote the path down.
-    is_listed: bool,
+    /// The path that the operator wrote down for it.
+    rule: Option<&'a PathPrefix>,
 }
 
 /// What a request over plain HTTP deserves, before `observe` is looked at.
@@ -241,8 +298,8 @@ enum Verdict {
     Block,
 }
 
-fn judge(facts: &Facts<'_>, site: &Site, Policy { policy, is_listed }: Policy, is_asterisk: bool) -> Verdict {
-    let shows_credentials = facts.has_authorization || (facts.has_cookie && is_listed);
+fn judge(facts: &Facts<'_>, site: &Site, Policy { policy, rule }: Policy<'_>, is_asterisk: bool) -> Verdict {
+    let shows_credentials = facts.has_authorization || (facts.has_cookie && rule.is_some());
     let may_redirect = match site.https.redirect_methods {
         RedirectMethods::Safe => is_safe(facts.method),
         RedirectMethods::All => !is_asterisk,
@@ -283,22 +340,6 @@ fn longest_first<'a>(prefixes: impl Iterator<Item = &'a PathPrefix>) -> Vec<usiz
     order.into_iter().map(|(index, _)| index).collect()
 }
 
-/// Appends raw bytes of a target so that they mean the same in a URL and can end neither header line nor host.
-fn push_escaped(url: &mut String, raw: &[u8]) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    url.reserve(raw.len());
-    for &byte in raw {
-        if byte.is_ascii_alphanumeric() || URL_PUNCTUATION.contains(&byte) {
-            url.push(char::from(byte));
-            continue;
-        }
-        url.extend(['%', char::from(HEX[usize::from(byte >> 4)]), char::from(HEX[usize::from(byte & 15)])]);
-    }
-}
-
-/// What may stand in path and query (RFC 3986 §3.3 and §3.4), the `%` of escapes among it.
-const URL_PUNCTUATION: &[u8] = b"-._~!$&'()*+,;=:@/?%[]";
-
 const CHALLENGE_PATH: &[u8] = b"/.well-known/acme-challenge/";
 
 /// Far over what any CA sends; tokens have at least 128 bits (RFC 8555 §8.3).
@@ -306,10 +347,12 @@ const LONGEST_TOKEN: usize = 256;
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::net::IpAddr;
+
     use proptest::prelude::*;
 
     use super::*;
-    use crate::route::{Enforcement, Route};
+    use crate::route::{AllowList, Destination, Enforcement, Route};
 
     fn prefix(path: &str) -> PathPrefix {
         PathPrefix::parse(path).expect(path)
@@ -317,27 +360,26 @@ pub(super) mod tests {
 
     /// `m5.test` as in the issue: `rest = "redirect"`, `/M5UserAPI/` rejected, `/public/` allowed.
     pub(in crate::route) fn site() -> Site {
-        let route = |path, upstream| Route { name: format!("m5:{path}"), path: prefix(path), upstream };
+        let route =
+            |path, upstream| Route { name: format!("m5:{path}"), path: prefix(path), upstream, ..Route::default() };
         Site {
             name: "m5".to_owned(),
             domains: vec!["m5.test".to_owned(), "*.wild.test".to_owned(), "::1".to_owned()],
-            is_default: false,
             https: Enforcement {
                 mode: Mode::Permanent,
                 rest: PlainPolicy::Redirect,
                 paths: vec![(prefix("/M5UserAPI/"), PlainPolicy::Reject), (prefix("/listed/"), PlainPolicy::Redirect)],
                 redirect_methods: RedirectMethods::Safe,
             },
-            hsts: None,
-            maintenance: None,
             routes: vec![route("/", 7), route("/api/", 8), route("/api/v2/", 9)],
+            ..Site::default()
         }
     }
 
     /// [`site`] and a second one, `other.test`.
     pub(in crate::route) fn settings() -> Settings {
         let other = Site { name: "other".to_owned(), domains: vec!["other.test".to_owned()], ..site() };
-        Settings { sites: vec![site(), other], public_https_port: 443 }
+        Settings { sites: vec![site(), other], public_https_port: 443, ..Settings::default() }
     }
 
     fn with_public_path() -> Settings {
@@ -356,6 +398,7 @@ pub(super) mod tests {
     fn plain(target: &str) -> Facts<'_> {
         Facts {
             secure: false,
+            client: Some(IpAddr::from([192, 0, 2, 7])),
             method: &Method::GET,
             version: Version::HTTP_11,
             target: target.as_bytes(),
@@ -375,7 +418,10 @@ pub(super) mod tests {
         let decision = Routes::new(settings).decide(facts);
         let action = decision.action.map(|action| format!(" {}", action.as_str())).unwrap_or_default();
         match decision.outcome {
-            Outcome::Forward { upstream } => format!("-> {upstream}{action}"),
+            Outcome::Forward { upstream, stripped: None } => format!("-> {upstream}{action}"),
+            Outcome::Forward { upstream, stripped: Some(stripped) } => {
+                format!("-> {upstream} {}{action}", String::from_utf8_lossy(&stripped.target))
+            }
             Outcome::Redirect { status, location } => format!("{} {location}{action}", status.as_u16()),
             Outcome::Refuse(reason) => format!("{} {reason:?}{action}", reason.status().as_u16()),
         }
@@ -515,8 +561,8 @@ pub(super) mod tests {
             ("/%61pi//v2", 2, 9),
         ] {
             let decision = routes.decide(&secure(path));
-            let expected =
-                Decision { site: Some(0), route: Some(route), action: None, outcome: Outcome::Forward { upstream } };
+            let outcome = Outcome::Forward { upstream, stripped: None };
+            let expected = Decision { site: Some(0), route: Some(route), action: None, outcome };
             assert_eq!(decision, expected, "{path}");
         }
     }
@@ -573,6 +619,159 @@ pub(super) mod tests {
         ];
         for (target, location) in table {
             assert_eq!(told(settings(), &plain(target)), format!("301 {location} redirected"), "{target}");
+        }
+    }
+
+    #[test]
+    fn given_an_alias_when_asked_for_then_the_same_place_on_the_first_domain() {
+        let alias = |facts| Facts { host: Some("www.m5.test"), ..facts };
+        let post = |facts| Facts { method: &Method::POST, ..facts };
+        let authorized = |facts| Facts { has_authorization: true, ..facts };
+        #[rustfmt::skip]
+        let table = [
+            (Mode::Permanent, alias(secure("/x?y")),             "301 https://m5.test/x?y"),
+            (Mode::Permanent, post(alias(secure("/x"))),         "308 https://m5.test/x"),
+            (Mode::Temporary, alias(secure("/x")),               "302 https://m5.test/x"),
+            (Mode::Temporary, post(alias(secure("/x"))),         "307 https://m5.test/x"),
+            (Mode::Observe,   alias(secure("/x")),               "302 https://m5.test/x"),
+            (Mode::Permanent, secure("/x"),                      "-> 7"),
+            (Mode::Permanent, alias(plain("/x?y")),              "301 https://m5.test/x?y redirected"),
+            (Mode::Permanent, post(alias(plain("/x"))),          "403 PlainHttp rejected"),
+            (Mode::Permanent, authorized(alias(plain("/x"))),    "403 Credentials credential_blocked"),
+            (Mode::Permanent, alias(plain("/M5UserAPI/x")),      "403 PlainHttp rejected"),
+            (Mode::Permanent, alias(plain("/public/x")),         "301 https://m5.test/public/x redirected"),
+            (Mode::Permanent, post(alias(plain("/public/x"))),   "308 https://m5.test/public/x redirected"),
+            (Mode::Observe,   alias(plain("/x")),                "-> 7 would_redirect"),
+            (Mode::Observe,   alias(plain("/M5UserAPI/x")),      "-> 7 would_reject"),
+            (Mode::Observe,   alias(plain("/public/x")),         "-> 7 allowed"),
+            (Mode::Permanent, alias(secure("/%2541")),           "400 Path(DoubleEscape)"),
+            (Mode::Permanent, Facts { method: &Method::OPTIONS, ..alias(secure("*")) }, "404 NoRoute"),
+            (Mode::Permanent, Facts { server_name_site: Some(1), ..alias(secure("/x")) }, "421 Misdirected"),
+        ];
+        for (mode, facts, expected) in table {
+            let mut settings = with_public_path();
+            settings.sites[0].aliases = vec!["www.m5.test".to_owned()];
+            settings.sites[0].https.mode = mode;
+            assert_eq!(told(settings, &facts), expected, "{mode:?} {facts:?}");
+        }
+    }
+
+    fn elsewhere() -> Settings {
+        let mut settings = settings();
+        let site = &mut settings.sites[0];
+        site.redirect_to = Some(Destination::parse("https://new.test/base").unwrap());
+        site.routes.clear();
+        settings
+    }
+
+    #[test]
+    fn given_a_site_that_only_redirects_when_asked_then_there_with_path_and_query() {
+        let post = |facts| Facts { method: &Method::POST, ..facts };
+        #[rustfmt::skip]
+        let table = [
+            (secure("/x?y"),                                     "301 https://new.test/base/x?y"),
+            (post(secure("/x")),                                 "308 https://new.test/base/x"),
+            (plain("/x"),                                        "301 https://new.test/base/x redirected"),
+            (post(plain("/x")),                                  "403 PlainHttp rejected"),
+            (plain("/M5UserAPI/x"),                              "403 PlainHttp rejected"),
+            (Facts { has_authorization: true, ..plain("/x") },   "403 Credentials credential_blocked"),
+            (secure("//evil.test/x"),                            "301 https://new.test/base//evil.test/x"),
+            (secure("/%00"),                                     "400 Path(Control)"),
+            (Facts { host: Some("other.test"), ..plain("/x") },  "301 https://other.test/x redirected"),
+        ];
+        for (facts, expected) in table {
+            assert_eq!(told(elsewhere(), &facts), expected, "{facts:?}");
+        }
+        let mut open = elsewhere();
+        open.sites[0].https.rest = PlainPolicy::Allow;
+        assert_eq!(told(open.clone(), &plain("/x")), "301 https://new.test/base/x redirected");
+        open.sites[0].https.mode = Mode::Observe;
+        assert_eq!(told(open, &plain("/x")), "302 https://new.test/base/x redirected");
+    }
+
+    #[test]
+    fn given_a_list_of_clients_when_another_comes_then_403_before_anything_else() {
+        let stranger = |facts| Facts { client: Some(IpAddr::from([203, 0, 113, 9])), ..facts };
+        let unknown = |facts| Facts { client: None, ..facts };
+        let list = || AllowList::new(vec!["192.0.2.0/24".parse().unwrap()]);
+        let mut settings = rco();
+        settings.sites[0].routes[1].allow_from = list();
+        settings.sites[1].redirect_to = Some(Destination::parse("https://new.test").unwrap());
+        settings.sites[1].allow_from = list();
+        #[rustfmt::skip]
+        let table = [
+            (secure("/api/x"),                 "-> 8"),
+            (stranger(secure("/api/x")),       "403 Address"),
+            (unknown(secure("/api/x")),        "403 Address"),
+            (stranger(secure("/api/v2/x")),    "-> 9"),
+            (stranger(secure("/x")),           "-> 7"),
+            (stranger(secure("/api")),         "403 Address"),
+            (stranger(secure("/%61pi/x")),     "403 Address"),
+            (stranger(secure("/x/../api/x")),  "403 Address"),
+            (stranger(secure("/API./x")),      "403 Address"),
+            (stranger(secure("/ap~1/x")),      "403 Address"),
+            (secure("/ap~1/x"),                "-> 7"),
+            (stranger(secure("/api/v2/~me")),  "-> 9"),
+            (stranger(plain("/api/x")),        "403 Address"),
+            (plain("/api/x"),                  "-> 8 allowed"),
+            (Facts { host: Some("other.test"), ..stranger(plain("/x")) }, "403 Address"),
+            (Facts { host: Some("other.test"), ..plain("/x") }, "301 https://new.test/x redirected"),
+        ];
+        for (facts, expected) in table {
+            assert_eq!(told(settings.clone(), &facts), expected, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn given_a_route_that_strips_when_forwarded_then_the_rest_and_what_is_ambiguous_is_refused() {
+        let mut settings = rco();
+        settings.sites[0].routes[1].strip_prefix = true;
+        #[rustfmt::skip]
+        let table = [
+            (secure("/api/x?y"),         "-> 8 /x?y"),
+            (secure("/api"),             "-> 8 /"),
+            (secure("/apix"),            "-> 7"),
+            (secure("/api/v2/x"),        "-> 9"),
+            (secure("/api/../M5UserAPI/x"), "-> 7"),
+            (secure("/api/../api/x"),    "400 Path(Ambiguous)"),
+            (secure("/api%2f../x"),      "400 Path(Ambiguous)"),
+            (secure("//api/x"),          "400 Path(Ambiguous)"),
+            (plain("/api/../M5UserAPI"), "403 PlainHttp rejected"),
+            (plain("/api/M5UserAPI"),    "-> 8 /M5UserAPI allowed"),
+        ];
+        for (facts, expected) in table {
+            assert_eq!(told(settings.clone(), &facts), expected, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn given_a_site_in_observe_when_asked_then_what_would_have_been_done_and_why() {
+        let post = |facts| Facts { method: &Method::POST, ..facts };
+        let mut settings = with_public_path();
+        settings.sites[0].https.mode = Mode::Observe;
+        let routes = Routes::new(settings);
+        #[rustfmt::skip]
+        let table = [
+            (plain("/x/y"),                                     Some(("/x/", Would::Redirect))),
+            (plain("/M5UserAPI/doors"),                         Some(("/m5userapi/", Would::RefusePath))),
+            (post(plain("/M5User~1/doors")),                    Some(("/m5userapi/", Would::RefusePath))),
+            (post(plain("/x/y")),                               Some(("/x/", Would::RefuseMethod))),
+            (post(plain("/api/y")),                             Some(("/api/", Would::RefuseMethod))),
+            (Facts { has_authorization: true, ..plain("/x") },  Some(("/x/", Would::RefuseCredentials))),
+            (plain("/public/x"),                                None),
+            (secure("/M5UserAPI/doors"),                        None),
+            (Facts { host: Some("other.test"), ..plain("/x") }, None),
+            (Facts { host: Some("evil.test"), ..plain("/x") },  None),
+            (plain("/%00"),                                     None),
+        ];
+        for (facts, expected) in table {
+            let observed = routes.observed(&facts);
+            let told =
+                observed.as_ref().map(|observed| (observed.place.as_deref().unwrap_or("others"), observed.would));
+            assert_eq!(told, expected, "{facts:?}");
+            let action = routes.decide(&facts).action;
+            let is_counted = matches!(action, Some(Action::WouldRedirect | Action::WouldReject));
+            assert_eq!(is_counted, expected.is_some(), "{facts:?}");
         }
     }
 

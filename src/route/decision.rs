@@ -1,14 +1,19 @@
 //! What is asked of a decision, and what it says.
 
+use std::net::IpAddr;
+
 use http::{Method, StatusCode, Version};
 
-use super::PathError;
+use super::{PathError, Stripped};
 
 /// What is known of a request when its header has been read.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// It came over TLS.
     pub secure: bool,
+    /// Who sent it, as far as trusted proxies are believed ([`believed_client`](super::believed_client)); `None` where
+    /// that cannot be known.
+    pub client: Option<IpAddr>,
     /// Its method.
     pub method: &'a Method,
     /// Its version.
@@ -45,8 +50,10 @@ pub enum Outcome {
     Forward {
         /// Index into the configuration's list of upstreams.
         upstream: usize,
+        /// What is sent in place of the target, where the route strips its prefix.
+        stripped: Option<Box<Stripped>>,
     },
-    /// Goes to HTTPS.
+    /// Goes to HTTPS, or to the host that this one stands for.
     Redirect {
         /// 301, 302, 307 or 308.
         status: StatusCode,
@@ -121,6 +128,8 @@ pub enum Reason {
     PlainHttp,
     /// Credentials came over plain HTTP.
     Credentials,
+    /// The client's address is in no network of `allow_from`.
+    Address,
 }
 
 impl Reason {
@@ -131,7 +140,7 @@ impl Reason {
             Self::Path(_) | Self::HostMissing | Self::HostMalformed | Self::HostDiffers => StatusCode::BAD_REQUEST,
             Self::HostUnknown | Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Self::PlainHttp | Self::Credentials => StatusCode::FORBIDDEN,
+            Self::PlainHttp | Self::Credentials | Self::Address => StatusCode::FORBIDDEN,
         }
     }
 
@@ -150,6 +159,7 @@ impl Reason {
             Self::Credentials => {
                 "credentials were sent without encryption; nothing was passed on, and they should be changed"
             }
+            Self::Address => "this is not served to your address",
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use super::decide::https_origin;
+use super::redirect::https_origin;
 use super::{HostName, Mode, Routes, Site};
 
 /// Whether a request header of the peer is taken away before the request is forwarded.
@@ -161,11 +161,11 @@ fn public_port<'a>(peer: &Peer<'a>) -> Cow<'a, str> {
 }
 
 /// The name of `name=value` or of a bare attribute (RFC 6265 §5.2).
-fn attribute_name(attribute: &[u8]) -> &[u8] {
+pub(super) fn attribute_name(attribute: &[u8]) -> &[u8] {
     attribute.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii()
 }
 
-fn attribute_value(attribute: &[u8]) -> &[u8] {
+pub(super) fn attribute_value(attribute: &[u8]) -> &[u8] {
     attribute.splitn(2, |&byte| byte == b'=').nth(1).unwrap_or_default().trim_ascii()
 }
 

@@ -77,29 +77,47 @@ fn is_label(label: &str) -> bool {
 /// Host to site: exact names first, then wildcards of one label (RFC 6125 §6.4.3).
 #[derive(Clone, Debug, Default)]
 pub(super) struct HostTable {
-    exact: HashMap<String, usize>,
+    exact: HashMap<String, Owner>,
     /// By the name behind `*.`.
-    wildcard: HashMap<String, usize>,
+    wildcard: HashMap<String, Owner>,
+}
+
+/// Whose name it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) site: usize,
+    /// Its requests go to the site's first domain.
+    pub(super) is_alias: bool,
 }
 
 impl HostTable {
     /// Where two sites claim a name, the first has it; `config` refuses that.
     pub(super) fn new(settings: &Settings) -> Self {
         let mut table = Self::default();
-        for (site, domain) in settings.sites.iter().enumerate().flat_map(|(i, s)| s.domains.iter().map(move |d| (i, d)))
-        {
-            match domain.strip_prefix("*.") {
-                Some(parent) => table.wildcard.entry(parent.to_ascii_lowercase()).or_insert(site),
-                None => table.exact.entry(normal_domain(domain)).or_insert(site),
-            };
+        for (site, settings) in settings.sites.iter().enumerate() {
+            table.add(&settings.domains, Owner { site, is_alias: false });
+            table.add(&settings.aliases, Owner { site, is_alias: true });
         }
         table
     }
 
+    fn add(&mut self, domains: &[String], owner: Owner) {
+        for domain in domains {
+            match domain.strip_prefix("*.") {
+                Some(parent) => self.wildcard.entry(parent.to_ascii_lowercase()).or_insert(owner),
+                None => self.exact.entry(normal_domain(domain)).or_insert(owner),
+            };
+        }
+    }
+
     pub(super) fn site(&self, host: &HostName<'_>) -> Option<usize> {
+        self.owner(host).map(|owner| owner.site)
+    }
+
+    pub(super) fn owner(&self, host: &HostName<'_>) -> Option<Owner> {
         let name = host.as_str();
-        if let Some(&site) = self.exact.get(name) {
-            return Some(site);
+        if let Some(&owner) = self.exact.get(name) {
+            return Some(owner);
         }
         let (_, parent) = name.split_once('.')?;
         self.wildcard.get(parent).copied()
@@ -168,7 +186,11 @@ mod tests {
             domains: domains.iter().map(ToString::to_string).collect(),
             ..super::super::decide::tests::site()
         };
-        let table = HostTable::new(&Settings { sites: sites.iter().map(site).collect(), public_https_port: 443 });
+        let table = HostTable::new(&Settings {
+            sites: sites.iter().map(site).collect(),
+            public_https_port: 443,
+            ..Settings::default()
+        });
         #[rustfmt::skip]
         let expected = [
             ("a.m5.test", Some(1)), ("b.m5.test", Some(0)), ("c.b.m5.test", None), ("m5.test", None), ("[::1]:80", Some(1)),

@@ -1,30 +1,46 @@
 //! What happens to a request: decided from its facts alone.
 //!
 //! In: [`Settings`] and [`Facts`]. Out: a [`Decision`], and rules on headers. Pure: no socket, file or clock.
-//! May import: `http`'s types, nothing of ours.
+//! May import: `http`'s types, IP networks and `time`.
 //!
 //! Standards: request targets and `Host` (RFC 9112 §3.2, RFC 9110 §7.2), misdirected requests (RFC 9110 §15.5.20),
 //! dot segments (RFC 3986 §5.2.4), `http-01` (RFC 8555 §8.3), HSTS (RFC 6797), Trace Context
 //! (W3C Recommendation).
 //!
 //! Promises: no bytes panic; a path that an IIS would read as below a rejected prefix is never forwarded over plain
-//! HTTP; a redirect names only a host of the site, whatever the request says.
+//! HTTP; a redirect names only a host of the site, or the one it was configured with, whatever the request says.
 
 pub mod headers;
 
+mod agent;
+mod client;
 mod decide;
 mod decision;
+mod edit;
 mod host;
+mod limit;
 mod path;
+mod redirect;
+mod report;
+mod strip;
 mod target;
 mod trace;
 
+pub use agent::Agent;
+pub use client::{AllowList, believed_client};
 pub use decide::{Routes, challenge_token};
 pub use decision::{Action, Decision, Facts, Outcome, Reason};
+pub use edit::{HeaderEdits, Unsettable, is_connection_authentication};
 pub use host::{HostError, HostName};
+pub use limit::{Limits, Rate, TooMany};
 pub use path::{CanonicalPath, PathError, PathPrefix};
+pub use redirect::{Destination, DestinationError};
+pub use report::{Line, News, Observed, Report, Risk, Would};
+pub use strip::Stripped;
 pub use target::Target;
 pub use trace::trace_id;
+
+use std::time::Duration;
 
 /// Every site and how plain HTTP is to be answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,15 +49,27 @@ pub struct Settings {
     pub sites: Vec<Site>,
     /// The port that redirects name; 443 is left out of URLs.
     pub public_https_port: u16,
+    /// Requests of one client address, over all sites.
+    pub requests: Option<Rate>,
 }
 
 /// One `[[site]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Site {
     /// Metric label and certificate name.
     pub name: String,
     /// Lower case; `*.example.com` stands for one label (RFC 6125 §6.4.3).
     pub domains: Vec<String>,
+    /// Further names, written as `domains`, whose requests are sent to the first domain.
+    pub aliases: Vec<String>,
+    /// Where every request is sent; such a site has no routes.
+    pub redirect_to: Option<Destination>,
+    /// Who may come where no route says it: to a site that only redirects.
+    pub allow_from: AllowList,
+    /// For the whole site; a body's limit stands in its routes.
+    pub limits: Limits,
+    /// For a whole request header on TLS connections that ask for this site.
+    pub header_timeout: Option<Duration>,
     /// `default = true`: takes requests that name no host, and handshakes without server name.
     pub is_default: bool,
     /// How plain HTTP is answered.
@@ -127,8 +155,8 @@ impl Default for Hsts {
     }
 }
 
-/// A path rule that leads to an upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A path rule that leads to an upstream. What it does not say itself it has from its site.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Route {
     /// Metric label; default `site:path`.
     pub name: String,
@@ -136,6 +164,31 @@ pub struct Route {
     pub path: PathPrefix,
     /// Index into the configuration's list of upstreams.
     pub upstream: usize,
+    /// The upstream gets the target without `path`.
+    pub strip_prefix: bool,
+    /// Who may come.
+    pub allow_from: AllowList,
+    /// For the route alone.
+    pub limits: Limits,
+    /// What is set and removed in forwarded requests.
+    pub request_headers: HeaderEdits,
+    /// What is set and removed in the upstream's answers.
+    pub response_headers: HeaderEdits,
+}
+
+impl Site {
+    /// What its requests are counted on: the names of its routes; one of its own where it only redirects.
+    pub fn labels(&self) -> Vec<String> {
+        match self.redirect_to {
+            Some(_) => vec![format!("{}:/", self.name)],
+            None => self.routes.iter().map(|route| route.name.clone()).collect(),
+        }
+    }
+
+    /// The name that its own redirects lead to: the first domain that is no wildcard.
+    pub fn first_domain(&self) -> Option<&str> {
+        self.domains.iter().map(String::as_str).find(|domain| !domain.starts_with("*."))
+    }
 }
 
 impl Enforcement {

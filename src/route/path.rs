@@ -60,9 +60,11 @@ impl<'a> CanonicalPath<'a> {
 
     /// Whether a Windows file system could find it at or below `prefix`: also by 8.3 names, such as `/m5user~1/`.
     pub fn may_be_below(&self, prefix: &PathPrefix) -> bool {
-        if self.is_below(prefix) {
-            return true;
-        }
+        self.is_below(prefix) || self.may_be_short_for(prefix)
+    }
+
+    /// Whether it could be written for something below `prefix` with 8.3 names.
+    pub(super) fn may_be_short_for(&self, prefix: &PathPrefix) -> bool {
         if !self.text.contains('~') {
             return false;
         }
@@ -108,6 +110,12 @@ impl PathPrefix {
     /// The canonical form, such as `/m5userapi/`.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Default for PathPrefix {
+    fn default() -> Self {
+        Self::root()
     }
 }
 

@@ -15,6 +15,7 @@ use crate::config::problem::{Problem, quoted};
 use crate::config::raw::{Node, Value};
 use crate::config::{LogFormat, LogSettings, RunAs, suggest};
 use crate::platform::LONGEST_LOCAL_PATH;
+use crate::route::AllowList;
 
 /// `state_dir`.
 pub(super) fn state_dir(check: &mut Check<'_>, root: &Section<'_>) -> PathBuf {
@@ -126,20 +127,13 @@ fn warn_of_root(check: &mut Check<'_>) {
 /// `trusted_proxies`.
 pub(super) fn trusted_proxies(check: &mut Check<'_>, root: &Section<'_>) -> Vec<IpNet> {
     let texts = root.strings(check, "trusted_proxies").unwrap_or_default();
-    texts.into_iter().filter_map(|text| network(check, text, "trusted proxy", "X-Forwarded-For")).collect()
+    let trusted = |text| network(check, text, "trusted proxy", "X-Forwarded-For");
+    texts.into_iter().filter_map(trusted).collect()
 }
 
 /// Reads a network whose members are `what`, and are believed for their `word`.
 pub(super) fn network(check: &mut Check<'_>, text: Text<'_>, what: &str, word: &str) -> Option<IpNet> {
-    let network = text.value.parse::<IpNet>().or_else(|_| text.value.parse::<IpAddr>().map(IpNet::from));
-    let Ok(network) = network else {
-        let objection = Objection::new(
-            format!("a {what} is an IP address or a network in CIDR notation"),
-            "write it like `192.0.2.7`, `10.0.0.0/8` or `2001:db8::/32`",
-        );
-        check.refuse(Code::InvalidNetwork, format!("{} is not a network", quoted(text.value)), text, objection);
-        return None;
-    };
+    let network = member(check, text, &format!("a {what}"))?;
     if network.prefix_len() == 0 {
         let title = format!("{} makes everybody a {what}", quoted(text.value));
         let problem = Problem::warning(Code::EverybodyTrusted, title)
@@ -147,6 +141,30 @@ pub(super) fn network(check: &mut Check<'_>, text: Text<'_>, what: &str, word: &
             .why(format!("a {what}'s {word} is believed, so anybody can claim any address"));
         check.report(problem.fix(format!("name the addresses that your {what} connects from")));
     }
+    Some(network)
+}
+
+/// `allow_from` of a site or a route, where it stands.
+pub(super) fn allow_from(check: &mut Check<'_>, section: &Section<'_>) -> Option<AllowList> {
+    let texts = section.strings(check, "allow_from")?;
+    if texts.is_empty() {
+        let place = section.key_place("allow_from").unwrap_or_else(|| section.place());
+        let problem = Problem::error(Code::InvalidNetwork, "`allow_from` names nobody").at(place);
+        check.report(problem.fix("name the networks that may come, or leave the key out to serve everybody"));
+    }
+    Some(AllowList::new(texts.into_iter().filter_map(|text| member(check, text, "an allowed client")).collect()))
+}
+
+fn member(check: &mut Check<'_>, text: Text<'_>, what: &str) -> Option<IpNet> {
+    let network = text.value.parse::<IpNet>().or_else(|_| text.value.parse::<IpAddr>().map(IpNet::from));
+    let Ok(network) = network else {
+        let objection = Objection::new(
+            format!("{what} is an IP address or a network in CIDR notation"),
+            "write it like `192.0.2.7`, `10.0.0.0/8` or `2001:db8::/32`",
+        );
+        check.refuse(Code::InvalidNetwork, format!("{} is not a network", quoted(text.value)), text, objection);
+        return None;
+    };
     Some(network.trunc())
 }
 

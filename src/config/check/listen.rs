@@ -4,17 +4,20 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::section::{Section, Sited, Text};
-use super::{Check, Objection, global, shape};
+use super::{Check, Objection, global, limits, shape};
 use crate::config::Purpose;
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::{Node, Value};
 use crate::listener::{Limits, Settings};
+use crate::route;
 
 /// `[listen]` and `[limits]` as they are meant.
 pub(super) struct Listen {
     pub(super) listener: Settings,
     pub(super) public_https_port: u16,
+    /// Limits of requests, where neither site nor route has its own.
+    pub(super) requests: route::Limits,
 }
 
 /// One address and the key that it comes from.
@@ -27,7 +30,7 @@ struct Bound<'a> {
 
 /// Reads both tables.
 pub(super) fn read(check: &mut Check<'_>, root: &Section<'_>) -> Listen {
-    let limits = limits(check, root);
+    let (limits, requests) = limits(check, root);
     let table = root.table(check, "listen");
     let section = table.map(|table| Section::open(check, table, &shape::LISTEN));
     let defaults = Settings::default();
@@ -50,12 +53,12 @@ pub(super) fn read(check: &mut Check<'_>, root: &Section<'_>) -> Listen {
     let networks = section.and_then(|section| section.strings(check, "proxy_protocol")).unwrap_or_default();
     let load_balancer = |text| global::network(check, text, "load balancer", "PROXY header");
     let proxy_protocol = networks.into_iter().filter_map(load_balancer).collect();
-    Listen { listener: Settings { http, https, admin, limits, proxy_protocol }, public_https_port }
+    Listen { listener: Settings { http, https, admin, limits, proxy_protocol }, public_https_port, requests }
 }
 
-fn limits(check: &mut Check<'_>, root: &Section<'_>) -> Limits {
+fn limits(check: &mut Check<'_>, root: &Section<'_>) -> (Limits, route::Limits) {
     let defaults = Limits::default();
-    let Some(table) = root.table(check, "limits") else { return defaults };
+    let Some(table) = root.table(check, "limits") else { return (defaults, route::Limits::default()) };
     let section = Section::open(check, table, &shape::LIMITS);
     let mut connections = |key, default: usize| {
         let number = section.number(check, key, 1, MOST_CONNECTIONS).and_then(|number| usize::try_from(number).ok());
@@ -65,13 +68,14 @@ fn limits(check: &mut Check<'_>, root: &Section<'_>) -> Limits {
         connections("connections", defaults.connections),
         connections("connections_per_client", defaults.connections_per_client),
     );
-    Limits {
+    let limits = Limits {
         connections: total,
         connections_per_client: per_client,
         handshake: section.duration(check, "handshake_timeout").unwrap_or(defaults.handshake),
         header: section.duration(check, "header_timeout").unwrap_or(defaults.header),
         keep_alive: section.duration(check, "keep_alive").unwrap_or(defaults.keep_alive),
-    }
+    };
+    (limits, limits::everywhere(check, &section))
 }
 
 fn addresses<'a>(

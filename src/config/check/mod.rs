@@ -10,9 +10,12 @@ mod certificate;
 mod certificate_files;
 mod domain;
 mod global;
+mod headers;
 mod health;
 mod https;
+mod limits;
 mod listen;
+mod redirect;
 mod resolved;
 mod route;
 mod section;
@@ -74,10 +77,11 @@ impl<'e> Check<'e> {
         let root = Section::open(self, root, &shape::ROOT);
         let listen = listen::read(self, &root);
         let acme = acme::read(self, &root, &listen.listener);
-        let sites = site::read_all(self, &root, &acme.settings);
+        let sites = site::read_all(self, &root, &acme.settings, &listen.requests);
         acme::require_agreement(self, &acme, &sites);
         acme::require_challenge(self, &acme, &sites, &listen.listener);
-        let (route, tls, certificates, upstreams) = sites.into_settings(listen.public_https_port);
+        let (route, tls, certificates, upstreams) =
+            sites.into_settings(listen.public_https_port, listen.requests.requests);
         let state_dir = global::state_dir(self, &root);
         Config {
             control: global::control(self, &root, &state_dir),

@@ -1,26 +1,37 @@
 //! `site.upstream` and `[[site.route]]`.
 
+use super::headers::Edits;
 use super::section::Section;
 use super::site::{Names, duplicate_name};
 use super::upstream::Upstreams;
-use super::{Check, https, shape};
+use super::{Check, global, headers, https, limits, shape};
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::Table;
-use crate::route::{PathPrefix, Route};
+use crate::route::{AllowList, Limits, PathPrefix, Route};
 
 /// The routes of one site.
 pub(super) struct Routes<'s, 'a> {
     site: &'s str,
     names: &'s mut Names,
     upstreams: &'s mut Upstreams,
+    inherited: Inherited,
     found: Vec<(Route, &'a Place)>,
+}
+
+/// What routes have from their site.
+#[derive(Default)]
+pub(super) struct Inherited {
+    pub(super) allow_from: AllowList,
+    pub(super) headers: Edits,
+    /// Bytes.
+    pub(super) body: Option<u64>,
 }
 
 impl<'s, 'a> Routes<'s, 'a> {
     /// None yet.
-    pub(super) fn new(site: &'s str, names: &'s mut Names, upstreams: &'s mut Upstreams) -> Self {
-        Self { site, names, upstreams, found: Vec::new() }
+    pub(super) fn new(site: &'s str, names: &'s mut Names, upstreams: &'s mut Upstreams, inherited: Inherited) -> Self {
+        Self { site, names, upstreams, inherited, found: Vec::new() }
     }
 
     /// Reads the site's own upstream, which takes `/`, and its routes.
@@ -28,7 +39,9 @@ impl<'s, 'a> Routes<'s, 'a> {
         if let (Some(node), Some(place)) = (site.node("upstream"), site.key_place("upstream")) {
             let upstream = self.upstreams.read(check, node, place);
             if let Some(upstream) = upstream {
-                self.add(check, Route { name: format!("{}:/", self.site), path: PathPrefix::root(), upstream }, place);
+                let name = format!("{}:/", self.site);
+                let route = Route { name, path: PathPrefix::root(), upstream, ..Route::default() };
+                self.add(check, self.inherit(route, None, Edits::default()), place);
             }
         }
         for table in site.tables(check, "route") {
@@ -38,7 +51,7 @@ impl<'s, 'a> Routes<'s, 'a> {
 
     /// The routes, the longest first.
     pub(super) fn finish(self, check: &mut Check<'_>, site: &Section<'_>) -> Vec<Route> {
-        let is_tried = !site.lacks("upstream");
+        let is_tried = !site.lacks("upstream") || !site.lacks("redirect_to");
         if !is_tried && !self.found.iter().any(|(route, _)| route.path.as_str() == "/") {
             let problem =
                 site.missing("upstream").why("every request needs somewhere to go, also outside of the routes");
@@ -64,9 +77,26 @@ impl<'s, 'a> Routes<'s, 'a> {
             (Some(node), Some(place)) => self.upstreams.read(check, node, place),
             _ => None,
         };
+        let allow_from = global::allow_from(check, &section);
+        let edits = headers::read(check, &section);
+        let limits = limits::of_route(check, &section);
+        let strip_prefix = strip_prefix(check, &section, path.as_ref());
         if let (Some(text), Some(path), Some(upstream)) = (text, path, upstream) {
             let name = name.unwrap_or_else(|| format!("{}:{}", self.site, path.as_str()));
-            self.add(check, Route { name, path, upstream }, text.place);
+            let route = Route { name, path, upstream, strip_prefix, limits, ..Route::default() };
+            self.add(check, self.inherit(route, allow_from, edits), text.place);
+        }
+    }
+
+    /// Adds what the site says: its own list of clients replaces the site's, its headers come after them.
+    fn inherit(&self, route: Route, allow_from: Option<AllowList>, edits: Edits) -> Route {
+        let site = &self.inherited;
+        Route {
+            allow_from: allow_from.unwrap_or_else(|| site.allow_from.clone()),
+            request_headers: site.headers.request.then(&edits.request),
+            response_headers: site.headers.response.then(&edits.response),
+            limits: Limits { body: route.limits.body.or(site.body), ..route.limits },
+            ..route
         }
     }
 
@@ -90,6 +120,17 @@ impl<'s, 'a> Routes<'s, 'a> {
         }
         self.found.push((route, place));
     }
+}
+
+fn strip_prefix(check: &mut Check<'_>, section: &Section<'_>, path: Option<&PathPrefix>) -> bool {
+    let Some(given) = section.boolean(check, "strip_prefix").filter(|given| given.value) else { return false };
+    let is_root = path.is_some_and(|path| path.as_str() == "/");
+    if is_root {
+        let problem =
+            Problem::error(Code::Conflict, "`strip_prefix` has nothing to take away from `/`").at(given.place);
+        check.report(problem.fix("leave `strip_prefix` out, or give the route a longer path"));
+    }
+    !is_root
 }
 
 /// Whether a text can be a label of metrics that people can read.

@@ -60,7 +60,15 @@ pub(super) static LISTEN: Shape = Shape {
 pub(super) static LIMITS: Shape = Shape {
     heading: "`[limits]`",
     prefix: "limits.",
-    keys: &["connections", "connections_per_client", "handshake_timeout", "header_timeout", "keep_alive"],
+    keys: &[
+        "connections",
+        "connections_per_client",
+        "handshake_timeout",
+        "header_timeout",
+        "keep_alive",
+        "body",
+        "requests",
+    ],
 };
 
 pub(super) static ACME: Shape = Shape {
@@ -76,14 +84,19 @@ pub(super) static SITE: Shape = Shape {
         "name",
         "domain",
         "domains",
+        "aliases",
         "default",
         "upstream",
+        "redirect_to",
         "route",
         "certificate",
         "https",
         "hsts",
         "tls",
         "maintenance",
+        "allow_from",
+        "headers",
+        "limits",
     ],
 };
 
@@ -101,8 +114,31 @@ pub(super) static CERTIFICATE: Shape = Shape {
     keys: &["chain", "key", "pkcs12", "password_file", "password"],
 };
 
-pub(super) static ROUTE: Shape =
-    Shape { heading: "`[[site.route]]`", prefix: "site.route.", keys: &["path", "upstream", "name"] };
+pub(super) static ROUTE: Shape = Shape { heading: "`[[site.route]]`", prefix: "site.route.", keys: &ROUTE_KEYS };
+
+const ROUTE_KEYS: [&str; 7] = ["path", "upstream", "name", "strip_prefix", "allow_from", "headers", "limits"];
+
+pub(super) static SITE_LIMITS: Shape = Shape {
+    heading: "`[site.limits]`",
+    prefix: "site.limits.",
+    keys: &["connections", "body", "requests", "header_timeout"],
+};
+
+pub(super) static ROUTE_LIMITS: Shape = Shape {
+    heading: "`[site.route.limits]`",
+    prefix: "site.route.limits.",
+    keys: &["connections", "body", "requests"],
+};
+
+pub(super) static REQUESTS: Shape = Shape { heading: "`requests`", prefix: "requests.", keys: &["rate", "burst"] };
+
+pub(super) static HEADERS: Shape = Shape { heading: "`headers`", prefix: "headers.", keys: &["request", "response"] };
+
+pub(super) static REQUEST_HEADERS: Shape =
+    Shape { heading: "`headers.request`", prefix: "headers.request.", keys: &["set", "remove"] };
+
+pub(super) static RESPONSE_HEADERS: Shape =
+    Shape { heading: "`headers.response`", prefix: "headers.response.", keys: &["set", "remove"] };
 
 pub(super) static UPSTREAM: Shape = Shape {
     heading: "an upstream",
@@ -136,7 +172,7 @@ pub(super) static LOG: Shape = Shape { heading: "`[log]`", prefix: "log.", keys:
 pub(super) static ACCESS: Shape =
     Shape { heading: "`log.access`", prefix: "log.access.", keys: &["path", "query", "sample"] };
 
-static ALL: [&Shape; 14] = [
+static ALL: [&Shape; 18] = [
     &ROOT,
     &LISTEN,
     &LIMITS,
@@ -147,6 +183,10 @@ static ALL: [&Shape; 14] = [
     &TLS,
     &CERTIFICATE,
     &ROUTE,
+    &SITE_LIMITS,
+    &REQUESTS,
+    &HEADERS,
+    &REQUEST_HEADERS,
     &UPSTREAM,
     &HEALTH,
     &LOG,
@@ -154,7 +194,10 @@ static ALL: [&Shape; 14] = [
 ];
 
 /// Words that other programs use for our keys.
-const SYNONYMS: [(&str, &str); 20] = [
+const SYNONYMS: [(&str, &str); 25] = [
+    ("add", "set"),
+    ("alias", "aliases"),
+    ("allow", "allow_from"),
     ("ca_file", "trust_anchors"),
     ("cacert", "trust_anchors"),
     ("cert", "certificate"),
@@ -169,9 +212,11 @@ const SYNONYMS: [(&str, &str); 20] = [
     ("passphrase", "password"),
     ("pfx", "pkcs12"),
     ("private_key", "key"),
+    ("redirect", "redirect_to"),
     ("server_names", "domains"),
     ("sni", "server_name"),
     ("ssl", "tls"),
+    ("strip", "strip_prefix"),
     ("target", "upstream"),
     ("thumbprint", "fingerprint"),
     ("verify", "trust_anchors"),

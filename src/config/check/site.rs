@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::route::Routes;
+use super::route::{Inherited, Routes};
 use super::section::{Section, Text};
 use super::upstream::Upstreams;
-use super::{Check, Objection, certificate, domain, https, shape};
+use super::{Check, Objection, certificate, domain, global, headers, https, limits, redirect, shape};
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::{Node, Table, Value};
@@ -35,7 +35,12 @@ pub(super) struct Sites {
 }
 
 /// Reads every site.
-pub(super) fn read_all(check: &mut Check<'_>, root: &Section<'_>, acme: &AcmeSettings) -> Sites {
+pub(super) fn read_all(
+    check: &mut Check<'_>,
+    root: &Section<'_>,
+    acme: &AcmeSettings,
+    everywhere: &route::Limits,
+) -> Sites {
     let tables = root.tables(check, "site");
     let is_empty = root.node("site").is_none_or(|node| matches!(&node.value, Value::List(items) if items.is_empty()));
     if is_empty {
@@ -44,7 +49,7 @@ pub(super) fn read_all(check: &mut Check<'_>, root: &Section<'_>, acme: &AcmeSet
     }
     let mut sites = Sites::default();
     for table in tables {
-        sites.add(check, table, acme);
+        sites.add(check, table, acme, everywhere);
     }
     sites
 }
@@ -59,31 +64,69 @@ impl Sites {
     pub(super) fn into_settings(
         self,
         public_https_port: u16,
+        requests: Option<route::Rate>,
     ) -> (route::Settings, Vec<tls::SiteSettings>, Vec<CertificateSettings>, Vec<upstream::Settings>) {
-        let route = route::Settings { sites: self.route, public_https_port };
+        let route = route::Settings { sites: self.route, public_https_port, requests };
         (route, self.tls, self.certificates, self.upstreams.into_settings())
     }
 
-    fn add(&mut self, check: &mut Check<'_>, table: &Table, acme: &AcmeSettings) {
+    fn add(&mut self, check: &mut Check<'_>, table: &Table, acme: &AcmeSettings, everywhere: &route::Limits) {
         let section = Section::open(check, table, &shape::SITE);
         let domains = self.domains(check, &section);
         let name = self.name(check, &section, &domains);
         let is_default = self.is_default(check, &section);
-        let source = certificate::read(check, &section, &domains, acme);
+        let aliases = self.aliases(check, &section, &domains);
+        let certified = [&domains[..], &aliases].concat();
+        let source = certificate::read(check, &section, &certified, acme);
         if let (source::Settings::Acme(_), None) = (&source, &self.first_with_acme) {
             self.first_with_acme = Some(certificate::place(&section, &domains).clone());
         }
         let https = https::enforcement(check, &section);
         let hsts = https::hsts(check, &section, &https);
         let maintenance = maintenance(check, &section);
-        let mut routes = Routes::new(&name, &mut self.route_names, &mut self.upstreams);
+        let redirect_to = redirect::read(check, &section, &domains, https.mode);
+        let allow_from = global::allow_from(check, &section).unwrap_or_default();
+        let (limits, header_timeout) = limits::of_site(check, &section);
+        let inherited = Inherited {
+            allow_from: allow_from.clone(),
+            headers: headers::read(check, &section),
+            body: limits.body.or(everywhere.body),
+        };
+        let mut routes = Routes::new(&name, &mut self.route_names, &mut self.upstreams, inherited);
         routes.read(check, &section);
         let routes = routes.finish(check, &section);
         let min_version = min_version(check, &section);
-        let domains: Vec<_> = domains.into_iter().map(|domain| domain.name).collect();
-        self.tls.push(SiteSettings { name: name.clone(), domains: domains.clone(), is_default, min_version });
-        self.certificates.push(CertificateSettings { name: name.clone(), identifiers: domains.clone(), source });
-        self.route.push(route::Site { name, domains, is_default, https, hsts, routes, maintenance });
+        let identifiers = names(certified);
+        let (domains, aliases) = (names(domains), names(aliases));
+        self.tls.push(SiteSettings { name: name.clone(), domains: identifiers.clone(), is_default, min_version });
+        self.certificates.push(CertificateSettings { name: name.clone(), identifiers, source });
+        let site = route::Site {
+            name,
+            domains,
+            aliases,
+            redirect_to,
+            allow_from,
+            limits: route::Limits { body: None, ..limits },
+            header_timeout,
+            is_default,
+            https,
+            hsts,
+            routes,
+            maintenance,
+        };
+        self.route.push(site);
+    }
+
+    /// Further names, which need one that is no wildcard to be sent to.
+    fn aliases<'a>(&mut self, check: &mut Check<'_>, section: &Section<'a>, domains: &[Domain<'a>]) -> Vec<Domain<'a>> {
+        let texts = section.strings(check, "aliases").unwrap_or_default();
+        let is_wild = !domains.is_empty() && domains.iter().all(|domain| domain.name.starts_with("*."));
+        if let Some(first) = texts.first().filter(|_| is_wild) {
+            let problem = Problem::error(Code::Conflict, "`aliases` have no domain to be sent to").at(first.place);
+            let problem = problem.why("requests for an alias are sent to the first domain that is no wildcard");
+            check.report(problem.fix("put that domain first into `domains`"));
+        }
+        texts.into_iter().filter_map(|text| self.domain(check, text)).collect()
     }
 
     fn domains<'a>(&mut self, check: &mut Check<'_>, section: &Section<'a>) -> Vec<Domain<'a>> {
@@ -185,6 +228,10 @@ fn maintenance(check: &mut Check<'_>, section: &Section<'_>) -> Option<route::Pa
         return None;
     }
     Some(route::Page(html.into()))
+}
+
+fn names(domains: Vec<Domain<'_>>) -> Vec<String> {
+    domains.into_iter().map(|domain| domain.name).collect()
 }
 
 fn min_version(check: &mut Check<'_>, section: &Section<'_>) -> MinVersion {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::environment::tests::With;
 use crate::config::{Config, LogFormat, Problems, Purpose, from_text_on};
 use crate::pki::{KeyType, Password};
-use crate::route::{Hsts, Mode, PlainPolicy, RedirectMethods};
+use crate::route::{AllowList, Hsts, Limits, Mode, PlainPolicy, Rate, RedirectMethods, Route};
 use crate::source::{AcmeSettings, ChallengeKind, FileForm, FileSettings, PasswordSource, Settings};
 use crate::tls::MinVersion;
 use crate::upstream::{Address, Trust};
@@ -232,6 +232,78 @@ fn given_routes_when_read_then_the_root_is_last_and_names_have_their_default() {
     let routes = with("", site).route.sites.swap_remove(0).routes;
     let names: Vec<_> = routes.iter().map(|route| (route.path.as_str(), route.name.as_str())).collect();
     assert_eq!(names, [("/api/v2/", "v2"), ("/api/", "app.example.com:/api/"), ("/", "app.example.com:/")]);
+}
+
+#[test]
+fn given_aliases_when_read_then_the_certificate_names_them_and_handshakes_know_them() {
+    let config = with("", "aliases = ['www.example.com', 'Old.example.com']");
+    let all = ["app.example.com", "www.example.com", "old.example.com"];
+    assert_eq!(config.route.sites[0].domains, all[..1]);
+    assert_eq!(config.route.sites[0].aliases, all[1..]);
+    assert_eq!(
+        (&config.tls[0].domains[..], &config.certificates[0].identifiers[..]),
+        (&all.map(str::to_owned)[..], &all.map(str::to_owned)[..])
+    );
+}
+
+#[test]
+fn given_a_site_that_only_redirects_when_read_then_it_needs_no_upstream() {
+    let config = sound(
+        "acme = { agree_tos = true }\n[[site]]\ndomain = 'a.example.com'\nredirect_to = 'https://b.example.com/x/'",
+    );
+    let site = &config.route.sites[0];
+    assert_eq!(site.redirect_to.as_ref().unwrap().as_str(), "https://b.example.com/x");
+    assert!(site.routes.is_empty() && config.upstreams.is_empty());
+    assert_eq!(site.labels(), ["a.example.com:/"]);
+}
+
+#[test]
+fn given_a_list_of_clients_when_read_then_a_route_replaces_that_of_its_site() {
+    let site = "upstream = 'http://127.0.0.1:1'\nallow_from = '10.0.0.0/8'\n\
+                [[site.route]]\npath = '/a/'\nupstream = 'http://127.0.0.1:1'\nallow_from = ['192.0.2.7', '2001:db8::/32']\n\
+                [[site.route]]\npath = '/b/'\nupstream = 'http://127.0.0.1:1'";
+    let routes = with("", site).route.sites.swap_remove(0).routes;
+    let list = |path: &str| routes.iter().find(|route| route.path.as_str() == path).unwrap().allow_from.clone();
+    let networks = |texts: &[&str]| AllowList::new(texts.iter().map(|text| text.parse().unwrap()).collect());
+    assert_eq!(list("/"), networks(&["10.0.0.0/8"]));
+    assert_eq!(list("/a/"), networks(&["192.0.2.7/32", "2001:db8::/32"]));
+    assert_eq!(list("/b/"), networks(&["10.0.0.0/8"]));
+}
+
+#[test]
+fn given_headers_when_read_then_a_route_adds_to_its_site() {
+    let site = "upstream = 'http://127.0.0.1:1'\n\
+                headers = { request = { set = { X-Site = 's', X-Both = 's' } }, response = { remove = 'Server' } }\n\
+                [[site.route]]\npath = '/a/'\nupstream = 'http://127.0.0.1:1'\nstrip_prefix = true\n\
+                headers = { request = { set = { X-Both = 'r' }, remove = ['Cookie'] } }";
+    let routes = with("", site).route.sites.swap_remove(0).routes;
+    let set = |route: &Route| -> Vec<String> {
+        let pairs = route.request_headers.set.iter();
+        pairs.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
+    };
+    assert_eq!(set(&routes[0]), ["x-site: s", "x-both: r"]);
+    assert_eq!(set(&routes[1]), ["x-site: s", "x-both: s"]);
+    assert_eq!((routes[0].request_headers.remove.len(), routes[0].response_headers.remove.len()), (1, 1));
+    assert!(routes[0].strip_prefix && !routes[1].strip_prefix);
+}
+
+#[test]
+fn given_limits_when_read_then_the_innermost_body_and_every_rate() {
+    let config = sound(
+        "acme = { agree_tos = true }\nlimits = { body = 7, requests = '100/s' }\n\
+         [[site]]\ndomain = 'a.example.com'\nupstream = 'http://127.0.0.1:1'\n\
+         [[site]]\ndomain = 'b.example.com'\nupstream = 'http://127.0.0.1:1'\n\
+         limits = { body = '2KiB', connections = 5, requests = { rate = '30/m', burst = 2 }, header_timeout = '3s' }\n\
+         [[site.route]]\npath = '/a/'\nupstream = 'http://127.0.0.1:1'\nlimits = { body = '1MiB' }",
+    );
+    let sites = &config.route.sites;
+    assert_eq!(config.route.requests, Some(Rate::new(100, Duration::from_secs(1), 100)));
+    assert_eq!(sites[0].routes[0].limits, Limits { body: Some(7), ..Limits::default() });
+    let bodies: Vec<_> = sites[1].routes.iter().map(|route| route.limits.body).collect();
+    assert_eq!(bodies, [Some(1 << 20), Some(2048)]);
+    let rate = Rate::new(30, Duration::from_secs(60), 2);
+    assert_eq!(sites[1].limits, Limits { connections: Some(5), body: None, requests: Some(rate) });
+    assert_eq!(sites[1].header_timeout, Some(Duration::from_secs(3)));
 }
 
 #[test]
