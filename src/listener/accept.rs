@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -103,29 +103,51 @@ struct Places(Arc<Mutex<Open>>);
 #[derive(Default)]
 struct Open {
     all: usize,
-    by_client: HashMap<IpAddr, usize>,
+    by_client: HashMap<IpAddr, Held>,
+}
+
+/// What one client has.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Held {
+    connections: usize,
+    requests: usize,
 }
 
 impl Places {
     fn take(&self, client: IpAddr, limits: &Limits, is_exempt: bool) -> Result<Place, Refused> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.lock();
         if open.all >= limits.connections {
             return Err(Refused::Listener);
         }
-        let held = open.by_client.get(&client).copied().unwrap_or(0);
-        if held >= limits.connections_per_client && !is_exempt {
-            return Err(Refused::Client);
-        }
-        open.by_client.insert(client, held + 1);
+        open.connect(client, limits, is_exempt)?;
         open.all += 1;
-        Ok(Place { places: self.clone(), client })
+        Ok(Place { places: self.clone(), client, most_requests: most_requests(limits, is_exempt) })
     }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many requests a client may have open side by side on its connections.
+///
+/// # Why
+///
+/// A request whose answer nobody reads holds up to half a MiB that was read ahead. A hundred on each of 256 connections would
+/// be 12 GiB for one address; four for each connection are half a GiB, and as many as a single connection carries are always
+/// allowed. Browsers with many requests have few connections.
+fn most_requests(limits: &Limits, is_exempt: bool) -> usize {
+    if is_exempt {
+        return usize::MAX;
+    }
+    limits.connections_per_client.saturating_mul(REQUESTS_PER_CONNECTION).max(LEAST_REQUESTS)
 }
 
 /// A place among the open connections, given back on drop.
 pub struct Place {
     places: Places,
     client: IpAddr,
+    most_requests: usize,
 }
 
 impl Place {
@@ -135,32 +157,62 @@ impl Place {
     ///
     /// [`Refused::Client`] when that client has too many; the place stays the old one's.
     pub fn count_for(&mut self, client: IpAddr, limits: &Limits, is_exempt: bool) -> Result<(), Refused> {
-        let mut open = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = open.by_client.get(&client).copied().unwrap_or(0);
-        if held >= limits.connections_per_client && !is_exempt {
-            return Err(Refused::Client);
-        }
-        open.by_client.insert(client, held + 1);
-        open.give_back(self.client);
+        let mut open = self.places.lock();
+        open.connect(client, limits, is_exempt)?;
+        open.give_back(self.client, |held| &mut held.connections);
         self.client = client;
+        self.most_requests = most_requests(limits, is_exempt);
         Ok(())
+    }
+
+    /// Takes a place among the requests that the client has open side by side, over all its connections to this listener;
+    /// `None` when it has too many.
+    pub fn request(&self) -> Option<RequestPlace> {
+        let mut open = self.places.lock();
+        let held = open.by_client.entry(self.client).or_default();
+        if held.requests >= self.most_requests {
+            return None;
+        }
+        held.requests += 1;
+        Some(RequestPlace { places: self.places.clone(), client: self.client })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.places.lock();
         open.all = open.all.saturating_sub(1);
-        open.give_back(self.client);
+        open.give_back(self.client, |held| &mut held.connections);
+    }
+}
+
+/// A place among a client's open requests, given back on drop.
+pub struct RequestPlace {
+    places: Places,
+    client: IpAddr,
+}
+
+impl Drop for RequestPlace {
+    fn drop(&mut self) {
+        self.places.lock().give_back(self.client, |held| &mut held.requests);
     }
 }
 
 impl Open {
-    fn give_back(&mut self, client: IpAddr) {
-        let held = self.by_client.get(&client).copied().unwrap_or(0);
-        if held > 1 {
-            self.by_client.insert(client, held - 1);
-        } else {
+    fn connect(&mut self, client: IpAddr, limits: &Limits, is_exempt: bool) -> Result<(), Refused> {
+        let held = self.by_client.get(&client).copied().unwrap_or_default();
+        if held.connections >= limits.connections_per_client && !is_exempt {
+            return Err(Refused::Client);
+        }
+        self.by_client.insert(client, Held { connections: held.connections + 1, ..held });
+        Ok(())
+    }
+
+    fn give_back(&mut self, client: IpAddr, of: impl FnOnce(&mut Held) -> &mut usize) {
+        let Some(held) = self.by_client.get_mut(&client) else { return };
+        let count = of(held);
+        *count = count.saturating_sub(1);
+        if *held == Held::default() {
             self.by_client.remove(&client);
         }
     }
@@ -172,6 +224,10 @@ impl std::fmt::Debug for Place {
     }
 }
 
+/// For each connection that a client may have.
+const REQUESTS_PER_CONNECTION: usize = 4;
+/// What one HTTP/2 connection carries at a time.
+const LEAST_REQUESTS: usize = 100;
 /// Long enough for descriptors to be given back, short enough not to be noticed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -228,6 +284,36 @@ mod tests {
 
         let open = places.0.lock().unwrap();
         assert_eq!((open.all, open.by_client.len()), (0, 0));
+    }
+
+    #[test]
+    fn given_a_client_with_many_requests_when_one_more_then_none_until_one_ends() {
+        let (places, limits) = (Places::default(), limits(99, 30));
+        let take = |client, is_exempt| places.take(ip(client), &limits, is_exempt).unwrap();
+        let (first, second, other) = (take(1, false), take(1, false), take(2, false));
+        let mut requests: Vec<_> = (0..120).map(|_| first.request().unwrap()).collect();
+
+        assert!(second.request().is_none());
+        assert!(other.request().is_some());
+        requests.pop();
+        assert!(second.request().is_some());
+
+        let exempt = take(9, true);
+        requests.extend((0..1000).map(|_| exempt.request().unwrap()));
+        drop((first, second, other, exempt));
+        assert_eq!(places.0.lock().unwrap().by_client.len(), 2);
+        drop(requests);
+        assert_eq!(places.0.lock().unwrap().by_client.len(), 0);
+    }
+
+    #[test]
+    fn given_a_client_that_may_have_few_connections_then_each_carries_what_it_can() {
+        let (places, limits) = (Places::default(), limits(9, 2));
+        let only = places.take(ip(1), &limits, false).unwrap();
+
+        let requests: Vec<_> = (0..101).map_while(|_| only.request()).collect();
+
+        assert_eq!(requests.len(), 100);
     }
 
     fn limits(connections: usize, connections_per_client: usize) -> Limits {

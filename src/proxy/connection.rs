@@ -21,7 +21,7 @@ use tracing::debug;
 use super::gather::Gathering;
 use super::head::{Flaw, Head};
 use super::{answer, http2};
-use crate::listener::Limits;
+use crate::listener::{Limits, Place};
 use crate::metrics::{ListenerMetrics, RouteMetrics};
 use crate::upstream::Affinity;
 
@@ -35,7 +35,9 @@ pub(super) struct Connection {
     limits: Limits,
     id: u64,
     /// What requests are counted on that reach no route.
-    unrouted: Arc<RouteMetrics>,
+    pub(super) unrouted: Arc<RouteMetrics>,
+    /// Among the open connections.
+    pub(super) place: Place,
     /// The client has shown NTLM or Negotiate: upstream connections are its own from now on.
     is_authenticated: AtomicBool,
     /// Of each upstream the peer that the client has authenticated itself to.
@@ -50,6 +52,7 @@ impl Connection {
         site: Option<Arc<str>>,
         limits: Limits,
         unrouted: Arc<RouteMetrics>,
+        place: Place,
         stop: watch::Receiver<bool>,
     ) -> Self {
         Self {
@@ -60,6 +63,7 @@ impl Connection {
             limits,
             id: next_id(),
             unrouted,
+            place,
             is_authenticated: AtomicBool::new(false),
             usual_peers: Mutex::default(),
             stop,

@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use h2::Reason;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 use pingora::apps::HttpServerApp;
+use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Accept, H2Options, HttpSession, default_h2_options, handshake};
 use pingora::protocols::{Digest, Stream};
@@ -89,13 +90,14 @@ impl Streams {
     where
         P: HttpServerApp + Send + Sync + 'static,
     {
+        let Some(place) = connection.place.request() else { return refuse(session, connection) };
         let progress = Arc::new(Progress::new(session.is_body_done()));
         let method = session.req_header().method.clone();
         session.req_header_mut().extensions_mut().insert(progress.clone());
         let guard = StreamGuard::new(self, progress.clone());
         let (proxy, connection) = (proxy.clone(), connection.clone());
         tokio::spawn(async move {
-            let _guard = guard;
+            let _held = (guard, place);
             tokio::select! {
                 _none = proxy.process_new_http(ServerSession::new_http2(session), connection.stop()) => {}
                 // The stream is reset when its session drops.
@@ -116,6 +118,21 @@ impl Streams {
         let [answered, unanswered] = [&self.answered, &self.unanswered].map(|count| count.load(Ordering::Relaxed));
         *self.open.borrow() > 2 * STREAMS || unanswered > MOST_UNANSWERED + answered
     }
+}
+
+/// Answers a request beyond what all connections of the client together may have open.
+fn refuse(mut session: HttpSession, connection: &Connection) {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let method = session.req_header().method.clone();
+    let answer = ResponseHeader::build(status, Some(2)).and_then(|mut answer| {
+        answer.insert_header(header::CONTENT_LENGTH, 0)?;
+        answer.insert_header(header::RETRY_AFTER, 1)?;
+        session.write_response_header(Box::new(answer), true)
+    });
+    if answer.is_ok() {
+        connection.unrouted.answered(&connection.listener, &method, status, Duration::ZERO);
+    }
+    debug!(peer = %connection.peer, %method, "refused: the client has too many requests open");
 }
 
 fn tell_stalled(progress: &Progress, connection: &Connection, method: &Method) {

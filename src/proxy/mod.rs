@@ -151,21 +151,21 @@ impl Server {
         let _counted = listener.metrics.opened();
         let started = Instant::now();
         let Some(incoming) = self.hear_load_balancer(incoming, &listener, started).await else { return };
-        let Incoming { stream, peer, local, place: _place } = incoming;
+        let Incoming { stream, peer, local, place } = incoming;
         let stream = L4Stream::from(stream);
         let (limits, unrouted) = {
             let snapshot = self.snapshot.load();
             (snapshot.limits(), snapshot.unrouted())
         };
         let Some(tls) = listener.tls else {
-            let connection = Arc::new(Connection::new(listener.metrics, peer, None, limits, unrouted, stop));
+            let connection = Arc::new(Connection::new(listener.metrics, peer, None, limits, unrouted, place, stop));
             connection::serve(&self.proxy, Box::new(stream), connection).await;
             return;
         };
         let snapshot = self.snapshot.load_full();
         let make = move |site: Arc<str>| {
             let limits = snapshot.limits_of(&site);
-            Arc::new(Connection::new(listener.metrics, peer, Some(site), limits, unrouted, stop))
+            Arc::new(Connection::new(listener.metrics, peer, Some(site), limits, unrouted, place, stop))
         };
         // Boxed, since a connection is not to keep the room that only its handshake needs.
         let handshake = Box::pin(accept(&self.resolver, stream, local.ip(), make));

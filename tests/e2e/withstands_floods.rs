@@ -2,14 +2,16 @@
 //!
 //! Beside every attack stand clients that behave well; each of their requests has to be answered.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::stage::Stage;
-use crate::support::H2;
+use crate::support::clock::PATIENCE;
 use crate::support::h2::{
     self, CONTINUATION, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, End, HEADERS, PING, PRIORITY, SETTINGS,
     SETTINGS_INITIAL_WINDOW_SIZE, frame,
 };
+use crate::support::{H2, eventually, raw};
 
 const GET: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "https"), (":authority", "m5.test"), (":path", "/attack")];
@@ -189,6 +191,46 @@ fn given_clients_that_read_nothing_of_large_answers_when_many_then_the_memory_is
 }
 
 #[test]
+fn given_many_connections_of_one_address_when_nothing_is_read_on_them_then_the_memory_is_bounded() {
+    let (stage, portvakt) = Stage::running_with("", "[limits]\nconnections_per_client = 16\n");
+    let victims = stage.victims(&portvakt);
+    let fields = [GET[0], GET[1], GET[2], (":path", "/download/2000000")];
+
+    let mut held: Vec<_> = (0..12).map(|_| from_elsewhere(&stage)).collect();
+    for lazy in &mut held {
+        for _ in 0..99 {
+            let stream = lazy.next_stream();
+            lazy.send(&h2::headers(stream, &fields, true)).unwrap();
+        }
+    }
+    let last = held.last_mut().expect("there are twelve");
+
+    // Of 1188 requests 100 are taken, each worth half a MiB; without a bound 500 MiB would be held.
+    assert_eq!(last.end_of(197).status(), Some(503));
+    victims.wait_for(50);
+    victims.assert_unharmed(2 * MOST);
+}
+
+#[test]
+fn given_requests_beyond_what_an_address_may_have_when_one_ends_then_the_next_is_served() {
+    let (stage, _portvakt) = Stage::running_with("", "[limits]\nconnections_per_client = 2\n");
+    let (mut first, mut second) = (stage.h2(&[]), stage.h2(&[]));
+    let hold = [GET[0], GET[1], GET[2], (":path", "/hold")];
+    for connection in [&mut first, &mut second] {
+        for _ in 0..50 {
+            let stream = connection.next_stream();
+            connection.send(&h2::headers(stream, &hold, true)).unwrap();
+        }
+    }
+    eventually("they have arrived", PATIENCE, || (stage.echo.requests().len() == 100).then_some(()));
+
+    assert_eq!(first.request(&GET, None).status(), Some(503));
+    (0..100).for_each(|_| stage.echo.release());
+    assert_eq!(first.end_of(1).status(), Some(200));
+    eventually("there is a place again", PATIENCE, || (second.request(&GET, None).status() == Some(200)).then_some(()));
+}
+
+#[test]
 fn given_a_header_block_that_is_never_finished_when_keep_alive_passes_then_it_is_closed() {
     let (stage, portvakt) = Stage::running_with("", "[limits]\nkeep_alive = \"4s\"\n");
     let victims = stage.victims(&portvakt);
@@ -220,6 +262,12 @@ fn assert_ends(attacker: &mut H2, what: &str) {
     // A reset may overtake the GOAWAY, when the attacker still sends.
     let code = attacker.ends();
     assert!(matches!(code, None | Some(ENHANCE_YOUR_CALM)), "{what}: GOAWAY with {code:?}");
+}
+
+/// A connection of another address, with no window.
+fn from_elsewhere(stage: &Stage) -> H2 {
+    let socket = raw::connect_from(Ipv4Addr::new(127, 0, 0, 9), stage.home.https);
+    H2::over(&stage.target("/").client, socket, "m5.test", &[(SETTINGS_INITIAL_WINDOW_SIZE, 0)]).expect("a handshake")
 }
 
 fn attacker(stage: &Stage) -> H2 {

@@ -3,10 +3,8 @@
 //! Beside every attack stand clients that behave well; each of their requests has to be answered.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::Ipv4Addr;
 use std::time::Duration;
-
-use socket2::{Domain, Socket, Type};
 
 use crate::stage::Stage;
 use crate::support::child::Child;
@@ -45,7 +43,7 @@ fn given_connections_that_say_nothing_or_half_when_others_ask_then_they_are_serv
     for beginning in [&b""[..], b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x16", b"GET / HTTP/1.1\r\nHo"] {
         for port in [stage.home.http, stage.home.https] {
             for _ in 0..20 {
-                let mut stream = connect_from(ATTACKER, port);
+                let mut stream = raw::connect_from(ATTACKER, port);
                 stream.write_all(beginning).unwrap();
                 held.push(stream);
             }
@@ -172,7 +170,7 @@ fn given_an_address_that_takes_all_it_may_when_others_come_then_they_are_served(
     let (stage, portvakt) = Stage::running_with("", "[limits]\nconnections_per_client = 20\n");
     let victims = stage.victims(&portvakt);
 
-    let mut held: Vec<_> = (0..200).map(|_| connect_from(ATTACKER, stage.home.https)).collect();
+    let mut held: Vec<_> = (0..200).map(|_| raw::connect_from(ATTACKER, stage.home.https)).collect();
     let refused = [("reason", "connections_per_client")];
     stage.home.wait_metrics("those over the limit are closed", PATIENCE, |metrics| {
         (metrics.sum("portvakt_connections_rejected_total", &refused) >= 180.0).then_some(())
@@ -186,7 +184,7 @@ fn given_an_address_that_takes_all_it_may_when_others_come_then_they_are_served(
 fn given_a_full_listener_when_a_connection_is_kept_then_it_is_served_and_so_is_the_other_listener() {
     let (stage, _portvakt) = Stage::running_with("", "https = { rest = \"allow\" }\n[limits]\nconnections = 30\n");
     let mut kept = stage.connect();
-    let _held: Vec<_> = (0..60).map(|_| connect_from(ATTACKER, stage.home.https)).collect();
+    let _held: Vec<_> = (0..60).map(|_| raw::connect_from(ATTACKER, stage.home.https)).collect();
     let refused = [("reason", "connections")];
     stage.home.wait_metrics("the listener is full", PATIENCE, |metrics| {
         (metrics.sum("portvakt_connections_rejected_total", &refused) >= 31.0).then_some(())
@@ -212,7 +210,7 @@ fn given_no_descriptor_left_when_open_connections_ask_then_they_are_served() {
     let mut kept = stage.connect();
     assert_eq!(tls::exchange(&mut kept, "GET / HTTP/1.1\r\nHost: m5.test\r\n\r\n").unwrap().status, 200);
 
-    let _held: Vec<_> = (0..100).map(|_| connect_from(ATTACKER, stage.home.https)).collect();
+    let _held: Vec<_> = (0..100).map(|_| raw::connect_from(ATTACKER, stage.home.https)).collect();
     portvakt.child.wait_line("the shortage", |line| line.contains("cannot accept"));
 
     // Its connection to the server behind is kept, too.
@@ -231,17 +229,6 @@ fn stalled_h2_uploads(stage: &Stage, count: usize) -> h2::H2 {
         stalled.send(&h2::data(stream, b"begun", false)).unwrap();
     }
     stalled
-}
-
-/// A connection from another address of loopback.
-fn connect_from(address: Ipv4Addr, port: u16) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    socket.bind(&SocketAddr::from((address, 0)).into()).expect("an address of loopback");
-    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).expect("the port is listened on");
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
-    stream.set_write_timeout(Some(PATIENCE)).expect("a limit");
-    stream
 }
 
 fn is_timeout(error: &std::io::Error) -> bool {

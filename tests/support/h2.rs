@@ -1,9 +1,11 @@
 //! HTTP/2 frame by frame (RFC 9113): for clients that no library would be, and one that is well-behaved.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use super::clock::PATIENCE;
+use super::raw;
 use super::tls::{self, Shared};
 
 /// A connection that has agreed on h2 and sent its preface.
@@ -52,9 +54,14 @@ impl H2 {
     /// Connects with the settings given as `(identifier, value)`. The peer keeps no table for us, so that its header blocks
     /// can be read on their own.
     pub(crate) fn connect(client: &Shared, port: u16, name: &str, settings: &[(u16, u32)]) -> io::Result<Self> {
+        Self::over(client, raw::try_connect(port)?, name, settings)
+    }
+
+    /// As [`H2::connect`], on a connection that is there.
+    pub(crate) fn over(client: &Shared, socket: TcpStream, name: &str, settings: &[(u16, u32)]) -> io::Result<Self> {
         let mut config = (**client).clone();
         config.alpn_protocols = vec![b"h2".to_vec()];
-        let stream = tls::connect(&config.into(), port, name)?;
+        let stream = tls::over(&config.into(), socket, name)?;
         let mut connection = Self { stream, next: 1 };
         let mut all = vec![(SETTINGS_HEADER_TABLE_SIZE, 0)];
         all.extend_from_slice(settings);

@@ -78,9 +78,14 @@ impl Client {
 
 /// A handshake with `port` on loopback under `name`, finished.
 pub(crate) fn connect(config: &Shared, port: u16, name: &str) -> io::Result<Stream> {
+    over(config, raw::try_connect(port)?, name)
+}
+
+/// As [`connect`], on a connection that is there.
+pub(crate) fn over(config: &Shared, socket: TcpStream, name: &str) -> io::Result<Stream> {
     let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
     let connection = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-    let mut stream = StreamOwned::new(connection, raw::try_connect(port)?);
+    let mut stream = StreamOwned::new(connection, socket);
     while stream.conn.is_handshaking() {
         stream.conn.complete_io(&mut stream.sock)?;
     }
