@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::code::Code;
 use super::render;
+use super::secret::{without_userinfo, without_userinfo_in_one};
 
 /// A text that was read: a file, or the command line.
 #[derive(Debug)]
@@ -104,7 +105,7 @@ impl Severity {
     }
 }
 
-/// One thing that is wrong.
+/// One thing that is wrong. No word of it repeats the user of a URL, or his password.
 #[derive(Clone, Debug)]
 pub struct Problem {
     /// Its kind.
@@ -137,6 +138,7 @@ impl Problem {
     }
 
     fn new(code: Code, severity: Severity, title: String) -> Self {
+        let title = without_userinfo(&title);
         let (why, fix) = (Vec::new(), Vec::new());
         Self { code, severity, title, place: None, label: String::new(), related: None, why, fix }
     }
@@ -147,22 +149,22 @@ impl Problem {
     }
 
     pub(super) fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
+        self.label = without_userinfo(&label.into());
         self
     }
 
     pub(super) fn related(mut self, place: &Place, label: impl Into<String>) -> Self {
-        self.related = Some((place.clone(), label.into()));
+        self.related = Some((place.clone(), without_userinfo(&label.into())));
         self
     }
 
     pub(super) fn why(mut self, why: impl Into<String>) -> Self {
-        self.why.push(why.into());
+        self.why.push(without_userinfo(&why.into()));
         self
     }
 
     pub(super) fn fix(mut self, fix: impl Into<String>) -> Self {
-        self.fix.push(fix.into());
+        self.fix.push(without_userinfo(&fix.into()));
         self
     }
 
@@ -276,11 +278,12 @@ impl<'a> IntoIterator for &'a Problems {
     }
 }
 
-/// A value of the operator between backticks: control characters escaped, and not longer than a line.
+/// A value of the operator between backticks: users of URLs masked, control characters escaped, and not longer than a line.
 pub(super) fn quoted(value: &str) -> String {
     if value.is_empty() {
         return "the empty string".to_owned();
     }
+    let value = without_userinfo_in_one(value);
     let mut shown: String = value.chars().take(LONGEST_QUOTE).flat_map(escape).collect();
     if value.chars().nth(LONGEST_QUOTE).is_some() {
         shown.push_str("...");

@@ -4,7 +4,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snip
 use serde_json::json;
 
 use super::problem::{Place, Problem, Problems, Severity, Style};
-use super::secret::masked;
+use super::secret::{masked, without_userinfo};
 
 pub(super) fn text(problems: &Problems, style: Style) -> String {
     let renderer = match style {
@@ -54,7 +54,7 @@ fn snippets(problem: &Problem) -> Vec<Snippet<'_, Annotation<'_>>> {
 }
 
 fn snippet(place: &Place) -> Snippet<'_, Annotation<'_>> {
-    Snippet::source(masked(&place.source().text)).path(place.file())
+    Snippet::source(without_userinfo(&masked(&place.source().text))).path(place.file())
 }
 
 fn annotation<'a>(kind: AnnotationKind, place: &Place, label: &str) -> Annotation<'a> {

@@ -1,6 +1,8 @@
-//! Passwords that stand where they must not: a message shows their line, but never them.
+//! Passwords that stand where they must not, users and passwords in URLs among them: a message shows their line, but
+//! never them.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// The text with every password in it overwritten by as many asterisks, so that places in it stay true.
 pub(super) fn masked(text: &str) -> Cow<'_, str> {
@@ -16,6 +18,48 @@ pub(super) fn masked(text: &str) -> Cow<'_, str> {
         }
     }
     masked
+}
+
+/// The text with asterisks in place of what stands before the `@` of a URL (RFC 3986 §3.2.1); every byte keeps its place.
+///
+/// Broken URLs are taken for URLs too: what is refused for its form is shown, and may hold a password all the same.
+pub(super) fn without_userinfo(text: &str) -> String {
+    strings(text).map(without_userinfo_in_one).collect()
+}
+
+/// Does what [`without_userinfo`] does with a text that is one string, so that no quote in it means anything.
+pub(super) fn without_userinfo_in_one(string: &str) -> String {
+    let mut shown = string.to_owned();
+    if let Some(userinfo) = userinfo(string) {
+        let asterisks = "*".repeat(userinfo.len());
+        shown.replace_range(userinfo, &asterisks);
+    }
+    shown
+}
+
+/// The text cut at its quotes and at the ends of its lines.
+fn strings(text: &str) -> impl Iterator<Item = &str> {
+    let (mut open, mut is_escaped) = (None, false);
+    text.split_inclusive(move |c| {
+        let is_border = c == '\n' || open.map_or_else(|| "\"'`".contains(c), |quote| c == quote);
+        let is_end = is_border && !is_escaped;
+        is_escaped = c == '\\' && open == Some('"') && !is_escaped;
+        if is_end {
+            open = (open.is_none() && c != '\n').then_some(c);
+        }
+        is_end
+    })
+}
+
+fn userinfo(string: &str) -> Option<Range<usize>> {
+    let end = string.rfind('@')?;
+    let before = &string[..end];
+    if let Some(at) = before.find("://") {
+        return Some(at + "://".len()..end);
+    }
+    let word = before.rsplit(char::is_whitespace).next()?;
+    let (scheme, userinfo) = word.split_once(':')?;
+    (!scheme.eq_ignore_ascii_case("mailto")).then(|| end - userinfo.len()..end)
 }
 
 /// Whether a string as written holds a `${NAME}`.
@@ -78,7 +122,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn given_urls_when_shown_then_nothing_of_a_user_or_password() {
+        for (text, shown) in [
+            ("http://user:geheim@a/b", "http://***********@a/b"),
+            ("x = \"https://s@a\" # http://a", "x = \"https://*@a\" # http://a"),
+            ("[\"http://a\", \"http://u:p@b\"]", "[\"http://a\", \"http://***@b\"]"),
+            ("http://u:p@ss@a", "http://******@a"),
+            ("http://u:p/w#s? @a", "http://*********@a"),
+            ("'http://u:\"x@a' \"http://u:\\\"y@b\"", "'http://****@a' \"http://*****@b\""),
+            ("# user:geheim@a", "# user:******@a"),
+            ("http:/u:p@a", "http:****@a"),
+            ("ops@example.com, \"mailto:ops@example.com\"", "ops@example.com, \"mailto:ops@example.com\""),
+            ("a = \"http://a\"\nb = \"c@d\"", "a = \"http://a\"\nb = \"c@d\""),
+        ] {
+            assert_eq!(without_userinfo(text), shown);
+        }
+        assert_eq!(without_userinfo_in_one("http://u:\"\n'`p@a"), "http://*******@a");
+    }
+
     proptest! {
+        #[test]
+        fn given_any_text_when_shown_without_users_then_as_long_as_before(text in "([a-z]{0,3}|://|[:@ ='\"\\\\\n`ö]){0,20}") {
+            prop_assert_eq!(without_userinfo(&text).len(), text.len());
+        }
+
+        #[test]
+        fn given_any_password_in_a_url_when_shown_then_it_is_not(password in "[a-z@:/?#\\[\\]ö]{0,9}GEHEIM") {
+            let shown = without_userinfo(&format!("upstream = \"http://user:{password}@host\""));
+            prop_assert!(!shown.contains("GEHEIM"), "{shown}");
+        }
+
         #[test]
         fn given_any_text_when_masked_then_as_long_as_before(text in "([a-z]{0,3}|password|[ ='\"\\\\\n$\\{ö]){0,20}") {
             prop_assert_eq!(masked(&text).len(), text.len());

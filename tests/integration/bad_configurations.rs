@@ -27,8 +27,13 @@ fn given_a_bad_configuration_when_checked_then_exactly_this_is_printed() {
     make_files(files.path());
     let mut wrong = Vec::new();
     for case in cases() {
-        let printed = check(&case, files.path()).render(Style::Plain);
+        let problems = check(&case, files.path());
+        let printed = problems.render(Style::Plain);
         assert!(!printed.contains(&*files.path().to_string_lossy()), "a path of this machine is in {printed}");
+        let log: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
+        for shown in [&printed, &problems.render(Style::Color), &problems.to_json_lines(), &log] {
+            assert!(!shown.contains("geheim"), "a password is in {shown}");
+        }
         let golden = case.with_extension("txt");
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             fs::write(&golden, &printed).unwrap();

@@ -66,6 +66,13 @@ fn directory(check: &mut Check<'_>, text: Text<'_>) -> Option<String> {
     if let Some((_, url)) = DIRECTORIES.iter().find(|(name, _)| *name == text.value) {
         return Some((*url).to_owned());
     }
+    if text.value.contains('@') {
+        let why = "a user name or password does not belong into a URL; a CA knows an account by its key";
+        let objection = Objection::new(why, "write the URL without what stands before the `@`, and without the `@`");
+        let title = format!("{} is not an ACME directory", quoted(text.value));
+        check.refuse(Code::InvalidDirectory, title, text, objection);
+        return None;
+    }
     match text.value.parse::<http::Uri>() {
         Ok(url) if url.scheme_str() == Some("https") && url.host().is_some_and(|host| !host.is_empty()) => {
             Some(text.value.to_owned())

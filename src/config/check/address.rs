@@ -26,6 +26,7 @@ pub(super) fn parse_url(text: &str) -> Result<Target<'_>, Objection> {
     if let Some(path) = text.strip_prefix("unix:") {
         return unix(path);
     }
+    refuse_userinfo(text)?;
     let Some((scheme, rest)) = text.split_once("://") else { return Err(no_scheme(text)) };
     let is_tls = match scheme.to_ascii_lowercase().as_str() {
         "http" => false,
@@ -51,6 +52,15 @@ fn unix(path: &str) -> Result<Target<'_>, Objection> {
     Ok(Target::Unix(path))
 }
 
+/// Said before anything else of a URL is repeated. Whatever stands before the last `@` may be a password.
+fn refuse_userinfo(text: &str) -> Result<(), Objection> {
+    let Some((before, host)) = text.rsplit_once('@') else { return Ok(()) };
+    let host = host.split(['/', '?', '#']).next().unwrap_or_default();
+    let scheme = if before.starts_with("https") { "https" } else { "http" };
+    let why = "a user name or password does not belong into an upstream's URL; it would be sent nowhere";
+    Err(Objection::new(why, format!("write {}", quoted(&format!("{scheme}://{host}")))))
+}
+
 fn no_scheme(text: &str) -> Objection {
     let why = "an upstream is a URL, so that it says whether TLS is spoken";
     if text.starts_with('/') {
@@ -64,10 +74,6 @@ fn no_scheme(text: &str) -> Objection {
 fn bare_authority<'a>(scheme: &str, rest: &'a str) -> Result<&'a str, Objection> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
-    if let Some((_, host)) = authority.rsplit_once('@') {
-        let fix = format!("write {}", quoted(&format!("{scheme}://{host}")));
-        return Err(Objection::new("a user name or password does not belong into an upstream's URL", fix));
-    }
     if !matches!(tail, "" | "/") {
         let why = "a request is forwarded with its own path and query; an upstream has none";
         let fix = format!(

@@ -30,7 +30,8 @@ fn not_a_name(text: &str) -> Option<Objection> {
         return Some(Objection::new("it is empty", "write the name that clients ask for, such as `app.example.com`"));
     }
     if let Some((_, rest)) = text.split_once("://") {
-        let host = rest.split(['/', ':']).next().unwrap_or_default();
+        let authority = rest.rsplit('@').next().unwrap_or_default();
+        let host = authority.split(['/', ':', '?']).next().unwrap_or_default();
         return Some(Objection::new("a domain is a name, not a URL", format!("write {}", quoted(host))));
     }
     if text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {

@@ -164,9 +164,7 @@ fn targets<'a>(check: &mut Check<'_>, urls: &[Text<'a>]) -> (Vec<(Text<'a>, Targ
         let target = match address::parse_url(url.value) {
             Ok(target) => target,
             Err(objection) => {
-                // What stands before an `@` may be a password, and titles are logged.
-                let shown = url.value.rsplit('@').next().unwrap_or_default();
-                let title = format!("{} is not the URL of an upstream", quoted(shown));
+                let title = format!("{} is not the URL of an upstream", quoted(url.value));
                 check.refuse(Code::InvalidUpstream, title, *url, objection);
                 continue;
             }
