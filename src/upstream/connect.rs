@@ -21,6 +21,7 @@ use super::group::Standing;
 use super::health::Health;
 use super::probe::{ProbeError, Probed, connect, probe};
 use super::resolve::Addresses;
+use super::upgrade;
 use super::{Address, HealthCheck, PeerSettings, Settings, Timeouts, TlsSettings, Trust};
 use crate::causes::with_causes;
 use crate::pki::Fingerprint;
@@ -134,7 +135,12 @@ impl Peer {
                 .map_err(|e| UpstreamError::Unusable { upstream: self.upstream.clone(), why: e.to_string() })?,
         };
         self.set_options(&mut peer, long_lived);
+        if long_lived && affinity == Affinity::Shared {
+            // Somebody else's connection would not hesitate.
+            peer.options.custom_l4 = Some(upgrade::connector(self.timeouts.connect));
+        }
         peer.group_key = match affinity {
+            Affinity::Shared if long_lived => mix(NEXT_GENERATION.fetch_add(1, Ordering::Relaxed), 0),
             Affinity::Shared => mix(self.generation, 0),
             Affinity::Own(connection) => mix(self.generation, connection.wrapping_add(1)),
         };

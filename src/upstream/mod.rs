@@ -21,6 +21,7 @@ mod group;
 mod health;
 mod probe;
 mod resolve;
+mod upgrade;
 
 pub use check::CheckError;
 pub use choice::Availability;

@@ -31,6 +31,21 @@ fn given_plain_http_when_allowed_then_a_websocket_passes_there_too() {
     assert_eq!(socket.read().unwrap(), Message::text("hej"));
 }
 
+/// One in a hundred was cut off behind its 101, where the upstream answered fast and the machine was busy.
+#[test]
+fn given_many_websockets_when_opened_at_once_then_each_carries_its_message() {
+    let (stage, _portvakt) = Stage::running_with("", "https = { rest = \"allow\" }\n");
+    let open_in_turn = || {
+        for _ in 0..40 {
+            let mut socket = open(raw::connect(stage.home.http));
+            socket.send(Message::text("hej")).unwrap();
+            assert_eq!(socket.read().unwrap(), Message::text("hej"));
+        }
+    };
+
+    std::thread::scope(|scope| (0..10).for_each(|_| drop(scope.spawn(open_in_turn))));
+}
+
 #[test]
 fn given_plain_http_when_not_allowed_then_the_upgrade_is_not_forwarded() {
     let (stage, _portvakt) = Stage::running_with("", "https = { rest = \"reject\" }\n");
