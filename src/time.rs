@@ -54,6 +54,17 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
+impl Timestamp {
+    /// As `Date` has it, such as `Sun, 22 Nov 2026 06:30:00 GMT` (RFC 9110 §5.6.7); years from 1970 to 9999.
+    pub fn to_http_date(self) -> String {
+        let since_1970 = u64::try_from(self.0).unwrap_or(0).min(END_OF_9999);
+        httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(since_1970))
+    }
+}
+
+/// Four digits are all that the format has for a year.
+const END_OF_9999: u64 = 253_402_300_799;
+
 impl From<SystemTime> for Timestamp {
     fn from(t: SystemTime) -> Self {
         match t.duration_since(SystemTime::UNIX_EPOCH) {

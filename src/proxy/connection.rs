@@ -23,6 +23,7 @@ use super::head::{Flaw, Head};
 use super::{answer, http2};
 use crate::listener::{Limits, Place};
 use crate::metrics::{ListenerMetrics, RouteMetrics};
+use crate::time::{Clock, SystemClock};
 use crate::upstream::Affinity;
 
 /// What every request of a connection knows of it.
@@ -251,8 +252,9 @@ async fn refuse(mut stream: Stream, connection: &Connection, flaw: Flaw, head: &
     let length = text.len();
     let page = format!(
         "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\
-         cache-control: no-store\r\n{}: {id}\r\nconnection: close\r\n\r\n{text}",
-        answer::REQUEST_ID
+         cache-control: no-store\r\ndate: {}\r\n{}: {id}\r\nconnection: close\r\n\r\n{text}",
+        SystemClock.now().to_http_date(),
+        answer::REQUEST_ID,
     );
     let method = head.split(|&byte| byte == b' ').next().and_then(|word| Method::from_bytes(word).ok());
     connection.unrouted.answered(&connection.listener, &method.unwrap_or_default(), status, began.elapsed());

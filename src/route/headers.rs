@@ -10,19 +10,23 @@ use super::{HostName, Mode, Routes, Site};
 ///
 /// Servers behind a proxy believe these headers, so only a proxy may set them. From a trusted peer `X-Forwarded-*`
 /// stays, and [`forwarding`] builds on it; everything else goes even then, since nobody between us and it needs it.
-/// `_` counts as `-`: CGI and FastCGI make the same variable of both, and such a spelling is never kept.
+/// `_` counts as `-`: CGI and FastCGI make the same variable of both, and such a spelling is never kept. Nor is one of the
+/// fields that say where a request ends. All other names with `_` pass: old applications have some of their own.
 pub fn is_stripped(name: &str, trusted: bool) -> bool {
     if begins(name, "x-forwarded-") {
         return !trusted || name.contains('_');
     }
-    STRIPPED.iter().any(|stripped| name.len() == stripped.len() && begins(name, stripped))
+    let is = |other: &&str| name.len() == other.len() && begins(name, other);
+    STRIPPED.iter().any(is)
+        || name.contains('_') && FRAMING.iter().any(is)
         || STRIPPED_BEGINNINGS.iter().any(|beginning| begins(name, beginning))
 }
 
 /// What [`is_stripped`] takes away from a peer that is not trusted, in lower case; `*` stands for any ending.
 pub fn stripped() -> Vec<String> {
     let beginnings = ["x-forwarded-"].into_iter().chain(STRIPPED_BEGINNINGS).map(|beginning| format!("{beginning}*"));
-    beginnings.chain(STRIPPED.map(str::to_owned)).collect()
+    let disguised = FRAMING.map(|field| field.replace('-', "_"));
+    beginnings.chain(STRIPPED.map(str::to_owned)).chain(disguised).collect()
 }
 
 /// What a forwarded request is told about its peer.
@@ -179,6 +183,9 @@ fn begins(name: &str, beginning: &str) -> bool {
 const STRIPPED: [&str; 6] =
     ["forwarded", "x-real-ip", "front-end-https", "x-rewrite-url", "x-http-method-override", "proxy"];
 
+/// Taken away where they are written with `_`; in their own spelling they are judged before, and belong to each hop.
+const FRAMING: [&str; 3] = ["content-length", "transfer-encoding", "proxy-connection"];
+
 /// ARR's and other proxies' words about client certificates and the original request; RFC 9440's `Client-Cert`.
 const STRIPPED_BEGINNINGS: [&str; 4] = ["x-arr-", "x-original-", "x-ssl-", "client-cert"];
 
@@ -214,6 +221,10 @@ mod tests {
             ("Client-Cert-Chain",        true,  true),
             ("X-SSL-Client-Cert",        true,  true),
             ("Proxy",                    true,  true),
+            ("Content_Length",           true,  true),
+            ("transfer_encoding",        true,  true),
+            ("Transfer-Encoding",        false, false),
+            ("My_Header",                false, false),
             ("Host",                     false, false),
             ("Proxy-Authorization",      false, false),
             ("X-Forwarded",              false, false),

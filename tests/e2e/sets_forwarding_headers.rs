@@ -46,6 +46,27 @@ fn given_names_with_an_underscore_when_they_look_like_ours_then_they_do_not_arri
 }
 
 #[test]
+fn given_names_with_an_underscore_when_they_frame_then_they_do_not_arrive_and_an_applications_own_do() {
+    let (stage, _portvakt) = Stage::running();
+    let ours = ("x_customer_number", "7");
+    let forged = [("content_length", "61"), ("Transfer_Encoding", "chunked"), ("x-real_ip", "203.0.113.7"), ours];
+    let lines: String = forged.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let h1 = ask(&stage, &format!("GET / HTTP/1.1\r\nHost: m5.test\r\n{lines}\r\n"));
+
+    let lower = forged.map(|(name, value)| (name.to_ascii_lowercase(), value));
+    let mut fields = vec![(":method", "GET"), (":scheme", "https"), (":authority", "m5.test"), (":path", "/")];
+    fields.extend(lower.iter().map(|(name, value)| (name.as_str(), *value)));
+    assert_eq!(stage.h2(&[]).request(&fields, None).status(), Some(200));
+    let h2 = stage.echo.last();
+
+    for received in [h1, h2] {
+        let head = String::from_utf8_lossy(&received.head).to_lowercase();
+        assert!(!head.contains("t_length") && !head.contains("r_encoding") && !head.contains("203.0.113.7"), "{head}");
+        assert_eq!(received.all("x_customer_number"), ["7"]);
+    }
+}
+
+#[test]
 fn given_plain_http_when_allowed_then_the_scheme_says_so() {
     let (stage, _portvakt) = Stage::running_with("", "https = { rest = \"allow\" }\n");
 

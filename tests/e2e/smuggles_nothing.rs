@@ -292,6 +292,7 @@ fn given_what_is_no_request_when_refused_then_the_answer_names_it_and_no_program
         let raw::Outcome::Answered(reply) = stage.plain(text) else { panic!("no answer to {text:.40?}") };
         assert_eq!(reply.status, status, "{text:.40?}");
         assert_eq!(reply.header("server"), None);
+        assert!(reply.header("date").is_some_and(|date| date.ends_with(" GMT")), "{reply:?}");
         let id = reply.header("portvakt-request-id").expect("a request id").to_owned();
         assert!(reply.text().contains(&id) && reply.closes(), "{reply:?}");
     }
