@@ -119,6 +119,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn given_every_verb_then_the_readme_tells_of_it_in_the_words_of_the_help() {
+        let readme = include_str!("../../README.md");
+        for verb in Arguments::command().get_subcommands() {
+            let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+            let is_told = |line: &str| line.starts_with(&format!("| `{}", verb.get_name())) && line.contains(&about);
+            assert!(!about.is_empty() && readme.lines().any(is_told), "{}: {about}", verb.get_name());
+        }
+    }
+
+    #[test]
     fn given_the_arguments_then_clap_finds_no_contradiction() {
         Arguments::command().debug_assert();
     }
