@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::ops::{Add, Sub};
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -83,6 +84,15 @@ impl fmt::Display for Timestamp {
     }
 }
 
+impl FromStr for Timestamp {
+    type Err = time::error::Parse;
+
+    /// Reads RFC 3339; parts of a second are left out.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        OffsetDateTime::parse(text, &Rfc3339).map(|at| Self(at.unix_timestamp()))
+    }
+}
+
 /// A point of wall time for a log: to the millisecond, and nothing to decide by.
 ///
 /// Its `Display` is RFC 3339 in UTC, such as `2026-11-22T01:33:00.007Z`.
@@ -145,6 +155,13 @@ mod tests {
     #[test]
     fn given_a_timestamp_when_displayed_then_rfc3339_in_utc() {
         assert_eq!(Timestamp::from_unix(1_795_311_180).to_string(), "2026-11-22T01:33:00Z");
+    }
+
+    #[test]
+    fn given_a_timestamp_when_displayed_then_reads_back() {
+        let time = Timestamp::from_unix(1_763_776_800);
+        assert_eq!(time.to_string().parse(), Ok(time));
+        assert!("yesterday".parse::<Timestamp>().is_err());
     }
 
     #[test]

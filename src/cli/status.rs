@@ -6,10 +6,13 @@ use std::fmt::Write;
 
 use serde::Deserialize;
 
+use crate::time::Timestamp;
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Status {
     version: String,
+    now: String,
     uptime: u64,
     config_file: Option<String>,
     last_reload: Reload,
@@ -44,6 +47,7 @@ struct Certificate {
     issuer: String,
     sha256: String,
     not_after: Option<String>,
+    last_attempt: Option<String>,
     consecutive_failures: u32,
     last_error: Option<String>,
     next: Option<Next>,
@@ -101,7 +105,7 @@ impl Status {
         for listener in &self.listeners {
             writeln!(out, "listening      {} on {}", listener.kind, listener.address)?;
         }
-        self.certificates.iter().try_for_each(|certificate| certificate.write(out, paint))?;
+        self.certificates.iter().try_for_each(|certificate| certificate.write(out, paint, &self.now))?;
         self.upstreams.iter().try_for_each(|upstream| upstream.write(out, paint))?;
         for acme in &self.acme {
             writeln!(
@@ -116,7 +120,7 @@ impl Status {
 }
 
 impl Certificate {
-    fn write(&self, out: &mut String, paint: Paint) -> std::fmt::Result {
+    fn write(&self, out: &mut String, paint: Paint, now: &str) -> std::fmt::Result {
         let state = match self.state.as_str() {
             "issued" | "static" => paint.good(&self.state),
             _ => paint.bad(&self.state),
@@ -127,14 +131,16 @@ impl Certificate {
             writeln!(out, "  issuer       {}\n  sha256       {}", self.issuer, self.sha256)?;
         }
         if let Some(end) = &self.not_after {
-            writeln!(out, "  valid until  {end}")?;
+            writeln!(out, "  valid until  {}", dated(end, now))?;
         }
         if let Some(next) = &self.next {
-            let at = next.at.as_deref().map(|at| format!(" {at}")).unwrap_or_default();
+            let at = next.at.as_deref().map(|at| format!(" {}", dated(at, now))).unwrap_or_default();
             writeln!(out, "  next         {}{at}, because {}", next.action, next.why)?;
         }
         if let Some(error) = &self.last_error {
-            writeln!(out, "  last error   {} ({} in a row)", paint.bad(error), self.consecutive_failures)?;
+            let at = self.last_attempt.as_deref().map_or_else(|| "unknown".to_owned(), |at| dated(at, now));
+            writeln!(out, "  last try     {at}, {} failed in a row", self.consecutive_failures)?;
+            writeln!(out, "  last error   {}", paint.bad(error))?;
         }
         Ok(())
     }
@@ -173,6 +179,26 @@ fn indented(out: &mut String, text: &str) -> std::fmt::Result {
     text.lines().try_for_each(|line| writeln!(out, "  {line}"))
 }
 
+/// A time and how far it lies from `now`, both in RFC 3339; the time alone where one of them is none.
+fn dated(time: &str, now: &str) -> String {
+    match (time.parse(), now.parse()) {
+        (Ok(at), Ok(now)) => format!("{time} ({})", distance(at, now)),
+        _ => time.to_owned(),
+    }
+}
+
+/// Such as `in 62 days` or `3 hours ago`: in the largest unit of which there are two.
+fn distance(time: Timestamp, now: Timestamp) -> String {
+    let seconds = time.as_unix().saturating_sub(now.as_unix());
+    let units = [("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1)];
+    let length = seconds.unsigned_abs();
+    match units.into_iter().find(|(_, size)| length / size >= 2) {
+        Some((unit, size)) if seconds > 0 => format!("in {} {unit}", length / size),
+        Some((unit, size)) => format!("{} {unit} ago", length / size),
+        None => "now".to_owned(),
+    }
+}
+
 /// Such as `3d 4h`: the two largest units.
 fn duration(seconds: u64) -> String {
     let units = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
@@ -197,6 +223,34 @@ mod tests {
         for (seconds, text) in [(0, "0s"), (59, "59s"), (61, "1m 1s"), (3600, "1h"), (273_600, "3d 4h")] {
             assert_eq!(duration(seconds), text);
         }
+    }
+
+    #[test]
+    fn given_a_date_when_written_then_how_far_it_is_too() {
+        let now = "2026-11-22T12:00:00Z";
+        for (time, text) in [
+            ("2027-01-23T12:00:01Z", "2027-01-23T12:00:01Z (in 62 days)"),
+            ("2026-11-23T12:00:00Z", "2026-11-23T12:00:00Z (in 24 hours)"),
+            ("2026-11-22T11:55:00Z", "2026-11-22T11:55:00Z (5 minutes ago)"),
+            ("2026-11-22T12:00:01Z", "2026-11-22T12:00:01Z (now)"),
+            ("soon", "soon"),
+        ] {
+            assert_eq!(dated(time, now), text);
+        }
+        assert_eq!(dated(now, ""), now);
+    }
+
+    #[test]
+    fn given_failed_attempts_when_written_then_when_how_often_and_how_to_mend_it() {
+        let status: Status = serde_json::from_value(serde_json::json!({
+            "now": "2026-11-22T12:00:00Z",
+            "certificates": [{ "name": "a", "state": "expiring", "last_attempt": "2026-11-22T09:00:00Z",
+                "consecutive_failures": 3, "last_error": "no address; let its name lead here" }],
+        }))
+        .unwrap();
+        let text = status.to_text(false);
+        assert!(text.contains("last try     2026-11-22T09:00:00Z (3 hours ago), 3 failed in a row"), "{text}");
+        assert!(text.contains("last error   no address; let its name lead here"), "{text}");
     }
 
     #[test]
