@@ -63,6 +63,8 @@ codes! {
         "A `${NAME}` names an environment variable that is not set, or is not closed.";
     Conflict = 107, "conflicting keys",
         "Two keys exclude each other, or one has no effect beside the other.";
+    ControlCharacter = 110, "control character",
+        "A text holds a line break, a tab or another control character.";
 
     InvalidDomain = 201, "invalid domain",
         "A domain is not a DNS name that a certificate can be issued to.";

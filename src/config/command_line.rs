@@ -144,6 +144,6 @@ mod tests {
         else {
             panic!("{problems}");
         };
-        assert_eq!(problem.code, Code::InvalidDomain);
+        assert_eq!(problem.code, Code::ControlCharacter);
     }
 }

@@ -152,7 +152,7 @@ fn assess(
     let (config, found, resolved) = Check::new(purpose, environment, base, files).run(&root);
     problems.extend(found);
     forget_what_follows_from_syntax(&mut problems);
-    forget_what_follows_from_variables(&mut problems);
+    forget_what_follows_from_texts(&mut problems);
     problems.sort();
     let tree = Tree { root, resolved };
     if problems.has_errors() { Err(problems) } else { Ok(Loaded { config, warnings: problems, tree }) }
@@ -191,15 +191,16 @@ fn forget_what_follows_from_syntax(problems: &mut Problems) {
     });
 }
 
-/// A value with a variable that is not set is not looked at further.
-fn forget_what_follows_from_variables(problems: &mut Problems) {
-    let is_unset = |problem: &&Problem| problem.code == Code::UnsetVariable;
-    let unset: Vec<_> = problems.iter().filter(is_unset).filter_map(|problem| problem.place.clone()).collect();
+/// A value with a variable that is not set, or with a control character, is not looked at further.
+fn forget_what_follows_from_texts(problems: &mut Problems) {
+    let is_of_text = |problem: &Problem| matches!(problem.code, Code::UnsetVariable | Code::ControlCharacter);
+    let texts = problems.iter().filter(|problem| is_of_text(problem));
+    let texts: Vec<_> = texts.filter_map(|problem| problem.place.clone()).collect();
     problems.retain(|problem| {
         let is_value = |place: &&Place| place.text().starts_with(['"', '\'']);
         let value = problem.place.as_ref().filter(is_value);
-        let follows = value.is_some_and(|value| unset.iter().any(|place| value.contains(place)));
-        problem.code == Code::UnsetVariable || !follows
+        let follows = value.is_some_and(|value| texts.iter().any(|place| value.contains(place)));
+        is_of_text(problem) || !follows
     });
 }
 
@@ -209,7 +210,7 @@ fn fragments(folder: &Path, problems: &mut Problems) -> Vec<PathBuf> {
         Ok(entries) => entries,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Vec::new(),
         Err(error) => {
-            problems.push(unreadable(folder, &check::reason(&error)));
+            problems.push(unreadable(folder, &check::reason(&error), NAME_THE_FILE));
             return Vec::new();
         }
     };
@@ -225,20 +226,26 @@ fn is_fragment(path: &Path) -> bool {
 }
 
 fn read(path: &Path, problems: &mut Problems) -> Option<String> {
-    let why = match fs::read(path).map(String::from_utf8) {
-        Ok(Ok(text)) => return Some(text),
-        Ok(Err(error)) => format!("byte {} is not UTF-8; save the file as UTF-8", error.utf8_error().valid_up_to()),
-        Err(error) => check::reason(&error),
+    let (why, fix) = match fs::read(path).map(String::from_utf8) {
+        Ok(Ok(text)) if !text.contains('\0') => return Some(text),
+        Ok(Err(error)) if !is_utf_16(error.as_bytes()) => {
+            (format!("byte {} is not UTF-8", error.utf8_error().valid_up_to()), SAVE_AS_UTF_8)
+        }
+        Ok(_) => ("it is UTF-16, which Windows calls Unicode".to_owned(), SAVE_AS_UTF_8),
+        Err(error) => (check::reason(&error), NAME_THE_FILE),
     };
-    problems.push(unreadable(path, &why));
+    problems.push(unreadable(path, &why, fix));
     None
 }
 
-fn unreadable(path: &Path, why: &str) -> Problem {
+/// By its byte order mark.
+fn is_utf_16(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])
+}
+
+fn unreadable(path: &Path, why: &str, fix: &str) -> Problem {
     let title = format!("cannot read the configuration {}", quoted(&path.display().to_string()));
-    Problem::error(Code::Unreadable, title)
-        .why(why)
-        .fix("name the file with `--config FILE`, and let portvakt's user read it")
+    Problem::error(Code::Unreadable, title).why(why).fix(fix)
 }
 
 /// The path from the root; the current folder is asked when it is relative.
@@ -246,6 +253,9 @@ fn absolute(path: &Path) -> PathBuf {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
+
+const SAVE_AS_UTF_8: &str = "save the file as UTF-8: editors offer it as `Encoding`, also Notepad";
+const NAME_THE_FILE: &str = "name the file with `--config FILE`, and let portvakt's user read it";
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ mod command_line;
 mod diff;
 mod duration;
 mod environment;
+mod foreign;
 mod load;
 mod merge;
 mod origin;

@@ -9,6 +9,7 @@ use toml::{Spanned, Value as TomlValue};
 
 use super::code::Code;
 use super::environment::Environment;
+use super::foreign;
 use super::problem::{Place, Problem, Problems, Source, quoted};
 use super::variable;
 
@@ -72,6 +73,11 @@ impl fmt::Display for Value {
 
 /// Reads a text, with the first syntax error of each line, and puts environment variables in.
 pub(super) fn parse(source: &Arc<Source>, environment: &dyn Environment) -> (Table, Problems) {
+    if let Some(problem) = foreign::recognise(source) {
+        let mut problems = Problems::default();
+        problems.push(problem);
+        return (Table { place: Place::new(source, 0..0), entries: Vec::new() }, problems);
+    }
     let mut text = source.text.clone();
     let mut errors = blank_dead_ends(&mut text);
     let (table, others) = DeTable::parse_recoverable(&text);
@@ -172,6 +178,9 @@ impl Reader<'_> {
     }
 
     fn expanded(&mut self, text: &str, place: &Place) -> String {
+        if let Some(c) = text.chars().find(|c| c.is_control()) {
+            self.problems.push(control_character(c, place));
+        }
         let (text, problems) = variable::expand(text, place, self.environment);
         self.problems.extend(problems);
         text
@@ -215,13 +224,26 @@ fn duplicate(place: &Place) -> Problem {
         .fix("keep one of them; for a further site write `[[site]]`")
 }
 
+fn control_character(c: char, place: &Place) -> Problem {
+    let title = format!("a text holds the control character `{}`", c.escape_default());
+    let why = "in \"double quotes\" `\\n` is a line break and `\\t` a tab, also in a Windows path";
+    let fix = "write the text in 'single quotes', double each backslash, or take the character out";
+    Problem::error(Code::ControlCharacter, title).at(place).why(why).fix(fix)
+}
+
 /// What helps against the syntax errors that are made most.
 fn remedy(what: &str, found: &str, line: &str) -> Option<String> {
+    if what.starts_with("unexpected key or value") && line.ends_with([',', ';']) {
+        return Some("remove what stands at the end of the line: TOML ends one without comma or semicolon".to_owned());
+    }
     if what.starts_with("string values must be quoted") && found.is_empty() {
         return Some("write a value after `=`".to_owned());
     }
     if what.starts_with("string values must be quoted") {
-        return Some(format!("put it in quotes: {}", string_literal(found.trim_matches(['\u{201c}', '\u{201d}']))));
+        return Some(format!(
+            "put it in quotes: {}",
+            string_literal(found.trim_matches(['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}']))
+        ));
     }
     if what.contains("unicode value digits") || what.contains("escaped value") {
         return Some(

@@ -69,7 +69,7 @@ pub(super) fn is_variable(written: &str) -> bool {
 
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    key.contains("pass") && !key.ends_with("file")
+    key.contains("pass") && !key.ends_with("file") && key != "proxy_pass"
 }
 
 fn key_before(text: &str, equals: usize) -> &str {
@@ -115,6 +115,7 @@ mod tests {
             ("password = \"${NAME}\"", "password = \"${NAME}\""),
             ("password = \"$${NAME}\"", "password = \"********\""),
             ("password_file = \"f\"", "password_file = \"f\""),
+            ("proxy_pass = 'http://a'", "proxy_pass = 'http://a'"),
             ("path = '/password='", "path = '/password='"),
             ("password = 7", "password = 7"),
         ] {

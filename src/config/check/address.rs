@@ -66,8 +66,18 @@ fn no_scheme(text: &str) -> Objection {
     if text.starts_with('/') {
         return Objection::new(why, format!("write {} for a Unix socket", quoted(&format!("unix:{text}"))));
     }
-    let text = if text.is_empty() { "127.0.0.1:8080" } else { text };
-    Objection::new(why, format!("write {}", quoted(&format!("http://{text}"))))
+    let (scheme, host) = halved_scheme(text).unwrap_or(("http", text));
+    let host = if host.is_empty() || host.contains('\\') { "127.0.0.1:8080" } else { host };
+    Objection::new(why, format!("write {}", quoted(&format!("{scheme}://{host}"))))
+}
+
+/// What `http:/host`, `https//host` and `http:\\host` were meant to be.
+fn halved_scheme(text: &str) -> Option<(&'static str, &str)> {
+    ["https", "http"].into_iter().find_map(|scheme| {
+        let rest = text.strip_prefix(scheme)?;
+        let host = rest.trim_start_matches([':', '/', '\\']);
+        rest.contains(['/', '\\']).then_some((scheme, host)).filter(|_| host.len() < rest.len())
+    })
 }
 
 /// The part between scheme and path; anything more has no meaning for an upstream.

@@ -34,7 +34,22 @@ fn not_a_name(text: &str) -> Option<Objection> {
         let host = authority.split(['/', ':', '?']).next().unwrap_or_default();
         return Some(Objection::new("a domain is a name, not a URL", format!("write {}", quoted(host))));
     }
-    if text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+    if let Some((_, host)) = text.rsplit_once('@') {
+        let why = "a domain is the name of a host, not a mail address";
+        return Some(Objection::new(why, format!("write {}", quoted(host))));
+    }
+    if text.trim() != text {
+        return Some(Objection::new("a space stands before or behind it", format!("write {}", quoted(text.trim()))));
+    }
+    if text.contains([' ', ',', ';']) {
+        let why = "a domain holds no space and no comma";
+        return Some(Objection::new(
+            why,
+            "write several domains as a list: `domains = [\"a.example.com\", \"b.example.com\"]`",
+        ));
+    }
+    let host = text.split(['/', ':']).next().unwrap_or_default();
+    if host.parse::<IpAddr>().is_ok() || text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
         return Some(Objection::new(
             "clients do not send an IP address as server name (RFC 6066 §3), so it cannot choose a site",
             "write a DNS name; requests to the bare address go to the site with `default = true`",
@@ -65,6 +80,17 @@ fn is_label(label: &str) -> bool {
 }
 
 fn bad_label(label: &str) -> Objection {
+    if label.is_empty() {
+        return Objection::new("a dot stands at its beginning, or two beside one another", "remove the dot");
+    }
+    if label.contains('_') {
+        let why =
+            "`_` may stand in other names of DNS, not in those of hosts (RFC 1123 §2.1); no public CA issues to them";
+        return Objection::new(
+            why,
+            format!("give the host another name, such as {}", quoted(label.replace('_', "-").trim_matches('-'))),
+        );
+    }
     let why = format!("its label {} is not one of DNS", quoted(label));
     let fix = "between the dots stand 1 to 63 letters, digits and hyphens, with no hyphen at either end";
     Objection::new(why, fix)

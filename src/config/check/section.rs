@@ -247,10 +247,14 @@ fn as_string(node: &Node) -> String {
 }
 
 fn unknown_key(entry: &Entry, shape: &Shape) -> Problem {
-    let fix = match (shape.meant(&entry.key), shape::home_of(&entry.key)) {
-        (_, Some(home)) => format!("`{}` belongs to {}", entry.key, home.heading),
-        (Some(meant), None) => format!("did you mean `{meant}`?"),
-        (None, None) => "choose one of them, or remove it".to_owned(),
+    let fix = match (shape.translated(&entry.key), shape::home_of(&entry.key), shape.meant(&entry.key)) {
+        (Some(meant), _, _) => format!("here it is called `{meant}`"),
+        (None, Some(home), _) => format!("`{}` belongs to {}", entry.key, home.heading),
+        (None, None, Some(meant)) => format!("did you mean `{meant}`?"),
+        (None, None, None) => match shape::home_of_meant(&entry.key) {
+            Some((meant, home)) => format!("here it is called `{meant}` and belongs to {}", home.heading),
+            None => "choose one of them, or remove it".to_owned(),
+        },
     };
     Problem::error(Code::UnknownKey, format!("unknown key {} {}", quoted(&entry.key), shape.place()))
         .at(&entry.key_place)

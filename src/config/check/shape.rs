@@ -19,11 +19,23 @@ impl Shape {
         if self.prefix.is_empty() { format!("at {}", self.heading) } else { format!("in {}", self.heading) }
     }
 
+    /// Our key for a word of another program.
+    pub(super) fn translated(&self, written: &str) -> Option<&'static str> {
+        let written = written.to_ascii_lowercase().replace('-', "_");
+        SYNONYMS.iter().find(|(word, key)| *word == written && self.keys.contains(key)).map(|(_, key)| *key)
+    }
+
     /// The key that was meant, when `written` is a slip or another word for it.
     pub(super) fn meant(&self, written: &str) -> Option<&'static str> {
-        let synonym = SYNONYMS.iter().find(|(word, key)| *word == written && self.keys.contains(key));
-        synonym.map(|(_, key)| *key).or_else(|| suggest::closest(written, self.keys.iter().copied()))
+        self.translated(written).or_else(|| suggest::closest(written, self.keys.iter().copied()))
     }
+}
+
+/// The key that another program's word stands for, and the one table that has it.
+pub(super) fn home_of_meant(written: &str) -> Option<(&'static str, &'static Shape)> {
+    let synonyms = SYNONYMS.iter().filter(|(word, _)| *word == written);
+    let mut homes = synonyms.filter_map(|(_, key)| Some((*key, home_of(key)?)));
+    homes.next().filter(|_| homes.next().is_none())
 }
 
 /// The table that has this key, when exactly one has.
@@ -193,31 +205,107 @@ static ALL: [&Shape; 18] = [
     &ACCESS,
 ];
 
-/// Words that other programs use for our keys.
-const SYNONYMS: [(&str, &str); 25] = [
+/// Words that nginx, Caddy, HAProxy, IIS and others use for our keys.
+const SYNONYMS: [(&str, &str); 68] = [
+    ("access_log", "log"),
+    ("acme_ca", "directory"),
     ("add", "set"),
     ("alias", "aliases"),
     ("allow", "allow_from"),
+    ("backend", "upstream"),
+    ("backends", "urls"),
+    ("bind", "https"),
+    ("bindings", "listen"),
+    ("ca", "directory"),
     ("ca_file", "trust_anchors"),
     ("cacert", "trust_anchors"),
     ("cert", "certificate"),
     ("cert", "chain"),
     ("cert_file", "chain"),
+    ("certfile", "chain"),
+    ("certificate_file", "chain"),
+    ("client_max_body_size", "body"),
+    ("crt", "chain"),
+    ("data_dir", "state_dir"),
+    ("default_server", "default"),
+    ("dial", "url"),
     ("email", "contact"),
+    ("error_log", "log"),
     ("fullchain", "chain"),
+    ("host", "domain"),
     ("hostname", "domain"),
+    ("hostnames", "domains"),
+    ("issuer", "directory"),
     ("key_file", "key"),
+    ("listen", "https"),
     ("location", "path"),
+    ("location", "route"),
+    ("locations", "route"),
+    ("log_level", "level"),
+    ("max_connections", "connections"),
+    ("names", "domains"),
     ("p12", "pkcs12"),
     ("passphrase", "password"),
     ("pfx", "pkcs12"),
+    ("prefix", "path"),
     ("private_key", "key"),
+    ("proxy", "upstream"),
+    ("proxy_connect_timeout", "connect_timeout"),
+    ("proxy_pass", "upstream"),
+    ("proxy_read_timeout", "response_timeout"),
+    ("proxy_ssl_name", "server_name"),
+    ("proxy_ssl_trusted_certificate", "trust_anchors"),
     ("redirect", "redirect_to"),
+    ("return", "redirect_to"),
+    ("reverse_proxy", "upstream"),
+    ("server", "site"),
+    ("server_alias", "aliases"),
+    ("server_name", "domain"),
     ("server_names", "domains"),
+    ("servers", "urls"),
+    ("set_real_ip_from", "trusted_proxies"),
     ("sni", "server_name"),
     ("ssl", "tls"),
+    ("ssl_certificate", "certificate"),
+    ("ssl_certificate_key", "certificate"),
+    ("ssl_protocols", "tls"),
+    ("storage", "state_dir"),
     ("strip", "strip_prefix"),
     ("target", "upstream"),
     ("thumbprint", "fingerprint"),
+    ("tls_certificate", "certificate"),
     ("verify", "trust_anchors"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_every_key_then_the_full_sample_sets_it_or_names_it_in_an_example() {
+        let sample = include_str!("../../../config/portvakt.toml");
+        for key in ALL.iter().flat_map(|shape| shape.keys) {
+            assert!(stands_in(sample, key), "config/portvakt.toml does not tell of `{key}`");
+        }
+        assert!(!stands_in(sample, "limit") && !stands_in(sample, "ocation"));
+    }
+
+    #[test]
+    fn given_words_of_others_then_each_stands_for_a_key_of_ours_and_is_none_in_that_table() {
+        for (word, key) in SYNONYMS {
+            let homes: Vec<_> = ALL.iter().filter(|shape| shape.keys.contains(&key)).collect();
+            assert!(!homes.is_empty(), "`{word}` stands for `{key}`, which is no key");
+            assert!(homes.iter().any(|shape| !shape.keys.contains(&word)), "`{word}` is a key beside `{key}`");
+        }
+    }
+
+    /// As `key =` or in a heading.
+    fn stands_in(sample: &str, key: &str) -> bool {
+        sample.match_indices(key).any(|(at, _)| {
+            let (before, after) = (&sample[..at], &sample[at + key.len()..]);
+            let is_whole = !before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+            let is_heading = before.ends_with(['[', '.']) && after.starts_with([']', '.']);
+            is_whole && (after.trim_start_matches(' ').starts_with('=') || is_heading)
+        })
+    }
+}
