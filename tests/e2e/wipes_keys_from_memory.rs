@@ -1,8 +1,10 @@
 //! A private key that is no longer served is no longer in memory: neither as DER, nor as PEM, nor its number alone.
 
 use std::fs::{self, File};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -49,10 +51,13 @@ impl Traces {
 
     /// How often it stands in the memory of a process that is written to.
     fn found_in(&self, process: u32) -> usize {
-        let memory = File::open(format!("/proc/{process}/mem")).expect("searching memory needs root, as CI has it");
+        let of =
+            |name| File::open(format!("/proc/{process}/{name}")).expect("searching memory needs root, as CI has it");
+        let (memory, pages) = (of("mem"), of("pagemap"));
         let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
         let writable = maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|mode| mode.starts_with("rw")));
-        writable.map(|line| self.count(&region(&memory, line))).sum()
+        let used = writable.flat_map(|line| used(&pages, line));
+        used.map(|range| self.count(&read(&memory, range))).sum()
     }
 
     fn count(&self, bytes: &[u8]) -> usize {
@@ -60,14 +65,44 @@ impl Traces {
     }
 }
 
-/// A region that has gone meanwhile is empty.
-fn region(memory: &File, line: &str) -> Vec<u8> {
+/// What of a region is in use: an allocator reserves far more than it touches (proc_pid_pagemap(5)).
+fn used(pages: &File, line: &str) -> Vec<Range<u64>> {
     let range = line.split(' ').next().and_then(|range| range.split_once('-')).unwrap();
     let number = |text| u64::from_str_radix(text, 16).unwrap();
-    let (start, end) = (number(range.0), number(range.1));
-    let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
-    match memory.read_exact_at(&mut bytes, start) {
+    let page = page_size();
+    let (first, end) = (number(range.0) / page, number(range.1) / page);
+    let mut entries = vec![0; usize::try_from((end - first) * ENTRY).unwrap()];
+    if pages.read_exact_at(&mut entries, first * ENTRY).is_err() {
+        // A region that is gone meanwhile, or the kernel's own.
+        return Vec::new();
+    }
+    let is_used = |entry: &[u8]| entry.last().is_some_and(|flags| flags & (PRESENT | SWAPPED) != 0);
+    let numbers = (first..).zip(entries.chunks(ENTRY as usize)).filter(|(_, entry)| is_used(entry)).map(|(at, _)| at);
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    for at in numbers.map(|number| number * page) {
+        match ranges.last_mut() {
+            Some(last) if last.end == at => last.end += page,
+            _ => ranges.push(at..at + page),
+        }
+    }
+    ranges
+}
+
+fn page_size() -> u64 {
+    let output = Command::new("getconf").arg("PAGE_SIZE").output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+}
+
+/// Memory that has gone meanwhile is empty.
+fn read(memory: &File, range: Range<u64>) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap()];
+    match memory.read_exact_at(&mut bytes, range.start) {
         Ok(()) => bytes,
         Err(_) => Vec::new(),
     }
 }
+
+/// Bytes for each page, and the two flags of its last byte.
+const ENTRY: u64 = 8;
+const PRESENT: u8 = 1 << 7;
+const SWAPPED: u8 = 1 << 6;
