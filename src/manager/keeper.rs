@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{Gate, Life, ManagerParts, Slot, Snapshot, asked, placeholder, uncovered, validity};
 use crate::causes::with_causes;
@@ -35,6 +35,8 @@ pub(super) struct Keeper {
     unsaved: Option<Unsaved>,
     /// Why what is served is not what the store should give.
     damage: Option<LastFailure>,
+    /// Why the pointer in the store names no generation.
+    unpointed: Option<String>,
     /// Another process has been seen to order.
     waits_for_other: bool,
     /// The plan that was told last.
@@ -63,10 +65,12 @@ impl Keeper {
             has_looked: false,
             unsaved: None,
             damage: None,
+            unpointed: None,
             waits_for_other: false,
             told: None,
         };
         keeper.look().await;
+        keeper.mend_pointer().await;
         if let Step::Obtain { kind, .. } = keeper.life.poll(keeper.now())
             && keeper.settings.source == Settings::Internal
         {
@@ -263,9 +267,25 @@ impl Keeper {
             self.generation = Some(stored.generation);
             self.damage = None;
             if let Some(reason) = stored.fallback {
-                self.note_damage(failure(Reason::Storage, format!("an older certificate is served: {reason}")));
+                let served = format!("generation {} of the certificate is served", stored.generation);
+                self.note_damage(failure(Reason::Storage, format!("{served}, not the current one: {reason}")));
             }
+            self.unpointed = stored.unpointed;
             self.serve(stored.identity, Origin::Store);
+        }
+    }
+
+    /// Says that the pointer to the current generation names none, and writes it anew; who holds the lock will write it.
+    async fn mend_pointer(&mut self) {
+        let Some(reason) = self.unpointed.take() else { return };
+        let certificate = &self.settings.name;
+        warn!(
+            certificate,
+            reason, "the newest certificate is served; the pointer to it was unusable, and is written anew"
+        );
+        let Ok(Some(_guard)) = self.lock().await else { return };
+        if let Err(error) = self.on_store(Store::mend_pointer).await {
+            self.note_damage(storage(&error));
         }
     }
 

@@ -37,6 +37,8 @@ pub struct Stored {
     pub meta: Meta,
     /// Why this is not the generation that it should be; `None` when it is.
     pub fallback: Option<String>,
+    /// Why the pointer names no generation, though the newest is whole and is this one; `None` when it names one.
+    pub unpointed: Option<String>,
 }
 
 impl Store {
@@ -51,9 +53,24 @@ impl Store {
         let folder = Generations::of(self, name);
         let number = folder.numbers()?.last().map_or(1, |last| last.saturating_add(1));
         folder.write(number, identity, meta)?;
-        atomic::write(&folder.pointer(), format!("{number}\n").as_bytes())?;
+        folder.point_to(number)?;
         folder.prune(number);
         Ok(number)
+    }
+
+    /// Lets the pointer name the newest generation again, when it names none and that generation is whole.
+    ///
+    /// Nothing else is mended: where a generation is damaged, what was there is worth a look. To be called under
+    /// [`Store::lock`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::load_identity`], and [`StoreError::Io`] when the disk refuses; all is as before then.
+    pub fn mend_pointer(&self, name: &str) -> Result<(), StoreError> {
+        match self.load_identity(name)? {
+            Some(Stored { generation, unpointed: Some(_), .. }) => Generations::of(self, name).point_to(generation),
+            _ => Ok(()),
+        }
     }
 
     /// Loads the current generation of a certificate or, when it is damaged, the newest that can be read.
@@ -70,19 +87,26 @@ impl Store {
         if numbers.is_empty() {
             return Ok(None);
         }
-        let mut reasons = Vec::new();
-        let current = folder.current().map_err(|reason| reasons.push(reason)).ok();
+        let (current, unpointed) = match folder.current() {
+            Ok(current) => (Some(current), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        let mut damages = Vec::new();
         let others = numbers.into_iter().rev().filter(|number| Some(*number) != current);
         for generation in current.into_iter().chain(others) {
             match folder.read(generation) {
-                Ok((identity, meta)) => {
-                    let fallback = (!reasons.is_empty()).then(|| reasons.join("; "));
-                    return Ok(Some(Stored { generation, identity, meta, fallback }));
+                Ok((identity, meta)) if damages.is_empty() => {
+                    return Ok(Some(Stored { generation, identity, meta, fallback: None, unpointed }));
                 }
-                Err(reason) => reasons.push(format!("generation {generation}: {reason}")),
+                Ok((identity, meta)) => {
+                    let fallback = Some(unpointed.into_iter().chain(damages).collect::<Vec<_>>().join("; "));
+                    return Ok(Some(Stored { generation, identity, meta, fallback, unpointed: None }));
+                }
+                Err(reason) => damages.push(format!("generation {generation}: {reason}")),
             }
         }
-        Err(StoreError::NoneReadable { name: name.to_owned(), reasons: reasons.join("; ") })
+        let reasons = unpointed.into_iter().chain(damages).collect::<Vec<_>>().join("; ");
+        Err(StoreError::NoneReadable { name: name.to_owned(), reasons })
     }
 
     /// Saves the record of a certificate's lifecycle.
@@ -120,6 +144,10 @@ impl Generations {
 
     fn pointer(&self) -> PathBuf {
         self.folder.join("current")
+    }
+
+    fn point_to(&self, number: u64) -> Result<(), StoreError> {
+        atomic::write(&self.pointer(), format!("{number}\n").as_bytes())
     }
 
     fn generation(&self, number: u64) -> PathBuf {
@@ -322,7 +350,7 @@ mod tests {
     #[test]
     fn given_one_damage_to_the_current_generation_when_loaded_then_the_one_before_and_the_reason() {
         type Damage = fn(&Path);
-        let rows: [(&str, Damage, &str); 10] = [
+        let rows: [(&str, Damage, &str); 8] = [
             ("key cut", |dir| cut(&dir.join("2/key.pem")), "`key.pem`"),
             ("chain cut", |dir| cut(&dir.join("2/chain.pem")), "`chain.pem`"),
             ("meta cut", |dir| cut(&dir.join("2/meta.json")), "`meta.json`"),
@@ -335,8 +363,6 @@ mod tests {
             ),
             ("generation gone", |dir| fs::remove_dir_all(dir.join("2")).unwrap(), "is missing"),
             ("pointer to nowhere", |dir| fs::write(dir.join("current"), "9").unwrap(), "generation 9"),
-            ("pointer empty", |dir| fs::write(dir.join("current"), "").unwrap(), "holds no number"),
-            ("pointer gone", |dir| fs::remove_file(dir.join("current")).unwrap(), "is missing"),
         ];
         for (name, damage, reason) in rows {
             let (_dir, store, fingerprints) = with_two();
@@ -350,6 +376,32 @@ mod tests {
             assert_eq!(fingerprint(&stored.identity), fingerprints[usize::try_from(expected).unwrap() - 1], "{name}");
             let fallback = stored.fallback.unwrap_or_default();
             assert!(fallback.contains(reason), "{name}: {fallback}");
+        }
+    }
+
+    #[test]
+    fn given_a_pointer_that_names_nothing_when_mended_then_the_newest_is_named_if_it_is_whole() {
+        type Damage = fn(&Path);
+        let rows: [(&str, Damage, &str); 2] = [
+            ("empty", |dir| fs::write(dir.join("current"), "").unwrap(), "holds no number"),
+            ("gone", |dir| fs::remove_file(dir.join("current")).unwrap(), "is missing"),
+        ];
+        for ((name, damage, reason), is_whole) in rows.into_iter().flat_map(|row| [(row, true), (row, false)]) {
+            let (_dir, store, fingerprints) = with_two();
+            damage(&folder(&store));
+            if !is_whole {
+                cut(&folder(&store).join("2/chain.pem"));
+            }
+
+            let before = store.load_identity(NAME).unwrap().unwrap();
+            store.mend_pointer(NAME).unwrap();
+            let after = store.load_identity(NAME).unwrap().unwrap();
+
+            let expected = &fingerprints[usize::from(is_whole)];
+            assert_eq!((&fingerprint(&before.identity), &fingerprint(&after.identity)), (expected, expected), "{name}");
+            let told = [before.unpointed, before.fallback].map(|told| told.is_some_and(|told| told.contains(reason)));
+            assert_eq!(told, [is_whole, !is_whole], "{name}");
+            assert_eq!((after.unpointed, after.fallback.is_none()), (None, is_whole), "{name}");
         }
     }
 

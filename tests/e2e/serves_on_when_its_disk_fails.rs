@@ -85,9 +85,7 @@ fn given_one_damage_to_the_newest_generation_when_started_then_one_that_is_whole
         ("key empty", |scene| scene.write("2/key.pem", "")),
         ("meta garbage", |scene| scene.write("2/meta.json", "{ garbage")),
         ("meta empty", |scene| scene.write("2/meta.json", "")),
-        ("pointer missing", |scene| fs::remove_file(scene.folder().join("current")).unwrap()),
         ("pointer to nowhere", |scene| scene.write("current", "7\n")),
-        ("pointer empty", |scene| scene.write("current", "")),
         ("key of another owner", |scene| scene.disk.forbid(Path::new("certs/m5.test/2/key.pem"))),
         ("folder of another owner", |scene| scene.disk.forbid(Path::new("certs/m5.test/2"))),
     ];
@@ -103,11 +101,37 @@ fn given_one_damage_to_the_newest_generation_when_started_then_one_that_is_whole
 
         let expected = if name.starts_with("pointer") { &second } else { &first };
         assert_eq!(&scene.served(), expected, "{name}");
-        portvakt.child.wait_line("the damage", |line| line.contains("ERROR") && line.contains("an older certificate"));
+        portvakt.child.wait_line("the damage", |line| line.contains("ERROR") && line.contains(NOT_CURRENT));
         assert_eq!(scene.home.metrics().one("portvakt_certificate_stored", &[("cert", "m5.test")]), 0.0, "{name}");
-        assert!(scene.home.admin("/status.json").text().contains("an older certificate is served"), "{name}");
+        assert!(scene.home.admin("/status.json").text().contains(NOT_CURRENT), "{name}");
         assert_eq!(scene.home.admin("/readyz?cert=strict").status, 200, "{name}");
         assert!(scene.count() >= files, "{name}: something was deleted");
+    }
+}
+
+#[test]
+fn given_a_pointer_that_names_nothing_when_started_then_the_newest_serves_and_the_pointer_is_mended_once_for_all() {
+    type Damage = fn(&Scene);
+    let rows: &[(&str, Damage)] = &[
+        ("missing", |scene| fs::remove_file(scene.folder().join("current")).unwrap()),
+        ("empty", |scene| scene.write("current", "")),
+    ];
+    for (name, damage) in rows {
+        let scene = Scene::new(&["m5.test"]);
+        scene.issued();
+        let second = scene.second();
+        damage(&scene);
+
+        for is_told in [true, false] {
+            let mut portvakt = scene.disk.start(&scene.home);
+            assert_eq!(scene.served(), second, "{name}");
+            assert_eq!(scene.home.metrics().one("portvakt_certificate_stored", &[("cert", "m5.test")]), 1.0, "{name}");
+            portvakt.terminate();
+            let lines = portvakt.child.lines();
+            let told = lines.iter().any(|line| line.contains("the pointer to it was unusable"));
+            assert_eq!(told, is_told, "{name}: {lines:?}");
+            assert_eq!(fs::read_to_string(scene.folder().join("current")).unwrap(), "2\n", "{name}");
+        }
     }
 }
 
@@ -139,6 +163,8 @@ fn given_a_state_directory_of_a_later_version_when_started_then_read_or_refused_
     let words = portvakt.child.stderr() + &portvakt.child.stdout();
     assert!(words.contains("made by a later portvakt (layout `2.0`"), "{words}");
 }
+
+const NOT_CURRENT: &str = "of the certificate is served, not the current one";
 
 #[derive(Clone, Copy)]
 enum Trouble {
