@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -44,7 +45,7 @@ pub struct Stored {
 impl Store {
     /// Saves a new generation of a certificate, makes it the current one, and gives its number.
     ///
-    /// The last three are kept. To be called under [`Store::lock`].
+    /// The last three are kept, and others until thirty days after their end. To be called under [`Store::lock`].
     ///
     /// # Errors
     ///
@@ -54,7 +55,7 @@ impl Store {
         let number = folder.numbers()?.last().map_or(1, |last| last.saturating_add(1));
         folder.write(number, identity, meta)?;
         folder.point_to(number)?;
-        folder.prune(number);
+        folder.prune(number, meta.issued_at);
         Ok(number)
     }
 
@@ -208,21 +209,39 @@ impl Generations {
         Ok((identity, meta))
     }
 
-    /// Removes generations older than the last three, and older ones that were never finished. A failure is no reason to
+    /// Removes generations that nobody will want back, and older ones that were never finished. A failure is no reason to
     /// call the new certificate unsaved.
-    fn prune(&self, current: u64) {
+    fn prune(&self, current: u64, now: Timestamp) {
         let older: Vec<u64> =
             self.numbers().unwrap_or_default().into_iter().filter(|number| *number < current).collect();
         let (whole, unfinished): (Vec<u64>, Vec<u64>) =
             older.into_iter().partition(|number| self.generation(*number).join("meta.json").exists());
-        let surplus = whole.len().saturating_sub(KEPT - 1);
-        for number in whole.into_iter().take(surplus).chain(unfinished) {
+        let whole: Vec<_> = whole.into_iter().map(|number| (number, self.not_after(number))).collect();
+        for number in surplus(&whole, now).into_iter().chain(unfinished) {
             let folder = self.generation(number);
             if let Err(error) = fs::remove_dir_all(&folder) {
                 tracing::warn!(path = %folder.display(), %error, "could not remove an old generation");
             }
         }
     }
+
+    /// When a generation ends; `None` when it does not say so.
+    fn not_after(&self, number: u64) -> Option<Timestamp> {
+        let chain = document::read(&self.generation(number).join("chain.pem")).ok()??;
+        Some(CertificateChain::from_pem(&chain).ok()?.leaf().not_after)
+    }
+}
+
+/// Which of the generations before a new one go: given in rising order, with the end of each that can be read.
+///
+/// The newest stay whatever they are. Of the others those go that ended [`KEPT_AFTER_END`] ago, and beyond [`MOST`] the
+/// oldest, so that a certificate that is renewed at every start cannot fill the disk.
+fn surplus(older: &[(u64, Option<Timestamp>)], now: Timestamp) -> Vec<u64> {
+    let beyond = &older[..older.len().saturating_sub(KEPT - 1)];
+    let too_many = older.len().saturating_sub(MOST - 1);
+    let is_over = |not_after: Option<Timestamp>| not_after.is_some_and(|end| end + KEPT_AFTER_END <= now);
+    let goes = |(at, (_, not_after)): &(usize, &(u64, Option<Timestamp>))| *at < too_many || is_over(*not_after);
+    beyond.iter().enumerate().filter(goes).map(|(_, (number, _))| *number).collect()
 }
 
 /// A generation that is being written, removed when it is not finished.
@@ -269,8 +288,12 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     write().map_err(StoreError::io("write", path))
 }
 
-/// Generations that are left after a new one was saved, the new one included.
+/// Generations that are left whatever their age, the newest included.
 const KEPT: usize = 3;
+/// How long one is kept after its end: it may have to be shown what was served then.
+const KEPT_AFTER_END: Duration = Duration::from_secs(30 * 86_400);
+/// Generations that are left at most. Six-day certificates, renewed every third day, need twelve.
+const MOST: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -339,12 +362,35 @@ mod tests {
     }
 
     #[test]
-    fn given_five_saved_when_listed_then_the_last_three_are_left_and_the_newest_is_given() {
-        let (_dir, store) = store();
-        let numbers: Vec<u64> = (0..5).map(|_| store.save_identity(NAME, &identity(), &meta()).unwrap()).collect();
-        assert_eq!(numbers, [1, 2, 3, 4, 5]);
-        assert_eq!(Generations::of(&store, NAME).numbers().unwrap(), [3, 4, 5]);
-        assert_eq!(store.load_identity(NAME).unwrap().unwrap().generation, 5);
+    fn given_five_that_have_ended_when_the_fifth_is_saved_then_those_stay_that_are_new_or_ended_lately() {
+        for (days, left) in [(29, vec![1, 2, 3, 4, 5]), (30, vec![3, 4, 5])] {
+            let (_dir, store) = store();
+            let later = Meta { issued_at: NOW + Duration::from_secs(days * 86_400), ..meta() };
+            let metas = [meta(), meta(), meta(), meta(), later];
+            let saved = metas.map(|meta| store.save_identity(NAME, &identity(), &meta).unwrap());
+            assert_eq!(saved, [1, 2, 3, 4, 5]);
+            assert_eq!(Generations::of(&store, NAME).numbers().unwrap(), left, "{days} days");
+            assert_eq!(store.load_identity(NAME).unwrap().unwrap().generation, 5);
+        }
+    }
+
+    #[test]
+    fn given_generations_before_a_new_one_when_sorted_out_then_the_long_ended_beyond_three_and_the_oldest_beyond_sixteen_go()
+     {
+        let (live, lately, over) = (Some(NOW + KEPT_AFTER_END), Some(NOW), Some(NOW - KEPT_AFTER_END));
+        let rows: [(&str, Vec<_>, Vec<u64>); 7] = [
+            ("none", vec![], vec![]),
+            ("two over", vec![over, over], vec![]),
+            ("three over", vec![over, over, over], vec![1]),
+            ("three live", vec![live, live, live], vec![]),
+            ("a live one among those over", vec![over, live, over, lately, over, over], vec![1, 3]),
+            ("one that cannot be read", vec![None, over, over, over], vec![2]),
+            ("seventeen live", vec![live; 17], vec![1, 2]),
+        ];
+        for (name, ends, expected) in rows {
+            let older: Vec<_> = (1..).zip(ends).collect();
+            assert_eq!(surplus(&older, NOW), expected, "{name}");
+        }
     }
 
     #[test]

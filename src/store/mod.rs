@@ -17,7 +17,8 @@
 //!
 //! - A reader never sees half a file, nor a key and a chain of different generations.
 //! - What is saved is on the disk when the call returns (`fsync` of file and folder).
-//! - Folders are 0700, files 0600. Nothing is deleted but generations older than the last three.
+//! - Folders are 0700, files 0600. Nothing is deleted but, when a new generation is saved, those beyond the last
+//!   three that ended thirty days ago, and the oldest beyond sixteen. Starting deletes nothing.
 //! - A damaged certificate, record or order never stops serving: the newest readable generation is given, with the reason.
 //!   A pointer that names nothing is written anew where the newest generation is whole.
 //! - A damaged account or internal CA is an error that says how to mend it, since making a new one in silence would cost
