@@ -68,8 +68,12 @@ impl FilesKeeper {
                 if asker.is_none() {
                     self.settle().await;
                 }
-                self.read().await;
+                let taken = self.read().await;
                 self.show();
+                // Who asks has the configuration's check, which has just told the same; so has who starts.
+                if let Some(assembled) = taken.filter(|_| asker.is_none()) {
+                    self.warn_of(&assembled);
+                }
             }
             if let Some(asker) = asker {
                 // Nobody may be waiting any more.
@@ -96,8 +100,8 @@ impl FilesKeeper {
         off_thread(move || source.look()).await
     }
 
-    /// Takes the files over when they are sound; what is served stays otherwise.
-    async fn read(&mut self) {
+    /// Takes the files over when they are sound, and gives them; what is served stays otherwise.
+    async fn read(&mut self) -> Option<Assembled> {
         let mut source = self.source.clone();
         let (source, loaded) = off_thread(move || {
             let loaded = source.load();
@@ -108,10 +112,13 @@ impl FilesKeeper {
         match loaded.map_err(|errors| unusable(&errors)).and_then(|assembled| self.check(assembled)) {
             Ok(assembled) => {
                 self.last_failure = None;
-                self.warn_of(&assembled);
-                self.serve(assembled.identity, Origin::Files);
+                self.serve(assembled.identity.clone(), Origin::Files);
+                Some(assembled)
             }
-            Err(failure) => self.refuse(failure),
+            Err(failure) => {
+                self.refuse(failure);
+                None
+            }
         }
     }
 

@@ -67,10 +67,28 @@ fn given_a_chain_without_its_intermediate_when_checked_or_run_then_its_name_is_t
     scene.configure("{ chain = 'site.pem', key = 'site.key' }");
 
     let output = run(scene.home.path(), &["check", "--config", "portvakt.toml"]);
-    let portvakt = scene.home.start();
+    let mut portvakt = scene.home.start();
+    assert!(portvakt.reload(&scene.home));
+    portvakt.terminate();
 
     let words = words(&output);
     assert!(words.contains("CN=intermediate of the test"), "{words}");
+    let lines = portvakt.child.lines();
+    let told = lines.iter().filter(|line| line.contains("CN=intermediate of the test")).count();
+    assert_eq!(told, 2, "once at the start, once at the reload: {lines:?}");
+}
+
+#[test]
+fn given_a_chain_that_loses_its_intermediate_when_files_are_watched_then_its_name_is_told() {
+    let scene = Scene::new();
+    let leaf = scene.issue();
+    leaf.write(scene.home.path(), "site");
+    scene.configure("{ chain = 'site.pem', key = 'site.key' }");
+    let portvakt = scene.home.start();
+
+    let alone = leaf.chain.split_inclusive("-----END CERTIFICATE-----\n").next().unwrap();
+    replace(&scene.home.path().join("site.pem"), alone);
+
     portvakt.child.wait_line("the missing issuer", |line| {
         line.contains("the issuer's certificate is not in the files") && line.contains("CN=intermediate of the test")
     });
