@@ -50,7 +50,6 @@ impl FilesKeeper {
         {
             keeper.serve(identity, Origin::Placeholder);
         }
-        keeper.show();
         keeper
     }
 
@@ -69,7 +68,6 @@ impl FilesKeeper {
                     self.settle().await;
                 }
                 let taken = self.read().await;
-                self.show();
                 // Who asks has the configuration's check, which has just told the same; so has who starts.
                 if let Some(assembled) = taken.filter(|_| asker.is_none()) {
                     self.warn_of(&assembled);
@@ -161,12 +159,15 @@ impl FilesKeeper {
             false => (Served::Certificate(validity(&identity)), uncovered(&identity, &self.identifiers)),
         };
         self.served = served;
-        self.tell(&Event::Activated { origin, not_after: identity.chain().leaf().not_after, uncovered });
+        let not_after = identity.chain().leaf().not_after;
         self.identity = Some(identity);
+        self.show();
+        self.tell(&Event::Activated { origin, not_after, uncovered });
     }
 
     fn refuse(&mut self, failure: Failure) {
         self.last_failure = Some(failure.noted(self.now()));
+        self.show();
         self.tell(&Event::Trouble { failure });
     }
 

@@ -148,8 +148,8 @@ impl Keeper {
         if let Err(error) = self.save_record().await {
             return self.fail(kind, storage(&error)).await;
         }
-        self.tell(&Event::Attempt { kind, why, failures });
         self.show();
+        self.tell(&Event::Attempt { kind, why, failures });
         match self.ask(failures).await {
             Ok(identity) => self.succeed(kind, identity).await,
             Err(failure) => self.fail(kind, failure).await,
@@ -181,9 +181,10 @@ impl Keeper {
         }
         self.life.succeeded(validity, now, &mut rand::rng());
         let serial = identity.chain().leaf().serial.clone();
-        self.tell(&Event::Issued { kind, validity, serial });
-        self.serve(identity, Origin::Issued);
+        let activated = self.publish(identity, Origin::Issued);
         self.show();
+        self.tell(&Event::Issued { kind, validity, serial });
+        self.tell(&activated);
         if let Err(error) = self.save_record().await {
             self.tell(&Event::Trouble { failure: storage(&error) });
         }
@@ -193,6 +194,7 @@ impl Keeper {
     async fn fail(&mut self, kind: Kind, failure: Failure) {
         self.life.failed(&failure, self.now(), &mut rand::rng());
         let consecutive = self.life.record().consecutive_failures;
+        self.show();
         self.tell(&Event::Failed { kind, failure, consecutive });
         if let Err(error) = self.save_record().await {
             self.tell(&Event::Trouble { failure: storage(&error) });
@@ -315,13 +317,20 @@ impl Keeper {
     }
 
     fn serve(&mut self, identity: Identity, origin: Origin) {
+        let activated = self.publish(identity, origin);
+        self.tell(&activated);
+    }
+
+    /// Gives handshakes the identity, and its caller what there is to tell.
+    fn publish(&mut self, identity: Identity, origin: Origin) -> Event {
         self.parts.publisher.publish(&self.settings.name, &identity, origin == Origin::Placeholder);
         let uncovered = match origin {
             Origin::Placeholder => self.settings.identifiers.clone(),
             Origin::Issued | Origin::Store | Origin::Files => uncovered(&identity, &self.settings.identifiers),
         };
-        self.tell(&Event::Activated { origin, not_after: identity.chain().leaf().not_after, uncovered });
+        let not_after = identity.chain().leaf().not_after;
         self.identity = Some(identity);
+        Event::Activated { origin, not_after, uncovered }
     }
 
     /// A certificate for one of our names at least: better than a placeholder for all of them.
