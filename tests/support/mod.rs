@@ -27,6 +27,7 @@ pub(crate) mod raw;
 pub(crate) mod supervisor;
 pub(crate) mod tls;
 pub(crate) mod victims;
+pub(crate) mod witness;
 
 pub(crate) use ca::{Ca, Leaf};
 pub(crate) use clock::eventually;
@@ -40,3 +41,4 @@ pub(crate) use nginx::Nginx;
 pub(crate) use pebble::Pebble;
 pub(crate) use supervisor::Supervisor;
 pub(crate) use victims::Victims;
+pub(crate) use witness::Witness;

@@ -1,7 +1,7 @@
 //! pebble: a real ACME server (RFC 8555) that checks challenges on ports of our choice and forgets all when it ends.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustls::RootCertStore;
@@ -100,6 +100,11 @@ impl Pebble {
         format!("https://127.0.0.1:{}/dir", self.acme)
     }
 
+    /// Port of the directory.
+    pub(crate) fn port(&self) -> u16 {
+        self.acme
+    }
+
     /// File with the root of the directory's own certificate.
     pub(crate) fn trust_anchors(&self) -> PathBuf {
         self.dir.path().join("listener-root.pem")
@@ -127,10 +132,12 @@ impl Pebble {
 
     /// The same, for a client of ours.
     pub(crate) fn issued_roots(&self) -> RootCertStore {
-        let pem = fs::read(self.issued_root()).expect("the root was written a moment ago");
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
-        roots
+        roots(&self.issued_root())
+    }
+
+    /// What a client of ours believes the directory's own certificate by.
+    pub(crate) fn listener_roots(&self) -> RootCertStore {
+        roots(&self.trust_anchors())
     }
 
     /// How many accounts were made.
@@ -185,4 +192,12 @@ impl Pebble {
         });
         serde_json::json!({ "pebble": settings }).to_string()
     }
+}
+
+/// Trust anchors from a file that was written before.
+fn roots(path: &Path) -> RootCertStore {
+    let pem = fs::read(path).expect("the root was written");
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
+    roots
 }

@@ -136,7 +136,7 @@ pub(crate) fn read_reply(stream: &mut impl Read) -> io::Result<Reply> {
 }
 
 /// An answer to HEAD: its framing describes a body that does not come.
-fn read_head_reply(stream: &mut impl Read) -> io::Result<Reply> {
+pub(crate) fn read_head_reply(stream: &mut impl Read) -> io::Result<Reply> {
     let (status, headers) = parse_head(&read_head(stream)?)?;
     Ok(Reply { status, headers, body: Vec::new() })
 }
