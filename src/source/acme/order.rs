@@ -58,8 +58,9 @@ impl AcmeSource {
             created: self.clock.now(),
             phase: "ordered".to_owned(),
         };
-        debug!(certificate = order.certificate, order = record.order, "order placed");
+        // Nothing comes between the answer and this: whoever dies here leaves an order that only the CA knows.
         self.keep(order, record).await?;
+        debug!(certificate = order.certificate, order = at_ca.url(), "order placed");
         Ok(Work { at_ca, key })
     }
 
