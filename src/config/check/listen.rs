@@ -1,7 +1,7 @@
 //! `[listen]` and `[limits]`.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::section::{Section, Sited, Text};
 use super::{Check, Objection, global, limits, shape};
@@ -112,6 +112,11 @@ fn objection(text: &str) -> Objection {
         );
         return Objection::new("a port alone does not say on which addresses", fix);
     }
+    if let Some((ip, port)) = without_brackets(text) {
+        let other = text.parse().map(|whole: Ipv6Addr| format!(", or `[{whole}]:443` if all of it is the address"));
+        let fix = format!("write `[{ip}]:{port}`{}", other.unwrap_or_default());
+        return Objection::new("where the port begins is not clear", fix);
+    }
     match text.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(IpAddr::V4(ip)) => return Objection::new("the port is missing", format!("write it like `{ip}:443`")),
         Ok(IpAddr::V6(ip)) => {
@@ -122,8 +127,18 @@ fn objection(text: &str) -> Objection {
     let why = "an address to listen on is an IP address and a port";
     match text.rsplit_once(':') {
         Some(("localhost", port)) => Objection::new(why, format!("write {}", quoted(&format!("127.0.0.1:{port}")))),
+        Some((host, port)) if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() => {
+            let why = format!("the port {} is no number from 1 to 65535", quoted(port));
+            Objection::new(why, format!("write it like `{host}:443`"))
+        }
         _ => Objection::new(why, "write it like `127.0.0.1:5001` or `[::1]:5001`"),
     }
+}
+
+/// An IPv6 address with a port put behind it.
+fn without_brackets(text: &str) -> Option<(Ipv6Addr, u16)> {
+    let (ip, port) = text.rsplit_once(':')?;
+    Some((ip.parse().ok()?, port.parse().ok().filter(|port| *port > 0)?))
 }
 
 fn require_traffic(check: &mut Check<'_>, section: Option<Section<'_>>) {
