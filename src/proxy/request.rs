@@ -63,9 +63,10 @@ pub(super) fn strip(stripped: &Stripped, request: &mut RequestHeader) -> Result<
     request.set_raw_path(&stripped.target)
 }
 
-/// Sets and removes what the operator wants.
+/// Sets and removes what the operator wants; what a client writes to look like it goes too.
 pub(super) fn edit(edits: &HeaderEdits, request: &mut RequestHeader) -> Result<()> {
-    for name in &edits.remove {
+    let disguised: Vec<_> = request.headers.keys().filter(|name| edits.is_disguised(name)).cloned().collect();
+    for name in edits.remove.iter().chain(&disguised) {
         request.remove_header(name);
     }
     edits.set.iter().try_for_each(|(name, value)| request.insert_header(name.clone(), value.clone()))

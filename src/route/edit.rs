@@ -24,6 +24,17 @@ impl HeaderEdits {
         both.remove.extend(later.remove.iter().cloned());
         both
     }
+
+    /// Whether a client's header may be taken for one that is set or removed: CGI and FastCGI make the same variable of
+    /// `X-Key` and `X_Key`.
+    pub fn is_disguised(&self, name: &HeaderName) -> bool {
+        let mut own = self.set.iter().map(|(name, _)| name).chain(&self.remove);
+        own.any(|own| own != name && dashed(own).eq(dashed(name)))
+    }
+}
+
+fn dashed(name: &HeaderName) -> impl Iterator<Item = u8> {
+    name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte })
 }
 
 /// Why a header is not an operator's to change.
@@ -119,6 +130,17 @@ mod tests {
         assert_eq!(site.then(&route), both);
         assert_eq!(site.then(&HeaderEdits::default()), site);
         assert_eq!(HeaderEdits::default().then(&site), site);
+    }
+
+    #[test]
+    fn given_another_spelling_of_a_name_that_is_changed_when_judged_then_it_is_a_disguise() {
+        let edits = edits(&[("x-api-key", "k"), ("my_own", "v")], &["x-debug"]);
+        for disguised in ["x_api_key", "x-api_key", "x_debug", "my-own"] {
+            assert!(edits.is_disguised(&name(disguised)), "{disguised}");
+        }
+        for other in ["x-api-key", "my_own", "x-debug", "x_other"] {
+            assert!(!edits.is_disguised(&name(other)), "{other}");
+        }
     }
 
     #[test]
