@@ -17,6 +17,7 @@ mod head;
 mod http2;
 mod limiter;
 mod metered;
+mod passed_on;
 mod progress;
 mod quota;
 mod record;
