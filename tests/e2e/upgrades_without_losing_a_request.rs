@@ -77,12 +77,7 @@ fn given_a_file_that_was_replaced_when_upgraded_then_the_new_file_runs() {
 
 #[test]
 fn given_a_new_program_that_cannot_take_over_when_upgraded_then_the_old_one_serves_on_and_says_why() {
-    let stage = Stage::new();
-    stage.configure("", "");
-    let program = stage.home.path().join("portvakt");
-    copy_program(&program);
-    let mut portvakt = stage.home.launch_as(&mut stage.home.command_of(&program));
-    portvakt.wait_ready(&stage.home);
+    let (stage, program, portvakt) = running_from_a_file();
     let load = Load::start(&stage.target("/"), 2, 1);
 
     for (text, told) in [
@@ -127,12 +122,7 @@ fn given_a_configuration_that_is_wrong_when_upgraded_then_the_old_process_serves
 #[test]
 #[ignore = "long: waits until the new process is given up"]
 fn given_a_new_program_that_hangs_when_upgraded_then_it_is_killed_and_the_old_one_serves_on() {
-    let stage = Stage::new();
-    stage.configure("", "");
-    let program = stage.home.path().join("portvakt");
-    copy_program(&program);
-    let mut portvakt = stage.home.launch_as(&mut stage.home.command_of(&program));
-    portvakt.wait_ready(&stage.home);
+    let (stage, program, portvakt) = running_from_a_file();
     install(&program, b"#!/bin/sh\nexec sleep 3600\n");
 
     portvakt.signal("USR2");
@@ -145,12 +135,7 @@ fn given_a_new_program_that_hangs_when_upgraded_then_it_is_killed_and_the_old_on
 
 #[test]
 fn given_a_hanging_upgrade_when_terminated_then_it_ends() {
-    let stage = Stage::new();
-    stage.configure("", "");
-    let program = stage.home.path().join("portvakt");
-    copy_program(&program);
-    let mut portvakt = stage.home.launch_as(&mut stage.home.command_of(&program));
-    portvakt.wait_ready(&stage.home);
+    let (_stage, program, mut portvakt) = running_from_a_file();
     install(&program, b"#!/bin/sh\necho hanging\nexec sleep 3600\n");
     portvakt.signal("USR2");
     portvakt.child.wait_line("the new program runs", |line| line == "hanging");
@@ -257,6 +242,17 @@ fn turn_link(program: &Path, _first: &Path, second: &Path) -> PathBuf {
     symlink(second, &turned).unwrap();
     fs::rename(turned, program).unwrap();
     second.to_owned()
+}
+
+/// A portvakt whose program's file is the test's own to replace.
+fn running_from_a_file() -> (Stage, PathBuf, Portvakt) {
+    let stage = Stage::new();
+    stage.configure("", "");
+    let program = stage.home.path().join("portvakt");
+    copy_program(&program);
+    let mut portvakt = stage.home.launch_as(&mut stage.home.command_of(&program));
+    portvakt.wait_ready(&stage.home);
+    (stage, program, portvakt)
 }
 
 fn copy_program(to: &Path) {
