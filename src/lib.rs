@@ -8,7 +8,7 @@
 //!           admin   control             operators' listener and socket
 //! level 3   source   listener   upstream
 //! level 2   store   tls   metrics   access
-//! level 1   lifecycle   route           pure decisions
+//! level 1   lifecycle   route   egress  pure decisions
 //! level 0   pki   challenge   time   platform   causes
 //! ```
 //!
@@ -23,6 +23,7 @@ pub mod challenge;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod egress;
 pub mod explain;
 pub mod lifecycle;
 pub mod listener;

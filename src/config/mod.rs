@@ -33,8 +33,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::source::CertificateSettings;
-use crate::{access, listener, route, tls, upstream};
+use crate::source::{CertificateSettings, ClientIdentitySettings};
+use crate::{access, egress, listener, route, tls, upstream};
 
 pub use code::{Code, UnknownCode};
 pub use command_line::CommandLine;
@@ -64,6 +64,10 @@ pub struct Config {
     pub upstreams: Vec<upstream::Settings>,
     /// Same order as `route.sites`.
     pub certificates: Vec<CertificateSettings>,
+    /// What applications of this machine may call.
+    pub egress: Vec<Egress>,
+    /// Whom we are to servers that ask; those of `egress` and `upstreams`, found by name.
+    pub client_identities: Vec<ClientIdentitySettings>,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// How long open requests may finish after SIGTERM or a reload that removed their listener.
@@ -81,6 +85,15 @@ pub struct Config {
 impl Config {
     /// `drain` when it is not set.
     pub const DRAIN: Duration = Duration::from_secs(30);
+}
+
+/// `[[egress]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Egress {
+    /// What may be asked, and by whom.
+    pub settings: egress::Settings,
+    /// Where it goes: one peer, over TLS.
+    pub upstream: upstream::Settings,
 }
 
 /// `user` and `group`.

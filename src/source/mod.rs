@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use crate::lifecycle::Failure;
 use crate::pki::{Identity, KeyType, Password, TrustAnchors};
 use crate::store::Store;
+use crate::time::Timestamp;
 
 /// Gives identities.
 #[async_trait]
@@ -119,6 +120,47 @@ impl FileSettings {
             FileForm::Pkcs12(file) => file,
         }
     }
+}
+
+/// Whom we are to servers that ask for a certificate: files that somebody else renews, and perhaps those that come next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientIdentitySettings {
+    /// Of the egress, or of the upstream that it is shown to; metric label.
+    pub name: String,
+    /// In use until the next one takes over.
+    pub files: FileSettings,
+    /// Takes over when its time has come, or when the first is refused.
+    pub next: Option<NextIdentity>,
+    /// How it is found out whether an identity is accepted.
+    pub trial: Trial,
+}
+
+/// The identity that is to take over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextIdentity {
+    /// Where it lies.
+    pub files: FileSettings,
+    /// Not before; `None` is as soon as it is valid.
+    pub from: Option<Timestamp>,
+}
+
+/// The one exchange by which an identity is tried, before it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trial {
+    /// A handshake, and a moment without an alert: TLS 1.3 tells of a refusal only behind the handshake (RFC 8446 §4.4.2.4).
+    Handshake,
+    /// A request. Every answer but 401 and 403 says that the identity was accepted.
+    Request {
+        /// Such as `GET`.
+        method: String,
+        /// Path and query.
+        target: String,
+    },
+    /// BankID's `collect` with an orderRef that nobody has.
+    BankId {
+        /// Path of the method, such as `/rp/v6.0/collect`.
+        target: String,
+    },
 }
 
 /// `[acme]`.

@@ -601,6 +601,7 @@ mod tests {
                 address: Address::Tcp { host: "127.0.0.1".into(), port: free.local_addr().unwrap().port() },
                 tls: Some(TlsSettings {
                     server_name: "legacy.local".into(),
+                    identity: None,
                     trust: Trust::Pinned { fingerprints: vec![Fingerprint([0; 32])], pins: vec![] },
                 }),
             }],

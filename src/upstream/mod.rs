@@ -19,6 +19,7 @@ mod choice;
 mod connect;
 mod group;
 mod health;
+mod identity;
 mod probe;
 mod resolve;
 mod upgrade;
@@ -27,6 +28,7 @@ pub use check::CheckError;
 pub use choice::Availability;
 pub use connect::{Affinity, Peer, TlsFailure, UpstreamError, throwaway_root};
 pub use group::{Change, Chosen, Observer, Tried, Upstream};
+pub use identity::{ClientIdentities, ClientIdentity};
 pub use probe::{ProbeError, Probed};
 
 use std::fmt;
@@ -140,6 +142,8 @@ pub struct TlsSettings {
     pub server_name: String,
     /// Why we believe the peer.
     pub trust: Trust,
+    /// Who we are, when it asks: the name of a client identity (`source::ClientIdentitySettings`).
+    pub identity: Option<String>,
 }
 
 /// Why an upstream's certificate is believed. There is no "insecure".

@@ -92,6 +92,8 @@ impl<'e> Check<'e> {
             tls,
             upstreams,
             certificates,
+            egress: Vec::new(),
+            client_identities: Vec::new(),
             trusted_proxies: global::trusted_proxies(self, &root),
             drain: root.duration(self, "drain").unwrap_or(Config::DRAIN),
             watch: root.boolean(self, "watch").is_none_or(|watch| watch.value),

@@ -243,7 +243,7 @@ impl Trusts {
                 self.0.insert((server_name, trust)).clone()
             }
         };
-        Some(TlsSettings { server_name: server_name.unwrap_or_else(|| host.to_owned()), trust })
+        Some(TlsSettings { server_name: server_name.unwrap_or_else(|| host.to_owned()), trust, identity: None })
     }
 }
 
