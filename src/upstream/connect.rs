@@ -239,16 +239,17 @@ impl Peer {
             CheckError::Resolve(UpstreamError::Resolve { upstream: self.upstream.clone(), source })
         })?;
         let host = host.unwrap_or(&own_host);
+        let limit = self.timeouts.connect + HANDSHAKE_EXTRA;
         let connected = async {
             match &self.settings.tls {
-                Some(tls) => Ok(Line::Tls(Box::new(connect(address, tls).await?.0))),
+                Some(tls) => Ok(Line::Tls(Box::new(connect(address, tls, limit).await?.0))),
                 None => match TcpStream::connect(address).await {
                     Ok(stream) => Ok(Line::Plain(stream)),
                     Err(source) => Err(ProbeError::Connect { address, source }),
                 },
             }
         };
-        match tokio::time::timeout(self.timeouts.connect + HANDSHAKE_EXTRA, connected).await {
+        match tokio::time::timeout(limit, connected).await {
             Ok(Ok(Line::Tls(stream))) => ask(*stream, rules, host).await,
             Ok(Ok(Line::Plain(stream))) => ask(stream, rules, host).await,
             Ok(Err(error)) => {
@@ -549,7 +550,7 @@ const fn mix(generation: u64, owner: u64) -> u64 {
 
 static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
 /// What a slow handshake may take beyond the time to connect.
-const HANDSHAKE_EXTRA: Duration = Duration::from_secs(5);
+pub(super) const HANDSHAKE_EXTRA: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -16,8 +16,10 @@
 
 mod check;
 mod choice;
+mod client;
 mod connect;
 mod group;
+mod handshake;
 mod health;
 mod identity;
 mod probe;
@@ -26,6 +28,7 @@ mod upgrade;
 
 pub use check::CheckError;
 pub use choice::Availability;
+pub use client::{Answer, Client, ExchangeError, RequestBody};
 pub use connect::{Affinity, Peer, TlsFailure, UpstreamError, throwaway_root};
 pub use group::{Change, Chosen, Observer, Tried, Upstream};
 pub use identity::{ClientIdentities, ClientIdentity};

@@ -1,0 +1,359 @@
+//! An HTTP/1.1 client of one peer, as one identity, with connections kept warm.
+//!
+//! # Why
+//!
+//! pingora makes its TLS configuration anew for each connection, resumes no session where there is a client identity, and
+//! gives up an answer when its client leaves. What a request of an egress brings can often be had only once.
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use http_body_util::combinators::BoxBody;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls::AlertDescription;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::connect::HANDSHAKE_EXTRA;
+use super::handshake::Handshake;
+use super::identity::{ClientIdentities, ClientIdentity};
+use super::resolve::Addresses;
+use super::{Address, ProbeError, Probed, Settings, Timeouts, TlsSettings, UpstreamError};
+use crate::pki::{Fingerprint, Identity};
+
+/// Sends requests to one peer.
+pub struct Client {
+    settings: Settings,
+    tls: TlsSettings,
+    addresses: Arc<Addresses>,
+    identity: Option<Arc<ClientIdentity>>,
+    lane: ArcSwapOption<Lane>,
+    peer: ArcSwapOption<Probed>,
+}
+
+/// The body of a request.
+pub type RequestBody = BoxBody<Bytes, io::Error>;
+
+impl Client {
+    /// Makes it ready; connects to nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError::Unusable`] for settings without a peer that is reached over TLS and TCP.
+    pub fn new(settings: Settings, identities: &ClientIdentities) -> Result<Self, UpstreamError> {
+        let unusable = |why: &str| UpstreamError::Unusable { upstream: settings.name.clone(), why: why.to_owned() };
+        let peer = settings.peers.first().ok_or_else(|| unusable("it has no peer"))?;
+        let Address::Tcp { host, port } = &peer.address else { return Err(unusable("it is a Unix socket")) };
+        let tls = peer.tls.clone().ok_or_else(|| unusable("it speaks no TLS"))?;
+        Ok(Self {
+            addresses: Arc::new(Addresses::new(host, *port)),
+            identity: tls.identity.as_deref().map(|name| identities.get(name)),
+            tls,
+            lane: ArcSwapOption::empty(),
+            peer: ArcSwapOption::empty(),
+            settings,
+        })
+    }
+
+    /// What the configuration says.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The certificate that the peer showed last.
+    pub fn certificate(&self) -> Option<Arc<Probed>> {
+        self.peer.load_full()
+    }
+
+    /// Sends a request, whose target is path and query, and waits for the head of the answer.
+    ///
+    /// A connection that was kept and has ended meanwhile is replaced, as long as nothing of the request was written to it.
+    /// Beyond that nothing is sent twice.
+    ///
+    /// # Errors
+    ///
+    /// See [`ExchangeError`].
+    pub async fn send(&self, request: Request<RequestBody>) -> Result<Answer, ExchangeError> {
+        let lane = self.lane()?;
+        let mut request = request;
+        while let Some(line) = lane.take() {
+            match self.try_line(&lane, line, request).await {
+                Ok(answer) => return Ok(answer),
+                Err(Failed { unsent: Some(again), .. }) => request = again,
+                Err(failed) => return Err(failed.error),
+            }
+        }
+        let line = self.open(&lane).await?;
+        self.try_line(&lane, line, request).await.map_err(|failed| failed.error)
+    }
+
+    /// The connections of the identity that is in use.
+    fn lane(&self) -> Result<Arc<Lane>, ExchangeError> {
+        let identity = match &self.identity {
+            Some(identity) => Some(identity.in_use().ok_or(ExchangeError::NoIdentity)?),
+            None => None,
+        };
+        let shown = identity.as_ref().map(|identity| identity.chain().leaf().fingerprint);
+        if let Some(lane) = self.lane.load_full().filter(|lane| lane.shown == shown) {
+            return Ok(lane);
+        }
+        let handshake =
+            Handshake::new(&self.tls, identity.as_deref()).map_err(|source| ExchangeError::Unusable { source })?;
+        let lane = Arc::new(Lane { shown, identity, handshake, idle: Mutex::default() });
+        self.lane.store(Some(lane.clone()));
+        Ok(lane)
+    }
+
+    async fn open(&self, lane: &Lane) -> Result<Line, ExchangeError> {
+        let address = self.addresses.next().await.map_err(|source| ExchangeError::Resolve { source })?;
+        let connected = lane.handshake.connect(address, self.timeouts().connect + HANDSHAKE_EXTRA).await;
+        let (stream, probed) = connected.map_err(|source| {
+            if source.is_unreachable() {
+                self.addresses.failed(address);
+            }
+            match alert_of(&source) {
+                Some(alert) => lane.refused(alert),
+                None => ExchangeError::Connect { source },
+            }
+        })?;
+        self.peer.store(Some(Arc::new(probed)));
+        let broken = |source| ExchangeError::Broken { address, is_sent: false, source: Box::new(source) };
+        let mut builder = http1::Builder::new();
+        let (sender, connection) =
+            builder.title_case_headers(true).handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        Ok(Line { address, sender, driver: tokio::spawn(connection), unused_since: Instant::now() })
+    }
+
+    async fn try_line(
+        &self,
+        lane: &Arc<Lane>,
+        mut line: Line,
+        request: Request<RequestBody>,
+    ) -> Result<Answer, Failed> {
+        let limit = self.timeouts().first_byte;
+        let address = line.address;
+        match tokio::time::timeout(limit, line.sender.try_send_request(request)).await {
+            Ok(Ok(response)) => Ok(Answer { response, line: Some((lane.clone(), line)) }),
+            Ok(Err(mut error)) => {
+                let unsent = error.take_message();
+                let error = line.why(lane, error.into_error(), unsent.is_none()).await;
+                Err(Failed { error, unsent })
+            }
+            Err(_elapsed) => Err(Failed { error: ExchangeError::Timeout { address, limit }, unsent: None }),
+        }
+    }
+
+    fn timeouts(&self) -> &Timeouts {
+        &self.settings.timeouts
+    }
+}
+
+/// A request that had no answer, and the request itself where nothing of it was written.
+struct Failed {
+    error: ExchangeError,
+    unsent: Option<Request<RequestBody>>,
+}
+
+/// The connections of one identity.
+struct Lane {
+    shown: Option<Fingerprint>,
+    identity: Option<Arc<Identity>>,
+    handshake: Handshake,
+    idle: Mutex<Vec<Line>>,
+}
+
+impl Lane {
+    /// The connection that was used last, if one is still good.
+    fn take(&self) -> Option<Line> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|line| !line.sender.is_closed());
+        let newest = idle.pop()?;
+        Some(newest).filter(|line| line.sender.is_ready())
+    }
+
+    fn put(&self, mut line: Line, limit: Duration) {
+        line.unused_since = Instant::now();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|line| !line.sender.is_closed() && line.unused_since.elapsed() < limit);
+        if idle.len() < MOST_IDLE {
+            idle.push(line);
+        }
+    }
+
+    fn refused(&self, alert: AlertDescription) -> ExchangeError {
+        ExchangeError::Refused { identity: self.identity.clone(), alert }
+    }
+}
+
+/// One connection. Dropping it closes it, once what is under way is done.
+struct Line {
+    address: SocketAddr,
+    sender: SendRequest<RequestBody>,
+    driver: JoinHandle<hyper::Result<()>>,
+    unused_since: Instant,
+}
+
+impl Line {
+    /// Why an exchange failed: the connection's own error says more than that of its request.
+    async fn why(self, lane: &Lane, error: hyper::Error, is_sent: bool) -> ExchangeError {
+        drop(self.sender);
+        let ended = tokio::time::timeout(LAST_WORD, self.driver).await;
+        let own = ended.ok().and_then(Result::ok).and_then(Result::err);
+        let alert = own.as_ref().and_then(|own| alert_of(own)).or_else(|| alert_of(&error));
+        match alert {
+            Some(alert) => lane.refused(alert),
+            None => ExchangeError::Broken { address: self.address, is_sent, source: Box::new(own.unwrap_or(error)) },
+        }
+    }
+}
+
+/// An answer whose body is still to come.
+pub struct Answer {
+    /// Head, and what is read of the body.
+    pub response: Response<Incoming>,
+    line: Option<(Arc<Lane>, Line)>,
+}
+
+impl Answer {
+    /// The next piece of the body; `None` behind the last. `pause` limits the wait for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ExchangeError`] when the connection ends before the body does, or stands still.
+    pub async fn next(&mut self, pause: Duration) -> Result<Option<Bytes>, ExchangeError> {
+        let address = self.line.as_ref().map_or(UNKNOWN, |(_, line)| line.address);
+        loop {
+            let frame = tokio::time::timeout(pause, self.response.body_mut().frame()).await;
+            match frame.map_err(|_elapsed| ExchangeError::Timeout { address, limit: pause })? {
+                None => return Ok(None),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => return Ok(Some(data)),
+                    // Trailers: nobody of those who are called sends them with a meaning.
+                    Err(_trailers) => {}
+                },
+                Some(Err(error)) => {
+                    return Err(match self.line.as_ref().zip(alert_of(&error)) {
+                        Some(((lane, _), alert)) => lane.refused(alert),
+                        None => ExchangeError::Broken { address, is_sent: true, source: Box::new(error) },
+                    });
+                }
+            }
+        }
+    }
+
+    /// Keeps the connection for the next request; the body was read to its end. `idle` limits how long.
+    pub fn done(mut self, idle: Duration) {
+        let Some((lane, mut line)) = self.line.take() else { return };
+        tokio::spawn(async move {
+            let is_ready = tokio::time::timeout(LAST_WORD, line.sender.ready()).await;
+            if matches!(is_ready, Ok(Ok(()))) {
+                lane.put(line, idle);
+            }
+        });
+    }
+}
+
+/// Why an exchange failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// There is no identity to show: its files were never good.
+    #[error("there is no client identity to show")]
+    NoIdentity,
+    /// The settings fit no TLS.
+    #[error("TLS cannot be set up")]
+    Unusable {
+        /// rustls's word.
+        source: io::Error,
+    },
+    /// The name has no address.
+    #[error("its name cannot be resolved")]
+    Resolve {
+        /// The resolver's word.
+        source: io::Error,
+    },
+    /// No connection, or none that is believed.
+    #[error(transparent)]
+    Connect {
+        /// Why.
+        source: ProbeError,
+    },
+    /// The peer did not accept the identity; it said so in the handshake (TLS 1.2) or behind it (TLS 1.3).
+    #[error("it does not accept our client certificate{}: alert `{alert:?}`", subject(identity.as_deref()))]
+    Refused {
+        /// What was shown.
+        identity: Option<Arc<Identity>>,
+        /// The peer's word (RFC 8446 §6.2).
+        alert: AlertDescription,
+    },
+    /// No head of an answer, or no further piece of it, in time.
+    #[error("{address} did not answer within {limit:?}")]
+    Timeout {
+        /// Who.
+        address: SocketAddr,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// The connection ended, or something that is no answer came.
+    #[error("the connection to {address} broke {}", if *is_sent { "after the request was sent" } else { "before the request was sent" })]
+    Broken {
+        /// Who.
+        address: SocketAddr,
+        /// Whether something of the request may have arrived.
+        is_sent: bool,
+        /// hyper's word.
+        source: Box<hyper::Error>,
+    },
+}
+
+fn subject(identity: Option<&Identity>) -> String {
+    identity.map(|identity| format!(" CN={}", identity.chain().leaf().common_name)).unwrap_or_default()
+}
+
+/// The fatal alert that the peer has sent about our certificate, if that is what an error comes from.
+fn alert_of(error: &(dyn Error + 'static)) -> Option<AlertDescription> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(rustls::Error::AlertReceived(alert)) = error.downcast_ref() {
+            return Some(*alert).filter(is_about_certificate);
+        }
+        if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
+            && let Some(rustls::Error::AlertReceived(alert)) = inner.downcast_ref()
+        {
+            return Some(*alert).filter(is_about_certificate);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// What a server sends that wants a certificate or does not like ours.
+fn is_about_certificate(alert: &AlertDescription) -> bool {
+    use AlertDescription as A;
+    matches!(
+        alert,
+        A::CertificateRequired
+            | A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateRevoked
+            | A::CertificateExpired
+            | A::CertificateUnknown
+            | A::UnknownCA
+            | A::AccessDenied
+    )
+}
+
+/// For the connection to say why it ended.
+const LAST_WORD: Duration = Duration::from_secs(1);
+/// More are closed behind their answer.
+const MOST_IDLE: usize = 64;
+const UNKNOWN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
