@@ -132,6 +132,14 @@ codes! {
         "The access log is to be written to a folder, or into one that is not there.";
     PageTooLarge = 242, "page too large",
         "A maintenance page is larger than 1 MiB.";
+    InvalidDestination = 250, "invalid destination",
+        "The destination of an egress is not `https://host` or `https://host:port`.";
+    InvalidAllow = 251, "invalid entry of an allow-list",
+        "An entry of `allow` is not a method and a path.";
+    InvalidDate = 252, "invalid date",
+        "A moment is neither a date nor a date with a time.";
+    InvalidTrial = 253, "invalid trial",
+        "The request by which an identity is tried is not a method and a path.";
 
     Unreadable = 301, "unreadable file",
         "A file cannot be read.";
@@ -162,6 +170,8 @@ codes! {
         "The issuer of the last certificate in a chain is neither in the file nor a root that browsers know.";
     ForeignCertificate = 316, "foreign certificate",
         "A file holds certificates that do not belong to the chain; they are not sent.";
+    NoToken = 330, "no token",
+        "A file holds no token, or one that could be guessed.";
 
     PlaintextUpstream = 401, "plaintext to another host",
         "Requests would leave this machine unencrypted without the operator's word.";
@@ -179,6 +189,8 @@ codes! {
         "The admin listener, which knows no login, is open to other machines.";
     EverybodyTrusted = 408, "everybody is a trusted proxy",
         "A trusted network holds every address, so that anybody can forge his own.";
+    PlaintextDestination = 420, "destination without TLS",
+        "An egress leads to a service over plain HTTP, where no certificate can be shown.";
 
     CannotListen = 501, "cannot listen",
         "An address cannot be listened on now.";

@@ -5,8 +5,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Config;
-use crate::source::CertificateSettings;
+use super::{Config, Egress};
+use crate::source::{CertificateSettings, ClientIdentitySettings};
 use crate::{route, tls, upstream};
 
 /// One difference between two configurations. Its `Display` is a line for the log.
@@ -49,6 +49,12 @@ pub enum Change {
     UpstreamRemoved(String),
     /// An upstream has other settings.
     UpstreamChanged(String),
+    /// A way out is there from now on.
+    EgressAdded(String),
+    /// A way out is there no longer.
+    EgressRemoved(String),
+    /// A way out, or who we are there, is set otherwise.
+    EgressChanged(String),
     /// A setting for all sites is another, such as `limits`.
     SettingChanged(&'static str),
 }
@@ -74,6 +80,9 @@ impl fmt::Display for Change {
             Self::UpstreamAdded(upstream) => write!(f, "upstream `{upstream}` added"),
             Self::UpstreamRemoved(upstream) => write!(f, "upstream `{upstream}` removed"),
             Self::UpstreamChanged(upstream) => write!(f, "upstream `{upstream}` changed"),
+            Self::EgressAdded(egress) => write!(f, "egress `{egress}` added"),
+            Self::EgressRemoved(egress) => write!(f, "egress `{egress}` removed"),
+            Self::EgressChanged(egress) => write!(f, "egress `{egress}` changed"),
             Self::SettingChanged(setting) => write!(f, "`{setting}` changed"),
         }
     }
@@ -104,6 +113,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
         Change::UpstreamRemoved,
         |name, old, new| (old != new).then(|| Change::UpstreamChanged(name.to_owned())),
     );
+    compare(&egress(old), &egress(new), &mut changes, Change::EgressAdded, Change::EgressRemoved, |name, old, new| {
+        (old != new).then(|| Change::EgressChanged(name.to_owned()))
+    });
     changes
 }
 
@@ -154,6 +166,16 @@ fn compare<T>(
 
 fn upstreams(config: &Config) -> BTreeMap<&str, &upstream::Settings> {
     config.upstreams.iter().map(|upstream| (upstream.name.as_str(), upstream)).collect()
+}
+
+/// Each way out, and who we are there.
+fn egress(config: &Config) -> BTreeMap<&str, (&Egress, Option<&ClientIdentitySettings>)> {
+    let identity = |name: &str| config.client_identities.iter().find(|identity| identity.name == name);
+    config
+        .egress
+        .iter()
+        .map(|egress| (egress.settings.name.as_str(), (egress, identity(&egress.settings.name))))
+        .collect()
 }
 
 fn sites(config: &Config) -> BTreeMap<&str, Site<'_>> {

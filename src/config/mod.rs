@@ -85,6 +85,9 @@ pub struct Config {
 impl Config {
     /// `drain` when it is not set.
     pub const DRAIN: Duration = Duration::from_secs(30);
+
+    /// The default of the bytes that the body of a request to an egress may have.
+    pub const EGRESS_BODY: u64 = 10 << 20;
 }
 
 /// `[[egress]]`.

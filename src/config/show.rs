@@ -14,7 +14,7 @@ use super::check::{Resolved, is_folder_name, is_label};
 use super::origin::Origin;
 use super::problem::{Place, Source};
 use super::raw::{self, Entry, Node, Table, Value, string_literal};
-use super::{Config, Machine};
+use super::{Config, Egress, Machine};
 use crate::route::{PathPrefix, Site};
 
 /// A configuration for people and programs to look at.
@@ -188,8 +188,12 @@ impl Overlay<'_> {
     fn root(&self, written: &Table) -> Branch {
         let mut root = self.branch(written, Some(&DEFAULTS.root));
         let sites = tables(written, "site").into_iter().map(|site| self.site(site)).collect();
-        root.entries.retain(|(key, _)| key != "site");
+        let ways_out =
+            tables(written, "egress").into_iter().map(|written| self.branch(written, Some(&DEFAULTS.egress)));
+        let ways_out = ways_out.collect();
+        root.entries.retain(|(key, _)| key != "site" && key != "egress");
         root.entries.push(("site".to_owned(), Item::Tables(sites)));
+        root.entries.push(("egress".to_owned(), Item::Tables(ways_out)));
         root
     }
 
@@ -328,6 +332,7 @@ fn follow(root: &mut Branch, config: &Config, resolved: &Resolved) {
     for (key, item) in &mut root.entries {
         match (key.as_str(), item) {
             ("listen", Item::Table(listen)) => {
+                follow_absent_sites(listen, config);
                 let from = Origin::Follows("the port of `https`");
                 listen.supply("public_https_port", number.to_string(), json!(number), from);
             }
@@ -337,9 +342,34 @@ fn follow(root: &mut Branch, config: &Config, resolved: &Resolved) {
             ("site", Item::Tables(sites)) => {
                 sites.iter_mut().zip(&config.route.sites).for_each(|(shown, site)| follow_site(shown, site, config));
             }
+            ("egress", Item::Tables(ways_out)) => {
+                ways_out.iter_mut().zip(&config.egress).for_each(|(shown, egress)| follow_egress(shown, egress));
+            }
             _ => {}
         }
     }
+}
+
+/// Where there is no site, nobody is listened to unless it is written.
+fn follow_absent_sites(listen: &mut Branch, config: &Config) {
+    for (key, item) in &mut listen.entries {
+        let is_off = match key.as_str() {
+            "http" => config.listen.http.is_empty(),
+            "https" => config.listen.https.is_empty(),
+            _ => false,
+        };
+        if let (true, Item::Value { toml, json, origin: origin @ Origin::Default }) = (is_off, item) {
+            (*toml, *json, *origin) = ("[]".to_owned(), json!([]), Origin::Follows("no `[[site]]`"));
+        }
+    }
+}
+
+fn follow_egress(shown: &mut Branch, egress: &Egress) {
+    let settings = &egress.settings;
+    if is_label(&settings.name) {
+        shown.supply_text("name", &settings.name, Origin::Follows("the host of `destination`"));
+    }
+    shown.supply("body", settings.body.to_string(), json!(settings.body), Origin::Default);
 }
 
 fn follow_site(shown: &mut Branch, site: &Site, config: &Config) {
@@ -405,6 +435,8 @@ struct Defaults {
     root: Table,
     site: Table,
     upstream: Table,
+    /// The limits in time are those of an upstream.
+    egress: Table,
 }
 
 static DEFAULTS: LazyLock<Defaults> = LazyLock::new(|| {
@@ -426,7 +458,9 @@ static DEFAULTS: LazyLock<Defaults> = LazyLock::new(|| {
             _ => {}
         }
     }
-    Defaults { root, site, upstream }
+    let mut egress = upstream.clone();
+    egress.entries.retain(|entry| ["connect_timeout", "response_timeout", "idle_timeout"].contains(&&*entry.key));
+    Defaults { root, site, upstream, egress }
 });
 
 /// Takes keys out that stand in the sample as an example, or whose default follows from something else.

@@ -25,6 +25,8 @@ pub(crate) fn make_files(folder: &Path) {
     write("old.key", OLD_ENCRYPTION);
     write("password", "wrong\n");
     write("lines", "one\ntwo\n");
+    write("qwerty", "qwerty123\n");
+    write("token", "0123456789abcdef0123456789abcdef\n");
     for name in ["FPTestcert5_20240610.p12", "FPTestcert5_20240610.pem"] {
         fs::copy(Path::new("tests/data/bankid").join(name), folder.join(name)).unwrap();
     }

@@ -34,7 +34,7 @@ fn read(check: &mut Check<'_>, section: &Section<'_>) -> Limits {
 }
 
 /// Bytes: a number, or a string with a unit.
-fn body(check: &mut Check<'_>, section: &Section<'_>) -> Option<u64> {
+pub(super) fn body(check: &mut Check<'_>, section: &Section<'_>) -> Option<u64> {
     let node = section.node("body")?;
     let size = match &node.value {
         Value::Integer(number) => u64::try_from(*number).ok(),

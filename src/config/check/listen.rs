@@ -28,18 +28,22 @@ struct Bound<'a> {
     place: Option<&'a Place>,
 }
 
-/// Reads both tables.
-pub(super) fn read(check: &mut Check<'_>, root: &Section<'_>) -> Listen {
+/// Reads both tables. Where nobody comes from outside, only what is written is listened on for traffic.
+pub(super) fn read(check: &mut Check<'_>, root: &Section<'_>, is_for_egress_only: bool) -> Listen {
     let (limits, requests) = limits(check, root);
     let table = root.table(check, "listen");
     let section = table.map(|table| Section::open(check, table, &shape::LISTEN));
-    let defaults = Settings::default();
+    let mut defaults = Settings::default();
+    if is_for_egress_only {
+        (defaults.http, defaults.https) = Default::default();
+    } else {
+        require_traffic(check, section);
+    }
     let bound = [
         addresses(check, section, "http", defaults.http),
         addresses(check, section, "https", defaults.https),
         addresses(check, section, "admin", defaults.admin),
     ];
-    require_traffic(check, section);
     refuse_conflicts(check, &bound);
     warn_of_exposure(check, &bound[2]);
     if check.purpose == Purpose::Check {
@@ -105,7 +109,7 @@ fn bound<'a>(check: &mut Check<'_>, key: &'static str, text: Text<'a>) -> Bound<
 }
 
 /// What was meant in place of `IP:port`.
-fn objection(text: &str) -> Objection {
+pub(super) fn objection(text: &str) -> Objection {
     if let Ok(port) = text.trim_start_matches('*').strip_prefix(':').unwrap_or(text).parse::<u16>() {
         let fix = format!(
             "write `0.0.0.0:{port}` for every IPv4 address, `[::]:{port}` for every IPv6 address, or a list of both"

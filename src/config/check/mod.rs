@@ -8,11 +8,14 @@ mod address;
 mod anchors;
 mod certificate;
 mod certificate_files;
+mod client_identity;
 mod domain;
+mod egress;
 mod global;
 mod headers;
 mod health;
 mod https;
+mod identity_files;
 mod limits;
 mod listen;
 mod redirect;
@@ -75,10 +78,11 @@ impl<'e> Check<'e> {
 
     fn config(&mut self, root: &Table) -> Config {
         let root = Section::open(self, root, &shape::ROOT);
-        let listen = listen::read(self, &root);
+        let listen = listen::read(self, &root, egress::is_alone(&root));
         let acme = acme::read(self, &root, &listen.listener);
         let sites = site::read_all(self, &root, &acme.settings, &listen.requests);
         acme::require_agreement(self, &acme, &sites);
+        let out = egress::read_all(self, &root);
         acme::require_challenge(self, &acme, &sites, &listen.listener);
         let (route, tls, certificates, upstreams) =
             sites.into_settings(listen.public_https_port, listen.requests.requests);
@@ -92,8 +96,8 @@ impl<'e> Check<'e> {
             tls,
             upstreams,
             certificates,
-            egress: Vec::new(),
-            client_identities: Vec::new(),
+            egress: out.egress,
+            client_identities: out.identities,
             trusted_proxies: global::trusted_proxies(self, &root),
             drain: root.duration(self, "drain").unwrap_or(Config::DRAIN),
             watch: root.boolean(self, "watch").is_none_or(|watch| watch.value),

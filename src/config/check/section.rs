@@ -214,7 +214,7 @@ impl<'a> Section<'a> {
         Problem::error(Code::MissingKey, title).at(self.place())
     }
 
-    fn name(&self, key: &str) -> String {
+    pub(super) fn name(&self, key: &str) -> String {
         format!("{}{key}", self.shape.prefix)
     }
 }

@@ -54,6 +54,7 @@ pub(super) static ROOT: Shape = Shape {
         "limits",
         "acme",
         "site",
+        "egress",
         "trusted_proxies",
         "drain",
         "watch",
@@ -173,6 +174,42 @@ pub(super) static UPSTREAM: Shape = Shape {
     ],
 };
 
+pub(super) static EGRESS: Shape = Shape {
+    heading: "`[[egress]]`",
+    prefix: "egress.",
+    keys: &[
+        "name",
+        "listen",
+        "socket_group",
+        "destination",
+        "server_name",
+        "trust_anchors",
+        "fingerprint",
+        "pin",
+        "identity",
+        "next",
+        "allow",
+        "token_file",
+        "trial",
+        "body",
+        "connect_timeout",
+        "response_timeout",
+        "idle_timeout",
+    ],
+};
+
+pub(super) static IDENTITY: Shape = Shape {
+    heading: "`identity`",
+    prefix: "identity.",
+    keys: &["pkcs12", "chain", "key", "password_file", "password"],
+};
+
+pub(super) static NEXT: Shape = Shape {
+    heading: "`next`",
+    prefix: "next.",
+    keys: &["pkcs12", "chain", "key", "password_file", "password", "from"],
+};
+
 pub(super) static HEALTH: Shape = Shape {
     heading: "`upstream.health`",
     prefix: "upstream.health.",
@@ -184,7 +221,7 @@ pub(super) static LOG: Shape = Shape { heading: "`[log]`", prefix: "log.", keys:
 pub(super) static ACCESS: Shape =
     Shape { heading: "`log.access`", prefix: "log.access.", keys: &["path", "query", "sample"] };
 
-static ALL: [&Shape; 18] = [
+static ALL: [&Shape; 21] = [
     &ROOT,
     &LISTEN,
     &LIMITS,
@@ -200,6 +237,9 @@ static ALL: [&Shape; 18] = [
     &HEADERS,
     &REQUEST_HEADERS,
     &UPSTREAM,
+    &EGRESS,
+    &IDENTITY,
+    &NEXT,
     &HEALTH,
     &LOG,
     &ACCESS,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::route::{Inherited, Routes};
 use super::section::{Section, Text};
 use super::upstream::Upstreams;
-use super::{Check, Objection, certificate, domain, global, headers, https, limits, redirect, shape};
+use super::{Check, Objection, certificate, domain, egress, global, headers, https, limits, redirect, shape};
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::{Node, Table, Value};
@@ -43,7 +43,7 @@ pub(super) fn read_all(
 ) -> Sites {
     let tables = root.tables(check, "site");
     let is_empty = root.node("site").is_none_or(|node| matches!(&node.value, Value::List(items) if items.is_empty()));
-    if is_empty {
+    if is_empty && !egress::is_alone(root) {
         let problem = Problem::error(Code::MissingKey, "no `[[site]]` is configured").at(root.place());
         check.report(problem.fix("[[site]]\ndomain   = \"app.example.com\"\nupstream = \"http://127.0.0.1:8080\""));
     }

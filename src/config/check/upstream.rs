@@ -247,6 +247,17 @@ impl Trusts {
     }
 }
 
+/// Reads how the one server at `url` is recognised.
+pub(super) fn tls(
+    check: &mut Check<'_>,
+    section: &Section<'_>,
+    url: Text<'_>,
+    host: &str,
+    port: u16,
+) -> Option<TlsSettings> {
+    Trusts::default().of(check, section, url, host, port)
+}
+
 /// Reads the `Host` to be sent.
 fn host(check: &mut Check<'_>, section: &Section<'_>) -> Option<String> {
     let text = section.string(check, "host")?;
@@ -258,7 +269,8 @@ fn host(check: &mut Check<'_>, section: &Section<'_>) -> Option<String> {
     Some(text.value.to_owned())
 }
 
-fn timeouts(check: &mut Check<'_>, section: &Section<'_>) -> Timeouts {
+/// Reads the limits in time.
+pub(super) fn timeouts(check: &mut Check<'_>, section: &Section<'_>) -> Timeouts {
     let default = Timeouts::default();
     Timeouts {
         connect: section.duration(check, "connect_timeout").unwrap_or(default.connect),

@@ -1,0 +1,159 @@
+//! `[[egress]]`.
+
+mod destination;
+mod listen;
+
+#[cfg(test)]
+mod tests;
+
+use super::route::{bad_label, is_label};
+use super::section::{Section, Text};
+use super::site::{Names, duplicate_name};
+use super::{Check, Objection, client_identity, limits, shape, upstream};
+use crate::config::code::Code;
+use crate::config::problem::{Place, quoted};
+use crate::config::raw::{Table, Value};
+use crate::config::{Config, Egress};
+use crate::egress::{Allowed, Settings};
+use crate::source::{ClientIdentitySettings, Trial};
+use crate::upstream::{Address, PeerSettings};
+
+use self::destination::Destination;
+
+/// Every way out, in their order, and whom they say we are.
+#[derive(Default)]
+pub(super) struct All {
+    pub(super) egress: Vec<Egress>,
+    pub(super) identities: Vec<ClientIdentitySettings>,
+    names: Names,
+}
+
+/// Whether there is any, and no site: then nobody comes from outside.
+pub(super) fn is_alone(root: &Section<'_>) -> bool {
+    let count = |key| match root.node(key).map(|node| &node.value) {
+        Some(Value::List(items)) => items.len(),
+        Some(_) => 1,
+        None => 0,
+    };
+    count("egress") > 0 && count("site") == 0
+}
+
+/// Reads every `[[egress]]`.
+pub(super) fn read_all(check: &mut Check<'_>, root: &Section<'_>) -> All {
+    let mut all = All::default();
+    for table in root.tables(check, "egress") {
+        all.add(check, table);
+    }
+    all
+}
+
+impl All {
+    fn add(&mut self, check: &mut Check<'_>, table: &Table) {
+        let section = Section::open(check, table, &shape::EGRESS);
+        let destination = destination::read(check, &section);
+        let name = self.name(check, &section, destination.as_ref());
+        let listen = listen::read(check, &section);
+        let allow = allow(check, &section);
+        let token = listen::token(check, &section);
+        let body = limits::body(check, &section).unwrap_or(Config::EGRESS_BODY);
+        let trial = trial(check, &section).unwrap_or(Trial::Handshake);
+        require_identity(check, &section);
+        let identity = client_identity::read(check, &section, trial);
+        let timeouts = upstream::timeouts(check, &section);
+        let tls = destination.as_ref().and_then(|to| upstream::tls(check, &section, to.text, &to.host, to.port));
+        let (Some(name), Some(listen), Some(to), Some(tls), Some(identity)) =
+            (name, listen, destination, tls, identity)
+        else {
+            return;
+        };
+        let peer = PeerSettings {
+            address: Address::Tcp { host: to.host.clone(), port: to.port },
+            tls: Some(crate::upstream::TlsSettings { identity: Some(name.clone()), ..tls }),
+        };
+        let host = Some(to.authority());
+        let upstream =
+            crate::upstream::Settings { name: name.clone(), peers: vec![peer], host, timeouts, health: None };
+        self.identities.push(ClientIdentitySettings { name: name.clone(), ..identity });
+        self.egress.push(Egress { settings: Settings { name, listen, allow, token, body }, upstream });
+    }
+
+    fn name(
+        &mut self,
+        check: &mut Check<'_>,
+        section: &Section<'_>,
+        destination: Option<&Destination<'_>>,
+    ) -> Option<String> {
+        let (name, place) = match (section.string(check, "name"), destination) {
+            (Some(text), _) if !is_label(text.value) => {
+                check.report(bad_label(text.value, text.place));
+                return None;
+            }
+            (Some(text), _) => (text.value.to_owned(), text.place),
+            (None, Some(destination)) => (destination.host.clone(), destination.text.place),
+            (None, None) => return None,
+        };
+        self.claim(check, &name, place).then_some(name)
+    }
+
+    fn claim(&mut self, check: &mut Check<'_>, name: &str, place: &Place) -> bool {
+        let claimed = self.names.claim(name, place);
+        if let Err(first) = &claimed {
+            check.report(duplicate_name("egress", name, place, first));
+        }
+        claimed.is_ok()
+    }
+}
+
+fn require_identity(check: &mut Check<'_>, section: &Section<'_>) {
+    if section.lacks("identity") {
+        let problem = section.missing("identity").why("the service knows us by a client certificate");
+        let problem = problem.fix("write `identity = { pkcs12 = \"rp.p12\", password_file = \"rp.pass\" }`");
+        check.report(problem.fix("or, in PEM: `identity = { chain = \"rp.pem\", key = \"rp.key\" }`"));
+    }
+}
+
+/// `allow`: what may be asked for.
+fn allow(check: &mut Check<'_>, section: &Section<'_>) -> Vec<Allowed> {
+    let texts = section.strings(check, "allow");
+    let is_empty = texts.as_ref().is_some_and(Vec::is_empty)
+        && section.node("allow").is_some_and(|node| node.place.text() == "[]");
+    if section.lacks("allow") || is_empty {
+        let problem = section.missing("allow").why("whatever it does not name is answered with 404 and never leaves");
+        check.report(problem.fix(format!("write {ALLOW}")));
+    }
+    texts.into_iter().flatten().filter_map(|text| allowed(check, text)).collect()
+}
+
+fn allowed(check: &mut Check<'_>, text: Text<'_>) -> Option<Allowed> {
+    match text.value.parse() {
+        Ok(allowed) => Some(allowed),
+        Err(error) => {
+            let error: crate::egress::AllowedError = error;
+            let title = format!("{} names no request that could be allowed", quoted(text.value));
+            let objection = Objection::new(error.to_string(), format!("write it like {ALLOW}; `*` only at the end"));
+            check.refuse(Code::InvalidAllow, title, text, objection);
+            None
+        }
+    }
+}
+
+/// `trial`: the request by which it is found out whether an identity is accepted.
+fn trial(check: &mut Check<'_>, section: &Section<'_>) -> Option<Trial> {
+    let text = section.string(check, "trial")?;
+    let parts = text.value.split_once(' ').filter(|(method, target)| {
+        let is_method = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
+        is_method && target.starts_with('/') && target.parse::<http::uri::PathAndQuery>().is_ok()
+    });
+    let Some((method, target)) = parts else {
+        let title = format!("{} is no request by which an identity could be tried", quoted(text.value));
+        let objection = Objection::new(
+            "before another identity is used, the service is asked once with it",
+            "write a method and a path that change nothing, such as `GET /status`, or leave the key out",
+        );
+        check.refuse(Code::InvalidTrial, title, text, objection);
+        return None;
+    };
+    Some(Trial::Request { method: method.to_owned(), target: target.to_owned() })
+}
+
+const ALLOW: &str = "`allow = [\"POST /rp/v6.0/*\"]`";
