@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The program `name`: of the folder that `tests/peers` fills, else of the system.
 ///
@@ -13,6 +14,19 @@ pub(crate) fn program(name: &str) -> PathBuf {
     folders.extend(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
     let found = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
     found.unwrap_or_else(|| panic!("`{name}` is missing\n  hint: run `tests/peers`, or `tests/run`, which calls it"))
+}
+
+/// Python with the packages that `tests/peers` fetches, and no others of the user's.
+///
+/// # Panics
+/// When they are missing.
+pub(crate) fn python() -> Command {
+    let packages = fetched().join("python");
+    let is_there = packages.join("bankid_sdk").is_dir();
+    assert!(is_there, "`bankid-sdk` is missing\n  hint: run `tests/peers`, or `tests/run`, which calls it");
+    let mut command = Command::new(program("python3"));
+    command.arg("-s").env("PYTHONPATH", packages).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
 }
 
 /// The folder that `tests/peers --dir` prints.
