@@ -48,6 +48,7 @@ mod shows_a_page_while_servers_are_away;
 mod shows_its_state_to_operators;
 mod smuggles_nothing;
 mod speaks_tls_as_promised;
+mod stand_in_does_as_bankid;
 mod starts_without_the_ca;
 mod streams_both_ways;
 mod survives_hundreds_of_kills;

@@ -49,8 +49,9 @@ pub(crate) fn eventually<T>(what: &str, within: Duration, mut probe: impl FnMut(
     }
 }
 
+/// This moment, of the time that only goes forward.
 #[expect(clippy::disallowed_methods, reason = "tests watch real processes, whose time cannot be paused")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
