@@ -2,7 +2,8 @@
 //!
 //! In: what is served ([`Served`]), what is wanted ([`Asked`]), how attempts ended ([`Failure`]), `now` and chance.
 //! Out: what to do next ([`Step`]), what to keep ([`Record`]), what to show ([`Status`]), what to tell ([`Event`]).
-//! Pure: no socket, file or clock. Imports `time`.
+//! Pure: no socket, file or clock. Imports `pki` (names of certificates) and `time`. Client identities, which nobody issues
+//! to us, have a life of their own in [`rotation`].
 //!
 //! Promises: a renewal is planned once for a certificate and kept over restarts; whatever the plan says, a last guard
 //! that looks only at `not_after` renews; attempts that fail come ever more seldom, never more than
@@ -17,7 +18,9 @@
 
 mod event;
 mod failure;
+pub mod outlook;
 mod record;
+pub mod rotation;
 mod schedule;
 mod status;
 
