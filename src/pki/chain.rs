@@ -23,6 +23,7 @@ pub struct CertificateChain {
     certificates: Vec<CertificateDer<'static>>,
     leaf: LeafFacts,
     not_after: Timestamp,
+    fingerprint: Fingerprint,
 }
 
 impl CertificateChain {
@@ -73,7 +74,8 @@ impl CertificateChain {
             return Err(ChainError::Missing { found: "the chain is empty".to_owned() });
         };
         let not_after = facts.try_fold(leaf.not_after, |earliest, facts| Ok(earliest.min(facts?.not_after)))?;
-        Ok(Self { certificates, leaf, not_after })
+        let fingerprint = Fingerprint::of(&certificates.iter().map(|der| &**der).collect::<Vec<_>>().concat());
+        Ok(Self { certificates, leaf, not_after, fingerprint })
     }
 
     /// PEM blocks in order.
@@ -89,6 +91,11 @@ impl CertificateChain {
     /// What the leaf says.
     pub fn leaf(&self) -> &LeafFacts {
         &self.leaf
+    }
+
+    /// SHA-256 over all certificates: another intermediate makes another chain.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// The earliest `not_after` of the chain, the leaf included.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use http_body_util::combinators::BoxBody;
 use hyper::body::Incoming;
@@ -28,6 +28,7 @@ use super::handshake::Handshake;
 use super::identity::{ClientIdentities, ClientIdentity};
 use super::resolve::Addresses;
 use super::{Address, ProbeError, Probed, Settings, Timeouts, TlsSettings, UpstreamError};
+use crate::lifecycle::rotation::Refusal;
 use crate::pki::{Fingerprint, Identity};
 
 /// Sends requests to one peer.
@@ -84,16 +85,23 @@ impl Client {
     /// See [`ExchangeError`].
     pub async fn send(&self, request: Request<RequestBody>) -> Result<Answer, ExchangeError> {
         let lane = self.lane()?;
-        let mut request = request;
+        let outcome = self.send_on(&lane, request).await;
+        if let Some(identity) = &self.identity {
+            tell(identity, &lane, &outcome);
+        }
+        outcome
+    }
+
+    async fn send_on(&self, lane: &Arc<Lane>, mut request: Request<RequestBody>) -> Result<Answer, ExchangeError> {
         while let Some(line) = lane.take() {
-            match self.try_line(&lane, line, request).await {
+            match self.try_line(lane, line, request).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failed { unsent: Some(again), .. }) => request = again,
                 Err(failed) => return Err(failed.error),
             }
         }
-        let line = self.open(&lane).await?;
-        self.try_line(&lane, line, request).await.map_err(|failed| failed.error)
+        let line = self.open(lane).await?;
+        self.try_line(lane, line, request).await.map_err(|failed| failed.error)
     }
 
     /// The connections of the identity that is in use.
@@ -102,7 +110,7 @@ impl Client {
             Some(identity) => Some(identity.in_use().ok_or(ExchangeError::NoIdentity)?),
             None => None,
         };
-        let shown = identity.as_ref().map(|identity| identity.chain().leaf().fingerprint);
+        let shown = identity.as_ref().map(|identity| identity.chain().fingerprint());
         if let Some(lane) = self.lane.load_full().filter(|lane| lane.shown == shown) {
             return Ok(lane);
         }
@@ -120,10 +128,7 @@ impl Client {
             if source.is_unreachable() {
                 self.addresses.failed(address);
             }
-            match alert_of(&source) {
-                Some(alert) => lane.refused(alert),
-                None => ExchangeError::Connect { source },
-            }
+            lane.refused(&source).unwrap_or(ExchangeError::Connect { source })
         })?;
         self.peer.store(Some(Arc::new(probed)));
         let broken = |source| ExchangeError::Broken { address, is_sent: false, source: Box::new(source) };
@@ -154,6 +159,21 @@ impl Client {
 
     fn timeouts(&self) -> &Timeouts {
         &self.settings.timeouts
+    }
+}
+
+/// Lets the identity hear what the peer thinks of it.
+fn tell(identity: &ClientIdentity, lane: &Lane, outcome: &Result<Answer, ExchangeError>) {
+    match (outcome, lane.shown) {
+        (Err(error @ ExchangeError::Refused { why, .. }), shown) => identity.refused(shown, *why, &error.to_string()),
+        (Ok(answer), Some(shown)) => {
+            identity.answered(shown);
+            let status = answer.response.status();
+            if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+                identity.forbidden(shown, &format!("the server answers {status}"));
+            }
+        }
+        (Ok(_) | Err(_), _) => {}
     }
 }
 
@@ -189,8 +209,10 @@ impl Lane {
         }
     }
 
-    fn refused(&self, alert: AlertDescription) -> ExchangeError {
-        ExchangeError::Refused { identity: self.identity.clone(), alert }
+    /// What an error says about our certificate.
+    fn refused(&self, error: &(dyn Error + 'static)) -> Option<ExchangeError> {
+        let (why, alert) = self.handshake.refusal(error)?;
+        Some(ExchangeError::Refused { identity: self.identity.clone(), why, alert })
     }
 }
 
@@ -208,11 +230,9 @@ impl Line {
         drop(self.sender);
         let ended = tokio::time::timeout(LAST_WORD, self.driver).await;
         let own = ended.ok().and_then(Result::ok).and_then(Result::err);
-        let alert = own.as_ref().and_then(|own| alert_of(own)).or_else(|| alert_of(&error));
-        match alert {
-            Some(alert) => lane.refused(alert),
-            None => ExchangeError::Broken { address: self.address, is_sent, source: Box::new(own.unwrap_or(error)) },
-        }
+        let refused = own.as_ref().and_then(|own| lane.refused(own)).or_else(|| lane.refused(&error));
+        let address = self.address;
+        refused.unwrap_or_else(|| ExchangeError::Broken { address, is_sent, source: Box::new(own.unwrap_or(error)) })
     }
 }
 
@@ -242,10 +262,8 @@ impl Answer {
                     Err(_trailers) => {}
                 },
                 Some(Err(error)) => {
-                    return Err(match self.line.as_ref().zip(alert_of(&error)) {
-                        Some(((lane, _), alert)) => lane.refused(alert),
-                        None => ExchangeError::Broken { address, is_sent: true, source: Box::new(error) },
-                    });
+                    // Behind the head of an answer an alert says nothing about our certificate any more.
+                    return Err(ExchangeError::Broken { address, is_sent: true, source: Box::new(error) });
                 }
             }
         }
@@ -288,10 +306,12 @@ pub enum ExchangeError {
         source: ProbeError,
     },
     /// The peer did not accept the identity; it said so in the handshake (TLS 1.2) or behind it (TLS 1.3).
-    #[error("it does not accept our client certificate{}: alert `{alert:?}`", subject(identity.as_deref()))]
+    #[error("it does not accept our client certificate{}: {why} (TLS alert `{alert:?}`)", subject(identity.as_deref()))]
     Refused {
         /// What was shown.
         identity: Option<Arc<Identity>>,
+        /// What it has against it.
+        why: Refusal,
         /// The peer's word (RFC 8446 §6.2).
         alert: AlertDescription,
     },
@@ -317,39 +337,6 @@ pub enum ExchangeError {
 
 fn subject(identity: Option<&Identity>) -> String {
     identity.map(|identity| format!(" CN={}", identity.chain().leaf().common_name)).unwrap_or_default()
-}
-
-/// The fatal alert that the peer has sent about our certificate, if that is what an error comes from.
-fn alert_of(error: &(dyn Error + 'static)) -> Option<AlertDescription> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(rustls::Error::AlertReceived(alert)) = error.downcast_ref() {
-            return Some(*alert).filter(is_about_certificate);
-        }
-        if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
-            && let Some(rustls::Error::AlertReceived(alert)) = inner.downcast_ref()
-        {
-            return Some(*alert).filter(is_about_certificate);
-        }
-        next = error.source();
-    }
-    None
-}
-
-/// What a server sends that wants a certificate or does not like ours.
-fn is_about_certificate(alert: &AlertDescription) -> bool {
-    use AlertDescription as A;
-    matches!(
-        alert,
-        A::CertificateRequired
-            | A::BadCertificate
-            | A::UnsupportedCertificate
-            | A::CertificateRevoked
-            | A::CertificateExpired
-            | A::CertificateUnknown
-            | A::UnknownCA
-            | A::AccessDenied
-    )
 }
 
 /// For the connection to say why it ended.

@@ -20,6 +20,7 @@ use super::choice::Availability;
 use super::group::Standing;
 use super::health::Health;
 use super::probe::{ProbeError, Probed, connect, probe};
+use super::refusal::refusal_in_text;
 use super::resolve::Addresses;
 use super::upgrade;
 use super::{Address, HealthCheck, PeerSettings, Settings, Timeouts, TlsSettings, Trust};
@@ -466,14 +467,14 @@ pub enum TlsFailure {
 impl TlsFailure {
     /// Reads rustls's words in an error's text; pingora hands on nothing else.
     pub fn in_text(text: &str) -> Option<Self> {
-        let rules: [(&[&str], Self); 6] = [
+        // An alert that we receive speaks of our certificate, whatever its name says of certificates.
+        if refusal_in_text(text).is_some() {
+            return Some(Self::ClientCertRejected);
+        }
+        let rules: [(&[&str], Self); 5] = [
             (&["not pinned", "changed between two connections"], Self::Pin),
             (&["NotValidForName", "not valid for name", "not valid for any name"], Self::Name),
             (&["Expired", "expired", "NotValidYet", "not valid yet"], Self::Expired),
-            (
-                &["CertificateRequired", "certificate required", "BadCertificate", "AccessDenied"],
-                Self::ClientCertRejected,
-            ),
             (
                 &["HandshakeFailure", "ProtocolVersion", "peer is incompatible", "InsufficientSecurity"],
                 Self::OldProtocol,
@@ -494,7 +495,9 @@ impl TlsFailure {
             Self::UnknownCa => {
                 "name the upstream's root in `trust_anchors`, or pin a self-signed leaf with `fingerprint`"
             }
-            Self::ClientCertRejected => "the upstream asks for a client certificate: switch that off for this client",
+            Self::ClientCertRejected => {
+                "the upstream asks for a client certificate: give it an `identity` that it accepts, or let it ask no more"
+            }
             Self::OldProtocol => {
                 "the upstream offers neither TLS 1.3 nor TLS 1.2 with ECDHE and GCM: give it an ECDSA certificate, or let it \
                  listen on loopback in plain HTTP"
@@ -564,6 +567,8 @@ mod tests {
             ("TLSHandshakeFailure: received fatal alert: HandshakeFailure", Some(TlsFailure::OldProtocol)),
             ("TLSHandshakeFailure: tls connect error: Connection reset by peer (os error 104)", None),
             ("TLSHandshakeFailure: invalid peer certificate: UnknownIssuer", Some(TlsFailure::UnknownCa)),
+            ("ReadError: received fatal alert: UnknownCA", Some(TlsFailure::ClientCertRejected)),
+            ("ReadError: received fatal alert: CertificateExpired", Some(TlsFailure::ClientCertRejected)),
             ("a certificate that is not pinned: fingerprint 00", Some(TlsFailure::Pin)),
             ("ConnectRefused", None),
         ];

@@ -1,7 +1,9 @@
 //! TLS handshakes of our own.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -9,12 +11,14 @@ use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::refusal::{alert_of, refusal};
 use super::{ProbeError, Probed, TlsSettings, Trust};
+use crate::lifecycle::rotation::Refusal;
 use crate::pki::{CertificateChain, Identity};
 
 /// How TLS is spoken to one peer, as one identity; made once for many connections.
@@ -27,6 +31,7 @@ pub(super) struct Handshake {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     trust: Trust,
+    shown: Arc<Shown>,
 }
 
 impl Handshake {
@@ -43,13 +48,19 @@ impl Handshake {
             .map_err(std::io::Error::other)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let mut config = match identity {
-            Some(identity) => builder.with_client_cert_resolver(Arc::new(Shown(identity.certified()))),
-            None => builder.with_no_client_auth(),
-        };
+        let identity = identity.map(Identity::certified);
+        let shown = Arc::new(Shown { identity, was_asked: AtomicBool::new(false) });
+        let mut config = builder.with_client_cert_resolver(shown.clone());
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let name = ServerName::try_from(tls.server_name.clone()).map_err(std::io::Error::other)?;
-        Ok(Self { config: Arc::new(config), name, trust: tls.trust.clone() })
+        Ok(Self { config: Arc::new(config), name, trust: tls.trust.clone(), shown })
+    }
+
+    /// What an error of a connection says about our certificate, with the alert that says so.
+    pub(super) fn refusal(&self, error: &(dyn Error + 'static)) -> Option<(Refusal, AlertDescription)> {
+        let alert = alert_of(error)?;
+        let was_asked = self.shown.was_asked.load(Ordering::Relaxed);
+        Some((refusal(alert, was_asked, self.shown.has_certs())?, alert))
     }
 
     /// Connects to `address` and shakes hands. `limit` covers both.
@@ -95,15 +106,20 @@ impl Handshake {
 
 /// Shows one identity whatever authorities the server names: of those that are right few are named, and BankID's are not.
 #[derive(Debug)]
-struct Shown(Arc<CertifiedKey>);
+struct Shown {
+    identity: Option<Arc<CertifiedKey>>,
+    /// A server has asked for it, in this handshake or an earlier one.
+    was_asked: AtomicBool,
+}
 
 impl ResolvesClientCert for Shown {
     fn resolve(&self, _root_hint_subjects: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.clone())
+        self.was_asked.store(true, Ordering::Relaxed);
+        self.identity.clone()
     }
 
     fn has_certs(&self) -> bool {
-        true
+        self.identity.is_some()
     }
 }
 

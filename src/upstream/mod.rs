@@ -2,7 +2,7 @@
 //!
 //! In: [`Settings`]. Out: [`Upstream`], which chooses among its peers; a [`Peer`] gives pingora what the next connection
 //! needs and says whether who answered may be believed. Names are resolved here, not by pingora, which would block. Imports
-//! `pki`; pingora's peer types stay in here and in `proxy`.
+//! `pki`, and `lifecycle` for the rotation of client identities; pingora's peer types stay in here and in `proxy`.
 //!
 //! Promises: the last peer is never given up, except to its own failing checks; nothing is sent to a TLS upstream that has neither a trusted chain nor a pinned leaf; connections are pooled
 //! per upstream and generation, so that a changed trust never finds an old connection.
@@ -23,7 +23,9 @@ mod handshake;
 mod health;
 mod identity;
 mod probe;
+mod refusal;
 mod resolve;
+mod trial;
 mod upgrade;
 
 pub use check::CheckError;
@@ -31,8 +33,9 @@ pub use choice::Availability;
 pub use client::{Answer, Client, ExchangeError, RequestBody};
 pub use connect::{Affinity, Peer, TlsFailure, UpstreamError, throwaway_root};
 pub use group::{Change, Chosen, Observer, Tried, Upstream};
-pub use identity::{ClientIdentities, ClientIdentity};
+pub use identity::{ClientIdentities, ClientIdentity, LastRefusal, News, Todo, View};
 pub use probe::{ProbeError, Probed};
+pub use trial::{Question, Seen, TrialAnswer, TrialError, attempt};
 
 use std::fmt;
 use std::path::PathBuf;
