@@ -11,6 +11,7 @@
 //! without another order.
 
 mod asked;
+pub mod client;
 mod files;
 mod keeper;
 mod observe;
