@@ -68,6 +68,8 @@ pub enum ListenerKind {
     Https,
     /// This.
     Admin,
+    /// Requests of local applications to what lies outside.
+    Egress,
 }
 
 impl ListenerKind {
@@ -77,6 +79,7 @@ impl ListenerKind {
             Self::Http => "http",
             Self::Https => "https",
             Self::Admin => "admin",
+            Self::Egress => "egress",
         }
     }
 }

@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Https,
     /// The operators' pages.
     Admin,
+    /// Local applications that call out.
+    Egress,
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
             Self::Http => "http",
             Self::Https => "https",
             Self::Admin => "admin",
+            Self::Egress => "egress",
         }
     }
 }
@@ -153,4 +156,5 @@ fn wanted(settings: &listener::Settings) -> impl Iterator<Item = (Kind, SocketAd
         .into_iter()
         .chain(of(Kind::Https, &settings.https))
         .chain(of(Kind::Admin, &settings.admin))
+        .chain(of(Kind::Egress, &settings.egress))
 }

@@ -9,6 +9,7 @@
 mod certificates;
 mod control;
 mod demo;
+mod egress;
 mod inherited;
 mod listeners;
 pub mod log;
@@ -52,7 +53,7 @@ use crate::source::internal::{InternalCa, InternalCaError};
 use crate::store::{Store, StoreError};
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::tls::Resolver;
-use crate::upstream::{Observer, Peer, Upstream, UpstreamError};
+use crate::upstream::{ClientIdentities, Observer, Peer, Upstream, UpstreamError};
 
 /// A serving process. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -67,6 +68,7 @@ struct Inner {
     certificates: Arc<Certificates>,
     record: Arc<Record>,
     manager: Manager,
+    client_identities: ClientIdentities,
     server: Arc<Server>,
     metrics: Arc<Metrics>,
     listeners: Mutex<Listeners>,
@@ -127,6 +129,7 @@ impl App {
             certificates,
             record,
             manager,
+            client_identities: ClientIdentities::default(),
             server: Arc::new(server),
             metrics,
             listeners,
@@ -195,6 +198,8 @@ impl App {
         let config = inner.config.load_full();
         let bound = inner.listeners().bind(&config.listen).map_err(AppError::Bind)?;
         inner.record.apply(&config);
+        inner.publish_identities(&config).await;
+        inner.server.apply_egresses(inner.prepare_egresses(&config)?);
         let pause = match &predecessor {
             Some(_) => Some(inner.manager.pause().await),
             None => None,
@@ -227,6 +232,7 @@ impl App {
             let app = app.clone();
             match kind {
                 Kind::Admin => Box::pin(crate::admin::serve(listener, Arc::new(status::View(app)), stop)),
+                Kind::Egress => Box::pin(app.accept_applications(listener, stop)),
                 Kind::Http | Kind::Https => Box::pin(app.accept(kind, listener, stop)),
             }
         })

@@ -97,6 +97,7 @@ impl App {
         }
         let access_log = super::access_log(&new, inner.access_log.load_full(), &inner.metrics)?;
         let snapshot = super::snapshot(&new, &inner.server.upstreams(), access_log.clone(), &inner.metrics)?;
+        let egresses = inner.prepare_egresses(&new)?;
         let bound = inner.listeners().bind(&new.listen).map_err(AppError::Bind)?;
         inner.resolver.apply(&new.tls).map_err(AppError::Tls)?;
         // From here on nothing fails.
@@ -104,6 +105,8 @@ impl App {
         inner.record.apply(&new);
         inner.manager.apply(new.certificates.clone()).await;
         inner.server.apply(snapshot);
+        inner.publish_identities(&new).await;
+        inner.server.apply_egresses(egresses);
         inner.access_log.store(access_log);
         inner.listeners().swap(bound, &new.listen, &*self.serve());
         inner.forget_what_is_gone(&new);
@@ -159,6 +162,7 @@ impl Inner {
                 .collect::<Vec<_>>(),
             upstreams: &config.upstreams.iter().map(|upstream| &*upstream.name).collect::<Vec<_>>(),
             certificates: &config.certificates.iter().map(|certificate| &*certificate.name).collect::<Vec<_>>(),
+            egresses: &config.egress.iter().map(|egress| &*egress.settings.name).collect::<Vec<_>>(),
         });
     }
 }

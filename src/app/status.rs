@@ -238,6 +238,7 @@ fn listener((kind, address): (Kind, std::net::SocketAddr)) -> Listener {
         Kind::Http => ListenerKind::Http,
         Kind::Https => ListenerKind::Https,
         Kind::Admin => ListenerKind::Admin,
+        Kind::Egress => ListenerKind::Egress,
     };
     Listener { kind, address: address.to_string() }
 }

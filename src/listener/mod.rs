@@ -27,6 +27,8 @@ pub struct Settings {
     pub https: Vec<SocketAddr>,
     /// Operators; plain HTTP on loopback.
     pub admin: Vec<SocketAddr>,
+    /// Local applications that call out; plain HTTP.
+    pub egress: Vec<SocketAddr>,
     /// Limits on every listener.
     pub limits: Limits,
     /// Load balancers: connections from here, except to `admin`, begin with a PROXY header, and no others do.
@@ -36,7 +38,7 @@ pub struct Settings {
 impl Settings {
     /// Every address that is listened on.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.http.iter().chain(&self.https).chain(&self.admin).copied().collect()
+        self.http.iter().chain(&self.https).chain(&self.admin).chain(&self.egress).copied().collect()
     }
 }
 
@@ -50,6 +52,7 @@ impl Default for Settings {
             http: everywhere(80).to_vec(),
             https: everywhere(443).to_vec(),
             admin: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 9464))],
+            egress: Vec::new(),
             limits: Limits::default(),
             proxy_protocol: Vec::new(),
         }

@@ -149,7 +149,7 @@ impl Families {
     }
 }
 
-fn retain<T: MetricVecBuilder>(family: &MetricVec<T>, label: &str, keep: &dyn Fn(&str) -> bool) {
+pub(super) fn retain<T: MetricVecBuilder>(family: &MetricVec<T>, label: &str, keep: &dyn Fn(&str) -> bool) {
     for series in Collector::collect(family).iter().flat_map(|collected| collected.get_metric()) {
         let labels: HashMap<&str, &str> = series.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
         if labels.get(label).is_some_and(|value| !keep(value)) {
@@ -159,19 +159,19 @@ fn retain<T: MetricVecBuilder>(family: &MetricVec<T>, label: &str, keep: &dyn Fn
     }
 }
 
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
+pub(super) fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
     let family = IntCounterVec::new(Opts::new(name, help), labels)?;
     registry.register(Box::new(family.clone()))?;
     Ok(family)
 }
 
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
+pub(super) fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
     let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
     registry.register(Box::new(family.clone()))?;
     Ok(family)
 }
 
-fn histograms(
+pub(super) fn histograms(
     registry: &Registry,
     name: &str,
     help: &str,

@@ -11,6 +11,7 @@
 //! ([`Metrics::retain`]), and certificates never do, since they are read at scrape.
 
 mod certificate;
+mod egress;
 mod families;
 mod handles;
 
@@ -22,18 +23,21 @@ use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder}
 use crate::time::Timestamp;
 
 pub use certificate::{CertificateRole, CertificateSource, CertificateStatus};
+pub use egress::{CollectGap, EgressMetrics, OrderEnd};
 pub use handles::{
     AcmeMetrics, ConnectionRejection, HandshakeFailure, InFlight, ListenerMetrics, OpenConnection, RequestLimit,
     RouteMetrics, TlsMetrics, TlsVersion, UpstreamMetrics, UpstreamTlsFailure,
 };
 
 use certificate::Certificates;
+use egress::EgressFamilies;
 use families::Families;
 
 /// Every metric of the process.
 pub struct Metrics {
     registry: Registry,
     families: Families,
+    egress_families: EgressFamilies,
     reload: Reload,
     access_log_dropped: IntCounter,
     routes: Handles<String, RouteMetrics>,
@@ -41,6 +45,7 @@ pub struct Metrics {
     tls: Handles<String, TlsMetrics>,
     upstreams: Handles<String, UpstreamMetrics>,
     acme: Handles<(String, String), AcmeMetrics>,
+    egress: Handles<String, EgressMetrics>,
 }
 
 impl Metrics {
@@ -67,6 +72,7 @@ impl Metrics {
         registry.register(Box::new(access_log_dropped.clone()))?;
         Ok(Self {
             families: Families::register(&registry)?,
+            egress_families: EgressFamilies::register(&registry)?,
             reload: Reload::register(&registry)?,
             access_log_dropped,
             registry,
@@ -75,6 +81,7 @@ impl Metrics {
             tls: Handles::default(),
             upstreams: Handles::default(),
             acme: Handles::default(),
+            egress: Handles::default(),
         })
     }
 
@@ -108,6 +115,11 @@ impl Metrics {
     pub fn acme(&self, certificate: &str, ca: &str) -> Arc<AcmeMetrics> {
         let key = (certificate.to_owned(), ca.to_owned());
         self.acme.get(key, || AcmeMetrics::new(&self.families, certificate, ca))
+    }
+
+    /// The handle of a way out.
+    pub fn egress(&self, destination: &str) -> Arc<EgressMetrics> {
+        self.egress.get(destination.to_owned(), || EgressMetrics::new(&self.egress_families, destination))
     }
 
     /// Counts lines of the access log that were lost.
@@ -145,6 +157,9 @@ impl Metrics {
         self.families
             .retain_peers(&|upstream, peer| live.peers.iter().any(|(of, name)| *of == upstream && name == peer));
         self.families.retain("cert", &is_certificate);
+        let is_egress = |name: &str| live.egresses.contains(&name);
+        self.egress.retain(|name| is_egress(name)).iter().for_each(|egress| egress.retired.set());
+        self.egress_families.retain(&is_egress);
     }
 
     /// Everything in Prometheus' text format 0.0.4; to be sent as [`CONTENT_TYPE`].
@@ -167,6 +182,8 @@ pub struct Live<'a> {
     pub peers: &'a [(&'a str, String)],
     /// Names of certificates.
     pub certificates: &'a [&'a str],
+    /// Names of ways out.
+    pub egresses: &'a [&'a str],
 }
 
 /// Labels of `portvakt_build_info`.

@@ -53,6 +53,11 @@ fn touch_everything(metrics: &Metrics) {
     metrics.upstream("legacy").answered(StatusCode::OK);
     metrics.upstream_health("legacy", "127.0.0.1:8080", true, true);
     metrics.acme("m5", "letsencrypt");
+    let egress = metrics.egress("bankid");
+    egress.answered("collect", "v6.0", StatusCode::OK, Duration::from_millis(3));
+    egress.answered_here("not_allowed");
+    egress.collected("pending", "userSign");
+    egress.failed("invalidParameters");
 }
 
 #[test]
@@ -233,8 +238,14 @@ fn given_a_reload_when_it_fails_then_the_time_of_the_last_good_one_stays() {
 #[test]
 fn given_one_name_gone_when_retained_then_none_of_its_series() {
     let peers = [("legacy", "127.0.0.1:8080".to_owned())];
-    let live =
-        Live { listeners: &["https"], routes: &["m5:/"], upstreams: &["legacy"], peers: &peers, certificates: &["m5"] };
+    let live = Live {
+        listeners: &["https"],
+        routes: &["m5:/"],
+        upstreams: &["legacy"],
+        peers: &peers,
+        certificates: &["m5"],
+        egresses: &["bankid"],
+    };
     #[rustfmt::skip]
     let table = [
         ("a listener",    Live { listeners: &[], ..live },    "listener=\""),
@@ -242,6 +253,7 @@ fn given_one_name_gone_when_retained_then_none_of_its_series() {
         ("an upstream",   Live { upstreams: &[], ..live },    "upstream=\""),
         ("a peer",        Live { peers: &[], ..live },        "peer=\""),
         ("a certificate", Live { certificates: &[], ..live }, "cert=\""),
+        ("an egress",     Live { egresses: &[], ..live },     "destination=\""),
     ];
     for (what, fewer, label) in table {
         let metrics = metrics_of(Vec::new());

@@ -11,6 +11,7 @@
 
 mod answer;
 mod connection;
+mod egress;
 mod frames;
 mod gather;
 mod head;
@@ -27,6 +28,7 @@ mod service;
 mod snapshot;
 mod words;
 
+pub use self::egress::{Caller, Egress};
 pub use self::head::{Flaw, Head};
 pub use self::snapshot::{Clients, Snapshot};
 
@@ -44,8 +46,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use self::connection::Connection;
+use self::egress::Egresses;
 use self::service::Service;
 use crate::challenge::Challenges;
+use crate::egress::Listen;
 use crate::listener::proxy_protocol::{self, ReadError};
 use crate::listener::{Incoming, Limits};
 use crate::metrics::{ConnectionRejection, HandshakeFailure, ListenerMetrics, TlsMetrics, TlsVersion};
@@ -63,6 +67,7 @@ pub struct Server {
     open: TaskTracker,
     /// That a load balancer sends no PROXY header was told.
     is_header_missed: AtomicBool,
+    egresses: Egresses,
 }
 
 impl Server {
@@ -90,7 +95,15 @@ impl Server {
         };
         let mut proxy = HttpProxy::new(service, Arc::new(conf));
         proxy.handle_init_modules();
-        Ok(Self { proxy: Arc::new(proxy), resolver, snapshot, report, open, is_header_missed: AtomicBool::new(false) })
+        Ok(Self {
+            proxy: Arc::new(proxy),
+            resolver,
+            snapshot,
+            report,
+            open,
+            is_header_missed: AtomicBool::new(false),
+            egresses: Egresses::default(),
+        })
     }
 
     /// Judges the requests that come from now on by `snapshot`.
@@ -186,6 +199,37 @@ impl Server {
                 tls.failed(HandshakeFailure::Timeout);
                 debug!(%peer, limit = ?limits.handshake, "no TLS handshake: timed out");
             }
+        }
+    }
+
+    /// Judges requests of applications by these from now on; where they are called changes with the listeners.
+    pub fn apply_egresses(&self, egresses: Vec<Egress>) {
+        self.egresses.apply(egresses);
+    }
+
+    /// The ways out in use, in the order of their names.
+    pub fn egresses(&self) -> Vec<Arc<Egress>> {
+        self.egresses.all()
+    }
+
+    /// Serves one connection of an application until it ends, as [`Server::serve`] does.
+    pub fn serve_application(
+        self: Arc<Self>,
+        caller: Caller,
+        listen: &Listen,
+        metrics: Arc<ListenerMetrics>,
+        stop: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let (open, door) = (self.open.token(), self.egresses.door(listen));
+        async move {
+            let (limits, unrouted) = {
+                let snapshot = self.snapshot.load();
+                (snapshot.limits(), snapshot.unrouted())
+            };
+            if let Some(door) = door {
+                egress::serve(door, caller, metrics, limits, unrouted, stop).await;
+            }
+            drop(open);
         }
     }
 

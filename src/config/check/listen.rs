@@ -57,7 +57,11 @@ pub(super) fn read(check: &mut Check<'_>, root: &Section<'_>, is_for_egress_only
     let networks = section.and_then(|section| section.strings(check, "proxy_protocol")).unwrap_or_default();
     let load_balancer = |text| global::network(check, text, "load balancer", "PROXY header");
     let proxy_protocol = networks.into_iter().filter_map(load_balancer).collect();
-    Listen { listener: Settings { http, https, admin, limits, proxy_protocol }, public_https_port, requests }
+    Listen {
+        listener: Settings { http, https, admin, egress: Vec::new(), limits, proxy_protocol },
+        public_https_port,
+        requests,
+    }
 }
 
 fn limits(check: &mut Check<'_>, root: &Section<'_>) -> (Limits, route::Limits) {

@@ -1,0 +1,120 @@
+//! The way out: requests of local applications, carried to a service that knows us by a client certificate.
+//!
+//! In: connections to an egress's own listener. Out: answers, numbers. The connection's life is that of every other one
+//! (`connection`); what becomes of a request is decided by `egress` and done here.
+//!
+//! # Why
+//!
+//! pingora's proxy gives up an answer when its client leaves. BankID gives a final answer once: so the exchange is ours, runs
+//! to its end whoever waits, and whether the answer has arrived is known before it is forgotten.
+
+mod conversation;
+mod exchange;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use pingora::protocols::l4::stream::Stream as L4Stream;
+use tokio::sync::watch;
+
+use self::conversation::Conversation;
+use super::connection::{self, Connection};
+use super::quota::Quota;
+use crate::egress::{Listen, Settings};
+use crate::listener::{Limits, Place};
+use crate::metrics::{EgressMetrics, ListenerMetrics, RouteMetrics};
+use crate::upstream::Client;
+
+/// One way out at work; replaced whole on reload.
+pub struct Egress {
+    settings: Settings,
+    client: Arc<Client>,
+    metrics: Arc<EgressMetrics>,
+    /// How often failures are told.
+    quota: Quota,
+}
+
+impl Egress {
+    /// Joins what was prepared. `client` may be one that is in use already, with its connections.
+    pub fn new(settings: Settings, client: Arc<Client>, metrics: Arc<EgressMetrics>) -> Self {
+        Self { settings, client, metrics, quota: Quota::default() }
+    }
+
+    /// What the configuration says.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What reaches the destination.
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+}
+
+/// Every way out, by where it is called.
+#[derive(Default)]
+pub(super) struct Egresses(Mutex<HashMap<Listen, Arc<Door>>>);
+
+/// Where one way out is called. Its connections ask here which settings hold.
+pub(super) struct Door(ArcSwap<Egress>);
+
+impl Door {
+    pub(super) fn egress(&self) -> Arc<Egress> {
+        self.0.load_full()
+    }
+}
+
+impl Egresses {
+    /// Judges requests by these from now on.
+    pub(super) fn apply(&self, egresses: Vec<Egress>) {
+        let mut doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let new: HashMap<_, _> =
+            egresses.into_iter().map(|egress| (egress.settings.listen.clone(), Arc::new(egress))).collect();
+        doors.retain(|listen, _| new.contains_key(listen));
+        for (listen, egress) in new {
+            match doors.get(&listen) {
+                Some(door) => door.0.store(egress),
+                None => drop(doors.insert(listen, Arc::new(Door(ArcSwap::new(egress))))),
+            }
+        }
+    }
+
+    pub(super) fn door(&self, listen: &Listen) -> Option<Arc<Door>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(listen).cloned()
+    }
+
+    /// In the order of their names.
+    pub(super) fn all(&self) -> Vec<Arc<Egress>> {
+        let doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = doors.values().map(|door| door.egress()).collect();
+        all.sort_by(|a, b| a.settings.name.cmp(&b.settings.name));
+        all
+    }
+}
+
+/// A connection of an application.
+pub struct Caller {
+    /// What carries it.
+    pub stream: L4Stream,
+    /// Who it is; of a Unix socket the loopback address.
+    pub peer: std::net::SocketAddr,
+    /// Keeps the place among the open connections.
+    pub place: Place,
+}
+
+/// Serves one connection until it ends.
+pub(super) async fn serve(
+    door: Arc<Door>,
+    caller: Caller,
+    listener: Arc<ListenerMetrics>,
+    limits: Limits,
+    unrouted: Arc<RouteMetrics>,
+    stop: watch::Receiver<bool>,
+) {
+    let _counted = listener.opened();
+    let Caller { stream, peer, place } = caller;
+    let connection = Arc::new(Connection::new(listener, peer, None, limits, unrouted, place, stop));
+    let conversation = Arc::new(Conversation::new(door, connection.clone()));
+    connection::serve(&conversation, Box::new(stream), connection).await;
+}
