@@ -34,6 +34,7 @@ use tracing::{info, warn};
 
 use self::certificates::{Certificates, Record};
 pub use self::demo::demo;
+use self::egress::{LocalSockets, SocketError};
 pub use self::inherited::Inherited;
 use self::listeners::{Kind, Listeners};
 pub use self::reload::Reloaded;
@@ -72,6 +73,7 @@ struct Inner {
     server: Arc<Server>,
     metrics: Arc<Metrics>,
     listeners: Mutex<Listeners>,
+    sockets: Mutex<LocalSockets>,
     supervisor: Supervisor,
     program: Option<Program>,
     descriptors: Option<u64>,
@@ -133,6 +135,7 @@ impl App {
             server: Arc::new(server),
             metrics,
             listeners,
+            sockets: Mutex::default(),
             supervisor: inherited.supervisor,
             program: inherited.program,
             descriptors: inherited.descriptors,
@@ -208,9 +211,12 @@ impl App {
         if let Some(predecessor) = &predecessor {
             predecessor.ask().await.map_err(AppError::Predecessor)?;
         }
+        // Their names change hands at once, so not before the process before this one has agreed.
+        let open = inner.local_sockets().bind(&config)?;
         inner.listeners().settle(&config.listen);
         inner.server.begin();
         inner.listeners().swap(bound, &config.listen, &*self.serve());
+        self.swap_sockets(open, &config);
         if let Some((predecessor, pause)) = predecessor.zip(pause) {
             predecessor.relieve(pause);
             info!("took over from the process before this one");
@@ -265,6 +271,7 @@ impl App {
         inner.phase.send_replace(Phase::Draining);
         inner.tell(&[Notice::Stopping]);
         inner.listeners().stop_traffic();
+        inner.local_sockets().stop();
         tokio::select! {
             () = inner.server.drained() => info!("stopped: every request was finished"),
             () = tokio::time::sleep(limit) => warn!(?limit, "stopped: open requests were cut off"),
@@ -308,6 +315,12 @@ impl Inner {
 
     fn listeners(&self) -> std::sync::MutexGuard<'_, Listeners> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn local_sockets(&self) -> std::sync::MutexGuard<'_, LocalSockets> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -396,6 +409,9 @@ pub enum AppError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(BindError),
+    /// A socket for applications cannot be listened on.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
     /// A TLS configuration cannot be made.
     #[error("cannot make a TLS configuration")]
     Tls(#[source] rustls::Error),

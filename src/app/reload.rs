@@ -99,6 +99,7 @@ impl App {
         let snapshot = super::snapshot(&new, &inner.server.upstreams(), access_log.clone(), &inner.metrics)?;
         let egresses = inner.prepare_egresses(&new)?;
         let bound = inner.listeners().bind(&new.listen).map_err(AppError::Bind)?;
+        let open = inner.local_sockets().bind(&new)?;
         inner.resolver.apply(&new.tls).map_err(AppError::Tls)?;
         // From here on nothing fails.
         inner.certificates.apply(&new);
@@ -109,6 +110,7 @@ impl App {
         inner.server.apply_egresses(egresses);
         inner.access_log.store(access_log);
         inner.listeners().swap(bound, &new.listen, &*self.serve());
+        self.swap_sockets(open, &new);
         inner.forget_what_is_gone(&new);
         let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
         inner.config.store(Arc::new(new));
@@ -151,6 +153,8 @@ impl Inner {
     pub(super) fn forget_what_is_gone(&self, config: &Config) {
         let listeners: Vec<_> =
             self.listeners().open().iter().map(|(kind, address)| listener_label(*kind, *address)).collect();
+        let sockets = config.egress.iter().map(|egress| super::egress::label(&egress.settings.listen));
+        let listeners: Vec<_> = listeners.into_iter().chain(sockets).collect();
         let routes: Vec<_> = config.route.sites.iter().flat_map(crate::route::Site::labels).collect();
         self.metrics.retain(&Live {
             listeners: &listeners.iter().map(String::as_str).collect::<Vec<_>>(),

@@ -63,6 +63,7 @@ impl App {
         let mut successor = program.start_successor().map_err(UpgradeError::Start)?;
         self.hand_over(&mut successor).await?;
         inner.listeners().stop_all();
+        inner.local_sockets().stop();
         inner.manager.end().await;
         drop(pause);
         successor.channel().close();

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use super::Limits;
+use crate::platform::{LocalListener, LocalStream};
 
 /// An accepted connection. While it lives it counts against the listener's limits.
 #[derive(Debug)]
-pub struct Incoming {
+pub struct Incoming<S = TcpStream> {
     /// The stream; `TCP_NODELAY` is set.
-    pub stream: TcpStream,
-    /// The client's side.
+    pub stream: S,
+    /// The client's side; of a local socket the loopback address.
     pub peer: SocketAddr,
     /// Our side.
     pub local: SocketAddr,
@@ -40,14 +41,15 @@ pub enum Refused {
 /// `limits` is asked for each client, so that a reload changes it; it also says whether that client may have any number.
 /// Connections over a limit are closed at once. When the process has no descriptor left, accepting pauses instead of
 /// spinning.
-pub async fn accept<H, F>(
-    listener: TcpListener,
+pub async fn accept<A, H, F>(
+    listener: A,
     limits: impl Fn(IpAddr) -> (Limits, bool) + Send,
     refused: impl Fn(Refused) + Send,
     mut stop: watch::Receiver<bool>,
     handle: H,
 ) where
-    H: Fn(Incoming) -> F,
+    A: Acceptor,
+    H: Fn(Incoming<A::Stream>) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
     let places = Places::default();
@@ -58,7 +60,7 @@ pub async fn accept<H, F>(
             // A dropped sender ends the listener too.
             () = async { drop(stop.wait_for(|stop| *stop).await) } => return,
         };
-        let (stream, peer) = match accepted {
+        let (stream, peer, local) = match accepted {
             Ok(accepted) => accepted,
             // A client that left before it was let in.
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => continue,
@@ -73,8 +75,6 @@ pub async fn accept<H, F>(
         if std::mem::take(&mut is_stuck) {
             info!("accepting connections again");
         }
-        // A socket for both families shows IPv4 as `::ffff:192.0.2.1`.
-        let peer = canonical(peer);
         let client = peer.ip();
         let (limits, is_exempt) = limits(client);
         let place = match places.take(client, &limits, is_exempt) {
@@ -85,10 +85,43 @@ pub async fn accept<H, F>(
                 continue;
             }
         };
-        let Ok(local) = stream.local_addr().map(canonical) else { continue };
-        // Fails only on a socket that is gone; reading will tell.
-        let _ = stream.set_nodelay(true);
         tokio::spawn(handle(Incoming { stream, peer, local, place }));
+    }
+}
+
+/// What connections come from.
+pub trait Acceptor {
+    /// What a connection is.
+    type Stream: Send + 'static;
+
+    /// Waits for the next one; gives it with the client's side and ours.
+    ///
+    /// # Errors
+    ///
+    /// The system's own.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr, SocketAddr)>> + Send;
+}
+
+impl Acceptor for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, SocketAddr)> {
+        let (stream, peer) = Self::accept(self).await?;
+        // Fails only on a socket that is gone, and so does the next.
+        let local = stream.local_addr().map_err(|_| io::Error::from(ErrorKind::ConnectionAborted))?;
+        let _ = stream.set_nodelay(true);
+        // A socket for both families shows IPv4 as `::ffff:192.0.2.1`.
+        Ok((stream, canonical(peer), canonical(local)))
+    }
+}
+
+/// Whoever may connect is on this machine, so that both sides have its address.
+impl Acceptor for LocalListener {
+    type Stream = LocalStream;
+
+    async fn accept(&self) -> io::Result<(LocalStream, SocketAddr, SocketAddr)> {
+        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Ok((Self::accept(self).await?, here, here))
     }
 }
 

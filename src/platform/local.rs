@@ -17,6 +17,8 @@ mod unix {
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
+    use nix::unistd::Group;
+
     use super::LONGEST_LOCAL_PATH;
     use rustix::fs::Mode;
     use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -54,6 +56,20 @@ mod unix {
             let facts = fs::symlink_metadata(&new)?;
             fs::rename(&new, path)?;
             Ok(Self { listener, path: path.to_owned(), identity: (facts.dev(), facts.ino()) })
+        }
+
+        /// As [`LocalListener::bind`]; the users of `group` may connect too (0660).
+        ///
+        /// # Errors
+        ///
+        /// As there, and when there is no such group, or our user may not give files to it.
+        pub fn bind_for(path: &Path, group: &str) -> io::Result<Self> {
+            let listener = Self::bind(path)?;
+            let group =
+                Group::from_name(group)?.ok_or_else(|| io::Error::other(format!("there is no group `{group}`")))?;
+            std::os::unix::fs::chown(path, None, Some(group.gid.as_raw()))?;
+            fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+            Ok(listener)
         }
 
         /// Waits for the next one.
@@ -107,6 +123,11 @@ mod unix {
         pub async fn connect(path: &Path) -> io::Result<Self> {
             UnixStream::connect(path).await.map(Self)
         }
+
+        /// What it is made of.
+        pub fn into_inner(self) -> UnixStream {
+            self.0
+        }
     }
 
     impl AsyncRead for LocalStream {
@@ -152,6 +173,15 @@ mod windows {
         ///
         /// Always.
         pub fn bind(_path: &Path) -> io::Result<Self> {
+            Err(unsupported())
+        }
+
+        /// Fails.
+        ///
+        /// # Errors
+        ///
+        /// Always.
+        pub fn bind_for(_path: &Path, _group: &str) -> io::Result<Self> {
             Err(unsupported())
         }
 

@@ -12,6 +12,7 @@ mod conversation;
 mod exchange;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -22,8 +23,9 @@ use self::conversation::Conversation;
 use super::connection::{self, Connection};
 use super::quota::Quota;
 use crate::egress::{Listen, Settings};
-use crate::listener::{Limits, Place};
+use crate::listener::{Incoming, Limits, Place};
 use crate::metrics::{EgressMetrics, ListenerMetrics, RouteMetrics};
+use crate::platform::LocalStream;
 use crate::upstream::Client;
 
 /// One way out at work; replaced whole on reload.
@@ -95,12 +97,25 @@ impl Egresses {
 
 /// A connection of an application.
 pub struct Caller {
-    /// What carries it.
-    pub stream: L4Stream,
-    /// Who it is; of a Unix socket the loopback address.
-    pub peer: std::net::SocketAddr,
-    /// Keeps the place among the open connections.
-    pub place: Place,
+    stream: L4Stream,
+    peer: SocketAddr,
+    place: Place,
+}
+
+impl Caller {
+    /// One that came over TCP.
+    pub fn remote(incoming: Incoming) -> Self {
+        Self { stream: incoming.stream.into(), peer: incoming.peer, place: incoming.place }
+    }
+
+    /// One that came over a socket of this machine.
+    pub fn local(incoming: Incoming<LocalStream>) -> Self {
+        #[cfg(unix)]
+        let stream = incoming.stream.into_inner().into();
+        #[cfg(windows)]
+        let stream = match incoming.stream {};
+        Self { stream, peer: incoming.peer, place: incoming.place }
+    }
 }
 
 /// Serves one connection until it ends.
