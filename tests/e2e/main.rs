@@ -26,6 +26,7 @@ mod keeps_requests_within_limits;
 mod keeps_secrets_out_of_the_log;
 mod keeps_serving_when_servers_fail;
 mod leads_requests_where_they_belong;
+mod lets_applications_call_out;
 mod obtains_certificates_by_acme;
 mod passes_traces_on;
 mod peers_are_real;

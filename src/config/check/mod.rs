@@ -43,6 +43,7 @@ use super::environment::Environment;
 use super::problem::{Problem, Problems, quoted};
 use super::raw::Table;
 use super::{Config, Purpose};
+use crate::listener;
 
 /// What a check knows and finds.
 pub(super) struct Check<'e> {
@@ -91,7 +92,7 @@ impl<'e> Check<'e> {
             control: global::control(self, &root, &state_dir),
             state_dir,
             run_as: global::run_as(self, &root),
-            listen: listen.listener,
+            listen: listener::Settings { egress: egress::addresses(&out.egress), ..listen.listener },
             route,
             tls,
             upstreams,

@@ -6,6 +6,8 @@ mod listen;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
+
 use super::route::{bad_label, is_label};
 use super::section::{Section, Text};
 use super::site::{Names, duplicate_name};
@@ -14,7 +16,7 @@ use crate::config::code::Code;
 use crate::config::problem::{Place, quoted};
 use crate::config::raw::{Table, Value};
 use crate::config::{Config, Egress};
-use crate::egress::{Allowed, Settings};
+use crate::egress::{Allowed, Listen, Settings};
 use crate::source::{ClientIdentitySettings, Trial};
 use crate::upstream::{Address, PeerSettings};
 
@@ -45,6 +47,15 @@ pub(super) fn read_all(check: &mut Check<'_>, root: &Section<'_>) -> All {
         all.add(check, table);
     }
     all
+}
+
+/// Where applications call over TCP.
+pub(super) fn addresses(egresses: &[Egress]) -> Vec<SocketAddr> {
+    let tcp = |egress: &Egress| match &egress.settings.listen {
+        Listen::Tcp(address) => Some(*address),
+        Listen::Unix { .. } => None,
+    };
+    egresses.iter().filter_map(tcp).collect()
 }
 
 impl All {
