@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod egress_stage;
 mod stage;
 
 mod answers_on_its_control_socket;
@@ -12,6 +13,7 @@ mod answers_only_for_its_own_names;
 mod believes_only_its_load_balancers;
 mod benchmark_measures_every_proxy;
 mod bounds_what_a_client_may_take;
+mod calls_bankid_for_an_application;
 mod carries_websockets;
 mod demo_shows_the_main_job;
 mod drains_in_bounded_time;
@@ -35,6 +37,7 @@ mod reaches_the_upstream_by_every_way;
 mod readme_is_true;
 mod reads_certificates_of_every_form;
 mod refuses_malformed_http;
+mod refuses_what_no_identity_covers;
 mod reloads_without_losing_a_request;
 mod renews_while_serving;
 mod resumes_after_a_kill;
