@@ -6,6 +6,8 @@
 //! Promises: what no entry of the allow-list names never leaves the machine; a caller's token is compared in constant
 //! time, and neither shown nor passed on.
 
+pub mod bankid;
+
 mod allow;
 mod token;
 
