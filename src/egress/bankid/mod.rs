@@ -14,7 +14,6 @@ mod judge;
 mod key;
 pub mod orders;
 mod refusal;
-mod text;
 mod watch;
 mod words;
 

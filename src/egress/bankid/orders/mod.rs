@@ -6,18 +6,19 @@
 
 mod answer;
 mod memory;
+mod news;
 mod shelf;
+mod step;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::time::Duration;
-
-use http::StatusCode;
 
 pub use self::answer::Answer;
 use self::memory::{Memory, Order, Stage, UnderWay};
+pub use self::news::{Gap, News};
 use self::shelf::Shelf;
+pub use self::step::{Asking, Delivery, Ended, Step, Turn};
 use super::{ErrorCode, Findings, OrderKey, Pace, Status};
 
 /// What is remembered of a destination's orders.
@@ -35,107 +36,6 @@ pub struct Orders {
     shelf: Shelf,
     turns: u64,
     news: News,
-}
-
-/// One collect of the application.
-#[derive(Debug)]
-pub struct Asking {
-    key: OrderKey,
-    arrived: Duration,
-}
-
-/// What to do with a collect.
-#[derive(Debug)]
-pub enum Step {
-    /// Send it, and tell how it [ended](Orders::ended).
-    Send(Turn),
-    /// Too early: ask again then.
-    Hold {
-        /// The earliest time at which it may go.
-        until: Duration,
-    },
-    /// Another collect of this order is under way: ask again when it has ended, or then.
-    Wait {
-        /// The time at which its patience is at an end.
-        until: Duration,
-    },
-    /// Too early, and not held: [`Refusal::TooSoon`](super::Refusal::TooSoon).
-    TooSoon {
-        /// Until the next may come.
-        wait: Duration,
-    },
-    /// Give this answer, which was not delivered before, and tell how it [ended](Orders::ended).
-    Kept(Turn, Arc<Answer>),
-    /// The final answer was delivered: [`Refusal::AlreadyFinal`](super::Refusal::AlreadyFinal).
-    AlreadyFinal,
-}
-
-/// The right to be the one collect of an order that is under way, until it has [ended](Orders::ended).
-#[derive(Debug)]
-#[must_use = "the order's next collect waits until this one has ended"]
-pub struct Turn {
-    key: OrderKey,
-    number: u64,
-}
-
-/// How a collect ended.
-#[derive(Debug)]
-pub enum Ended {
-    /// BankID's answer came whole.
-    Answered {
-        /// Its status.
-        status: StatusCode,
-        /// What it tells.
-        found: Findings,
-        /// Whether the application has it.
-        delivery: Delivery,
-    },
-    /// No whole answer came, or nothing was sent.
-    Unanswered,
-    /// A kept answer was given.
-    Given {
-        /// Whether the application has it.
-        delivered: bool,
-    },
-}
-
-/// Whether the application got an answer.
-#[derive(Debug)]
-pub enum Delivery {
-    /// To its last byte.
-    Whole,
-    /// It did not; this is the whole answer.
-    Broken(Answer),
-}
-
-/// The time between two collects of one order, as the application asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gap {
-    /// Not allowed (RFT9).
-    UnderOneSecond,
-    /// As it should be.
-    OneToFiveSeconds,
-    /// So slow that users wait.
-    OverFiveSeconds,
-}
-
-/// What has happened since it was told last: numbers to be added to counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct News {
-    /// Orders whose answer was `complete`.
-    pub completed: u64,
-    /// Orders whose answer was `failed`.
-    pub failed: u64,
-    /// Orders that BankID let be cancelled.
-    pub cancelled: u64,
-    /// Orders that came to no end here: their time is over, or BankID knows them no more.
-    pub never_collected: u64,
-    /// Final answers that the application did not get at once.
-    pub undelivered: u64,
-    /// Those of them that it will not get any more: the evidence is lost.
-    pub lost: u64,
-    /// Orders that were forgotten, or not remembered at all, because memory was full.
-    pub pushed_out: u64,
 }
 
 impl Orders {
@@ -370,25 +270,6 @@ impl Orders {
 impl Default for Orders {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Gap {
-    /// The label of `portvakt_egress_collect_gaps_total`.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::UnderOneSecond => "under_1s",
-            Self::OneToFiveSeconds => "1s_to_5s",
-            Self::OverFiveSeconds => "over_5s",
-        }
-    }
-
-    fn of(gap: Duration) -> Self {
-        match gap {
-            gap if gap < SECOND => Self::UnderOneSecond,
-            gap if gap <= 5 * SECOND => Self::OneToFiveSeconds,
-            _ => Self::OverFiveSeconds,
-        }
     }
 }
 

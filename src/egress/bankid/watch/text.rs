@@ -163,7 +163,7 @@ const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ErrorCode, Hint};
+    use super::super::super::{ErrorCode, Hint};
     use super::*;
 
     /// What a string means; `None` for one that is broken or does not end.
