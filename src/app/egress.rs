@@ -34,7 +34,9 @@ impl Inner {
         };
         let egress = |egress: &crate::config::Egress| {
             let metrics = self.metrics.egress(&egress.settings.name);
-            Ok(Egress::new(egress.settings.clone(), client(&egress.upstream)?, metrics))
+            let before = running.iter().find(|before| before.settings().name == egress.settings.name);
+            let before = before.map(|before| &**before);
+            Ok(Egress::new(egress.settings.clone(), client(&egress.upstream)?, metrics, before))
         };
         config.egress.iter().map(egress).collect()
     }

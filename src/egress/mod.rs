@@ -31,6 +31,8 @@ pub struct Settings {
     pub token: Option<Token>,
     /// Bytes that the body of a request may have.
     pub body: u64,
+    /// What a relying party of BankID has to keep to; `None` for every other service.
+    pub rules: Option<bankid::Settings>,
 }
 
 impl Settings {

@@ -19,6 +19,7 @@ pub(super) struct EgressFamilies {
     gaps: IntCounterVec,
     orders: IntCounterVec,
     undelivered: IntCounterVec,
+    lost: IntCounterVec,
     last_answer: IntGaugeVec,
 }
 
@@ -35,6 +36,7 @@ impl EgressFamilies {
             gaps: counters(r, "portvakt_egress_collect_gaps_total", "Time between two collects of an order, as the application asked.", &["destination", "gap"])?,
             orders: counters(r, "portvakt_egress_orders_total", "BankID orders that ended, by how.", &["destination", "end"])?,
             undelivered: counters(r, "portvakt_egress_answers_undelivered_total", "Final answers of BankID that an application did not take; they are kept for a while.", &["destination"])?,
+            lost: counters(r, "portvakt_egress_answers_lost_total", "Final answers of BankID that an application did not ask for again in time: what they proved is lost.", &["destination"])?,
             last_answer: gauges(r, "portvakt_egress_last_answer_timestamp_seconds", "When the destination last answered, as a Unix timestamp.", &["destination"])?,
         })
     }
@@ -48,6 +50,7 @@ impl EgressFamilies {
             &self.gaps,
             &self.orders,
             &self.undelivered,
+            &self.lost,
         ];
         counters.into_iter().for_each(|family| super::families::retain(family, LABEL, keep));
         super::families::retain(&self.duration, LABEL, keep);
@@ -66,6 +69,7 @@ pub struct EgressMetrics {
     gaps: [IntCounter; CollectGap::ALL.len()],
     orders: [IntCounter; OrderEnd::ALL.len()],
     undelivered: IntCounter,
+    lost: IntCounter,
     last_answer: IntGauge,
     pub(super) retired: Retired,
 }
@@ -82,6 +86,7 @@ impl EgressMetrics {
             gaps: CollectGap::ALL.map(|gap| families.gaps.with_label_values(&[name, gap.as_str()])),
             orders: OrderEnd::ALL.map(|end| families.orders.with_label_values(&[name, end.as_str()])),
             undelivered: families.undelivered.with_label_values(&[name]),
+            lost: families.lost.with_label_values(&[name]),
             last_answer: families.last_answer.with_label_values(&[name]),
             retired: Retired::default(),
         }
@@ -123,9 +128,14 @@ impl EgressMetrics {
         self.orders[end as usize].inc_by(orders);
     }
 
-    /// Counts a final answer that the application did not take.
-    pub fn undelivered(&self) {
-        self.undelivered.inc();
+    /// Counts final answers that the application did not take; they are kept for a while.
+    pub fn undelivered(&self, answers: u64) {
+        self.undelivered.inc_by(answers);
+    }
+
+    /// Counts final answers that it will not get any more.
+    pub fn lost(&self, answers: u64) {
+        self.lost.inc_by(answers);
     }
 
     fn count(&self, family: &IntCounterVec, values: &[&str]) {

@@ -362,7 +362,8 @@ labels! {
 }
 
 /// Peers may send any token as method; only these become label values.
-fn method_label(method: &Method) -> &'static str {
+/// A method as a label; what is not common is `OTHER`.
+pub fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

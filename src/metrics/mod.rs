@@ -26,7 +26,7 @@ pub use certificate::{CertificateRole, CertificateSource, CertificateStatus};
 pub use egress::{CollectGap, EgressMetrics, OrderEnd};
 pub use handles::{
     AcmeMetrics, ConnectionRejection, HandshakeFailure, InFlight, ListenerMetrics, OpenConnection, RequestLimit,
-    RouteMetrics, TlsMetrics, TlsVersion, UpstreamMetrics, UpstreamTlsFailure,
+    RouteMetrics, TlsMetrics, TlsVersion, UpstreamMetrics, UpstreamTlsFailure, method_label,
 };
 
 use certificate::Certificates;

@@ -1,6 +1,7 @@
 //! One downstream connection: its life over several requests, its limits in time, its end when drained.
 
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -43,6 +44,8 @@ pub(super) struct Connection {
     is_authenticated: AtomicBool,
     /// Of each upstream the peer that the client has authenticated itself to.
     usual_peers: Mutex<Vec<(u64, usize)>>,
+    /// Who wants to know whether the last answer has arrived.
+    receipt: Mutex<Option<Receipt>>,
     stop: watch::Receiver<bool>,
 }
 
@@ -67,6 +70,7 @@ impl Connection {
             place,
             is_authenticated: AtomicBool::new(false),
             usual_peers: Mutex::default(),
+            receipt: Mutex::default(),
             stop,
         }
     }
@@ -137,6 +141,29 @@ impl Connection {
         }
     }
 
+    /// Asks to be told whether the answer that was just written has arrived.
+    ///
+    /// # Why
+    ///
+    /// What is written lies in a buffer of the system. Only what the client does next tells what became of it: a client that
+    /// closes a socket with unread bytes resets the connection, every other one has read them.
+    pub(super) fn await_receipt(&self, receipt: Receipt) {
+        *self.receipt.lock().unwrap_or_else(PoisonError::into_inner) = Some(receipt);
+    }
+
+    /// Whether somebody has asked for a receipt.
+    pub(super) fn awaits_receipt(&self) -> bool {
+        self.receipt.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Tells whoever has asked.
+    pub(super) fn give_receipt(&self, has_arrived: bool) {
+        let receipt = self.receipt.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(receipt) = receipt {
+            receipt(has_arrived);
+        }
+    }
+
     /// Returns when an unused connection has to go: after its time, or soon after draining began.
     async fn idle_end(&self) {
         tokio::select! {
@@ -145,6 +172,9 @@ impl Connection {
         }
     }
 }
+
+/// Told whether an answer has arrived. Dropped untold, it has not.
+pub(super) type Receipt = Box<dyn FnOnce(bool) + Send>;
 
 /// Serves HTTP on a connection until it ends. HTTP/2 when ALPN says so, else HTTP/1.
 pub(super) async fn serve<P>(proxy: &Arc<P>, stream: Stream, connection: Arc<Connection>)
@@ -200,26 +230,33 @@ enum Next {
 }
 
 async fn next_head(stream: &mut Stream, connection: &Connection) -> Next {
-    let begun = tokio::select! {
-        begun = poll_fn(|cx| poll_first_bytes(stream, cx)) => begun,
-        () = connection.idle_end() => None,
+    let begun = loop {
+        tokio::select! {
+            begun = poll_fn(|cx| poll_first_bytes(stream, cx)) => break begun,
+            // Who had not read it would have closed by then.
+            () = tokio::time::sleep(RECEIPT), if connection.awaits_receipt() => connection.give_receipt(true),
+            () = connection.idle_end() => break Ok(None),
+        }
     };
-    let Some(begun) = begun else { return Next::None };
+    connection.give_receipt(begun.is_ok());
+    let Ok(Some(begun)) = begun else { return Next::None };
     // Who is not done by then gets no answer: it would not read one either.
     tokio::time::timeout(connection.limits.header, rest_of_head(stream, begun)).await.unwrap_or(Next::None)
 }
 
 /// Takes memory only once there is something to keep: most connections wait most of the time.
-fn poll_first_bytes(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Option<BytesMut>> {
+///
+/// `None` when the client has closed, an error when it has reset the connection.
+fn poll_first_bytes(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<Option<BytesMut>>> {
     let mut space = [0; HEADER_BUFFER];
     let mut space = ReadBuf::new(&mut space);
-    let read = ready!(Pin::new(stream).poll_read(cx, &mut space));
-    if read.is_err() || space.filled().is_empty() {
-        return Poll::Ready(None);
+    ready!(Pin::new(stream).poll_read(cx, &mut space))?;
+    if space.filled().is_empty() {
+        return Poll::Ready(Ok(None));
     }
     let mut begun = BytesMut::with_capacity(HEADER_BUFFER);
     begun.extend_from_slice(space.filled());
-    Poll::Ready(Some(begun))
+    Poll::Ready(Ok(Some(begun)))
 }
 
 async fn rest_of_head(stream: &mut Stream, mut begun: BytesMut) -> Next {
@@ -294,5 +331,7 @@ const DRAIN_GRACE: Duration = Duration::from_secs(1);
 pub(super) const BODY_PAUSE: Duration = Duration::from_secs(60);
 /// For an answer to what is no request, and for the client to take it.
 const REFUSAL: Duration = Duration::from_secs(5);
+/// How long a client may take for an answer that lies in its own system already, or for closing without it.
+pub(super) const RECEIPT: Duration = Duration::from_secs(1);
 /// What pingora begins with, too.
 const HEADER_BUFFER: usize = 4096;

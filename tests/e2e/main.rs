@@ -24,6 +24,7 @@ mod gives_up_rights;
 mod issues_from_its_own_ca;
 mod keeps_authenticated_connections_apart;
 mod keeps_file_certificates_current;
+mod keeps_final_answers_until_delivered;
 mod keeps_requests_within_limits;
 mod keeps_secrets_out_of_the_log;
 mod keeps_serving_when_servers_fail;

@@ -190,6 +190,8 @@ pub(super) static EGRESS: Shape = Shape {
         "next",
         "allow",
         "token_file",
+        "rules",
+        "pace",
         "trial",
         "body",
         "connect_timeout",

@@ -1,6 +1,9 @@
 //! One connection of an application: a request is read, judged, carried out, and answered.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -9,14 +12,17 @@ use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
+use pingora::{Error, ErrorType, Result};
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::exchange::{self, Outgoing};
-use super::{Door, Egress};
-use crate::causes::with_causes;
-use crate::proxy::answer::{REQUEST_ID, request_id};
-use crate::proxy::connection::{BODY_PAUSE, Connection};
+use super::local::{fail, refuse, tell};
+use super::{BankId, Door, Egress};
+use crate::egress::bankid::{Asked, Call, Refusal, Watch, judge};
+use crate::metrics::method_label;
+use crate::proxy::answer::request_id;
+use crate::proxy::connection::{BODY_PAUSE, Connection, RECEIPT};
 use crate::proxy::response::make_end_to_end;
 use crate::time::{Clock, SystemClock};
 use crate::upstream::{Answer, ExchangeError};
@@ -24,7 +30,16 @@ use crate::upstream::{Answer, ExchangeError};
 /// What pingora's server session is handed to.
 pub(super) struct Conversation {
     door: Arc<Door>,
-    connection: Arc<Connection>,
+    pub(super) connection: Arc<Connection>,
+}
+
+/// A request, and what is known of it.
+pub(super) struct Inquiry {
+    pub(super) egress: Arc<Egress>,
+    pub(super) call: Call,
+    pub(super) method: Method,
+    /// From here on, less the time that it is held back.
+    pub(super) started: Instant,
 }
 
 impl Conversation {
@@ -33,103 +48,140 @@ impl Conversation {
     }
 
     /// Answers one request. `Err` when the connection is of no more use.
-    async fn converse(&self, session: &mut ServerSession) -> pingora::Result<()> {
-        let started = Instant::now();
-        let egress = self.door.egress();
-        let status = match self.judge(&egress, session).await? {
-            Ok(outgoing) => self.carry_out(&egress, session, outgoing).await?,
+    async fn converse(&self, session: &mut ServerSession) -> Result<()> {
+        let head = session.req_header();
+        let mut inquiry = Inquiry {
+            egress: self.door.egress(),
+            call: Call::read(&head.method, target(head).unwrap_or_default()),
+            method: head.method.clone(),
+            started: Instant::now(),
+        };
+        let egress = inquiry.egress.clone();
+        let status = match self.judge(&inquiry, session).await? {
+            Ok((outgoing, Asked::Collect(order))) if let Some(bankid) = &egress.bankid => {
+                self.collect(&mut inquiry, session, bankid, outgoing, order).await?
+            }
+            Ok((outgoing, asked)) => self.carry_out(&inquiry, session, outgoing, asked).await?,
             Err(refusal) => refuse(&egress, session, &refusal).await?,
         };
-        egress.metrics.answered("other", "other", status, started.elapsed());
+        inquiry.count(status);
         debug!(peer = %self.connection.peer, egress = egress.settings.name, %status, "request of an application");
         Ok(())
     }
 
     /// What is to be sent, or why nothing is.
-    async fn judge(&self, egress: &Egress, session: &mut ServerSession) -> pingora::Result<Result<Outgoing, Refusal>> {
-        let head = session.req_header();
-        if let Some(token) = &egress.settings.token {
-            let shown = head.headers.get(header::AUTHORIZATION);
-            if !shown.is_some_and(|shown| token.is_shown_by(shown.as_bytes())) {
-                return Ok(Err(Refusal::NoToken));
-            }
-        }
-        let target = target(head).map(str::to_owned);
-        let Some(target) = target.filter(|target| egress.settings.allows(&head.method, target)) else {
-            return Ok(Err(Refusal::NotAllowed));
+    async fn judge(
+        &self,
+        inquiry: &Inquiry,
+        session: &mut ServerSession,
+    ) -> Result<std::result::Result<(Outgoing, Asked), Refusal>> {
+        let egress = &inquiry.egress;
+        let outgoing = match admit(egress, &inquiry.call, session.req_header()) {
+            Ok(outgoing) => outgoing,
+            Err(refusal) => return Ok(Err(refusal)),
         };
-        if announced(head).is_some_and(|length| length > egress.settings.body) {
-            return Ok(Err(Refusal::TooLarge));
-        }
-        let outgoing = exchange::outgoing(egress, head, &target);
-        let body = self.read_body(egress, session).await?;
-        Ok(body.map(|body| outgoing.with_body(body)))
+        let body = match self.read_body(egress, session).await? {
+            Ok(body) => body,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let asked = match &egress.settings.rules {
+            Some(rules) => judge(&inquiry.call, rules, &body),
+            None => Ok(Asked::Other),
+        };
+        Ok(asked.map(|asked| (outgoing.with_body(body), asked)))
     }
 
-    async fn read_body(&self, egress: &Egress, session: &mut ServerSession) -> pingora::Result<Result<Bytes, Refusal>> {
+    async fn read_body(
+        &self,
+        egress: &Egress,
+        session: &mut ServerSession,
+    ) -> Result<std::result::Result<Bytes, Refusal>> {
         session.set_read_timeout(Some(BODY_PAUSE));
         if wants_continue(session.req_header()) {
             session.write_continue_response().await?;
         }
+        let most = egress.settings.body;
         let mut body = BytesMut::new();
-        while let Some(part) = session.read_request_body().await? {
-            body.extend_from_slice(&part);
-            if body.len() as u64 > egress.settings.body {
-                return Ok(Err(Refusal::TooLarge));
+        loop {
+            match session.read_request_body().await {
+                Ok(None) => return Ok(Ok(body.freeze())),
+                Ok(Some(part)) if (body.len() + part.len()) as u64 > most => {
+                    return Ok(Err(Refusal::BodyTooLarge { most }));
+                }
+                Ok(Some(part)) => body.extend_from_slice(&part),
+                Err(error) if matches!(error.etype(), ErrorType::ReadTimedout) => return Ok(Err(Refusal::BodyTooSlow)),
+                Err(error) => return Err(error),
             }
         }
-        Ok(Ok(body.freeze()))
     }
 
     async fn carry_out(
         &self,
-        egress: &Egress,
+        inquiry: &Inquiry,
         session: &mut ServerSession,
         outgoing: Outgoing,
-    ) -> pingora::Result<StatusCode> {
-        match egress.client.send(outgoing.into_request()).await {
-            Ok(answer) => {
-                egress.metrics.heard(SystemClock.now());
-                self.pass_on(egress, session, answer).await
-            }
-            Err(error) => fail(egress, session, &error).await,
+        asked: Asked,
+    ) -> Result<StatusCode> {
+        match inquiry.send(outgoing).await {
+            Ok(answer) => self.pass_on(inquiry, session, answer, asked).await,
+            Err(error) => fail(&inquiry.egress, session, &error).await,
         }
     }
 
     /// Passes the answer on as it comes; it is read to its end even when the application has left.
     async fn pass_on(
         &self,
-        egress: &Egress,
+        inquiry: &Inquiry,
         session: &mut ServerSession,
         mut answer: Answer,
-    ) -> pingora::Result<StatusCode> {
+        asked: Asked,
+    ) -> Result<StatusCode> {
+        let egress = &inquiry.egress;
         let status = answer.response.status();
-        let mut head = ResponseHeader::build(status, Some(answer.response.headers().len() + 1))?;
-        for (name, value) in answer.response.headers() {
-            head.append_header(name.clone(), value.clone())?;
-        }
-        make_end_to_end(&mut head);
-        if self.connection.is_draining() {
-            session.set_keepalive(None);
-        }
+        let mut watch = egress.bankid.as_ref().map(|_| Watch::new());
+        self.heed_drain(session);
+        let head = head_of(status, answer.response.headers())?;
         let mut left = session.write_response_header(Box::new(head)).await.err();
         loop {
             match answer.next(BODY_PAUSE).await {
-                Ok(Some(part)) if left.is_none() => left = session.write_response_body(part, false).await.err(),
-                Ok(Some(_)) => {}
+                Ok(Some(part)) => {
+                    if let Some(watch) = &mut watch {
+                        watch.push(&part);
+                    }
+                    if left.is_none() {
+                        left = session.write_response_body(part, false).await.err();
+                    }
+                }
                 Ok(None) => break,
                 Err(error) => {
                     tell(egress, &error, &request_id());
                     // The application sees that something is missing: the connection ends before the body does.
-                    return pingora::Error::e_explain(pingora::ErrorType::ConnectionClosed, "the answer broke off");
+                    return Error::e_explain(ErrorType::ConnectionClosed, "the answer broke off");
                 }
             }
         }
         answer.done(egress.client.settings().timeouts.idle);
+        if let (Some(bankid), Some(watch)) = (&egress.bankid, watch) {
+            bankid.note(&inquiry.egress, asked, status, watch.found());
+        }
         match left {
             Some(error) => Err(error),
             None => session.finish_body().await.map(|()| status),
         }
+    }
+
+    pub(super) fn heed_drain(&self, session: &mut ServerSession) {
+        if self.connection.is_draining() {
+            session.set_keepalive(None);
+        }
+    }
+
+    /// Waits for what the application does with the last answer of a connection that ends with it.
+    async fn see_off(&self, session: &mut ServerSession) {
+        session.shutdown().await;
+        let left = tokio::time::timeout(RECEIPT, session.read_body_or_idle(true)).await;
+        let is_reset = matches!(left, Ok(Err(error)) if matches!(error.etype(), ErrorType::ReadError));
+        self.connection.give_receipt(!is_reset);
     }
 }
 
@@ -143,9 +195,15 @@ impl HttpServerApp for Conversation {
         if !matches!(session.read_request().await, Ok(true)) {
             return None;
         }
-        session.set_keepalive(self.connection.keep_alive());
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(self.connection.keep_alive());
+        }
         if let Err(error) = self.converse(&mut session).await {
             debug!(peer = %self.connection.peer, "a connection of an application ended: {}", error.etype().as_str());
+            return None;
+        }
+        if self.connection.awaits_receipt() && session.get_keepalive().is_none() {
+            self.see_off(&mut session).await;
             return None;
         }
         let settings = HttpPersistentSettings::for_session(&session);
@@ -154,57 +212,99 @@ impl HttpServerApp for Conversation {
     }
 }
 
-/// Why a request is not passed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
-    NoToken,
-    NotAllowed,
-    TooLarge,
-}
-
-async fn refuse(egress: &Egress, session: &mut ServerSession, refusal: &Refusal) -> pingora::Result<StatusCode> {
-    let (status, reason, text) = match refusal {
-        Refusal::NoToken => (StatusCode::UNAUTHORIZED, "token", "the caller's token is missing or wrong"),
-        Refusal::NotAllowed => (StatusCode::NOT_FOUND, "not_allowed", "the allow-list does not name this request"),
-        Refusal::TooLarge => {
-            (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the request's body is larger than the limit")
-        }
-    };
-    egress.metrics.answered_here(reason);
-    answer_here(session, status, text).await.map(|()| status)
-}
-
-async fn fail(egress: &Egress, session: &mut ServerSession, error: &ExchangeError) -> pingora::Result<StatusCode> {
-    let id = request_id();
-    tell(egress, error, &id);
-    let status = match error {
-        ExchangeError::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
-        ExchangeError::Resolve { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::BAD_GATEWAY,
-    };
-    egress.metrics.answered_here("unreachable");
-    answer_here(session, status, &format!("the destination gave no answer; request id: {id}")).await.map(|()| status)
-}
-
-fn tell(egress: &Egress, error: &ExchangeError, id: &str) {
-    let Some(untold) = egress.quota.take() else { return };
-    let name = &egress.settings.name;
-    warn!(egress = name, request_id = id, untold, "no answer from the destination: {}", with_causes(error));
-}
-
-async fn answer_here(session: &mut ServerSession, status: StatusCode, text: &str) -> pingora::Result<()> {
-    let body = Bytes::from(format!("{status}: {text}\n"));
-    let mut head = ResponseHeader::build(status, Some(4))?;
-    head.insert_header(header::CONTENT_LENGTH, body.len())?;
-    head.insert_header(header::CONTENT_TYPE, "text/plain; charset=utf-8")?;
-    head.insert_header(header::CACHE_CONTROL, "no-store")?;
-    head.insert_header(REQUEST_ID, request_id())?;
-    if !session.is_body_done() {
-        session.set_keepalive(None);
+impl Inquiry {
+    /// Sends it on, and notes that somebody has answered.
+    pub(super) async fn send(&self, outgoing: Outgoing) -> std::result::Result<Answer, ExchangeError> {
+        let answer = self.egress.client.send(outgoing.into_request()).await?;
+        self.egress.metrics.heard(SystemClock.now());
+        Ok(answer)
     }
-    session.write_response_header(Box::new(head)).await?;
-    session.write_response_body(body, true).await?;
-    session.finish_body().await
+
+    fn count(&self, status: StatusCode) {
+        let (method, version) = match &self.egress.bankid {
+            Some(_) => (self.call.method.label(), self.call.version.label()),
+            None => (method_label(&self.method), ""),
+        };
+        self.egress.metrics.answered(method, version, status, self.started.elapsed());
+    }
+}
+
+/// Whether a request may pass, as far as its head tells.
+fn admit(egress: &Egress, call: &Call, head: &RequestHeader) -> std::result::Result<Outgoing, Refusal> {
+    let settings = &egress.settings;
+    if let Some(token) = &settings.token {
+        let shown = head.headers.get(header::AUTHORIZATION);
+        if !shown.is_some_and(|shown| token.is_shown_by(shown.as_bytes())) {
+            return Err(Refusal::CallerToken);
+        }
+    }
+    if let Some(rules) = &settings.rules {
+        rules.check_version(call)?;
+    }
+    let target = target(head).filter(|target| settings.allows(&head.method, target)).ok_or(Refusal::NotAllowed)?;
+    if announced(head).is_some_and(|length| length > settings.body) {
+        return Err(Refusal::BodyTooLarge { most: settings.body });
+    }
+    Ok(exchange::outgoing(egress, head, target))
+}
+
+/// The head of an answer as the application gets it.
+pub(super) fn head_of(status: StatusCode, headers: &http::HeaderMap) -> Result<ResponseHeader> {
+    let mut head = ResponseHeader::build(status, Some(headers.len() + 1))?;
+    for (name, value) in headers {
+        head.append_header(name.clone(), value.clone())?;
+    }
+    make_end_to_end(&mut head);
+    Ok(head)
+}
+
+/// Whether the application has closed or reset its connection; asks without waiting.
+pub(super) async fn has_left(session: &mut ServerSession) -> bool {
+    let error = {
+        let mut idle = pin!(session.read_body_or_idle(true));
+        poll_fn(|cx| {
+            Poll::Ready(match idle.as_mut().poll(cx) {
+                Poll::Ready(outcome) => outcome.err(),
+                Poll::Pending => None,
+            })
+        })
+        .await
+    };
+    let Some(error) = error else { return false };
+    if !matches!(error.etype(), ErrorType::ConnectError) {
+        return true;
+    }
+    // It has sent more before its answer came. Some of that is read, so that the connection cannot go on.
+    session.set_keepalive(None);
+    false
+}
+
+impl BankId {
+    /// Counts what an answer tells, and remembers what it means for its order.
+    pub(super) fn note(
+        &self,
+        egress: &Egress,
+        asked: Asked,
+        status: StatusCode,
+        found: crate::egress::bankid::Findings,
+    ) {
+        if let Some(error) = found.error {
+            egress.metrics.failed(error.label());
+        }
+        match asked {
+            Asked::Order if status.is_success() => {
+                if let Some(order) = found.order {
+                    self.book.created(order);
+                }
+            }
+            Asked::Cancel(order) if status.is_success() => self.book.cancelled(order),
+            Asked::Collect(_) if status.is_success() => {
+                let (state, hint) = (found.status.map_or("other", |state| state.label()), found.hint);
+                egress.metrics.collected(state, hint.map_or("", |hint| hint.label()));
+            }
+            Asked::Order | Asked::Cancel(_) | Asked::Collect(_) | Asked::Other => {}
+        }
+    }
 }
 
 /// Path and query, where the request names a path.

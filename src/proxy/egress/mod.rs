@@ -8,8 +8,11 @@
 //! pingora's proxy gives up an answer when its client leaves. BankID gives a final answer once: so the exchange is ours, runs
 //! to its end whoever waits, and whether the answer has arrived is known before it is forgotten.
 
+mod book;
+mod collect;
 mod conversation;
 mod exchange;
+mod local;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -19,10 +22,11 @@ use arc_swap::ArcSwap;
 use pingora::protocols::l4::stream::Stream as L4Stream;
 use tokio::sync::watch;
 
+use self::book::Book;
 use self::conversation::Conversation;
 use super::connection::{self, Connection};
 use super::quota::Quota;
-use crate::egress::{Listen, Settings};
+use crate::egress::{Listen, Settings, bankid};
 use crate::listener::{Incoming, Limits, Place};
 use crate::metrics::{EgressMetrics, ListenerMetrics, RouteMetrics};
 use crate::platform::LocalStream;
@@ -33,14 +37,27 @@ pub struct Egress {
     settings: Settings,
     client: Arc<Client>,
     metrics: Arc<EgressMetrics>,
+    bankid: Option<BankId>,
     /// How often failures are told.
     quota: Quota,
 }
 
+/// The rules for BankID's relying parties at work.
+struct BankId {
+    rules: bankid::Settings,
+    book: Arc<Book>,
+}
+
 impl Egress {
-    /// Joins what was prepared. `client` may be one that is in use already, with its connections.
-    pub fn new(settings: Settings, client: Arc<Client>, metrics: Arc<EgressMetrics>) -> Self {
-        Self { settings, client, metrics, quota: Quota::default() }
+    /// Joins what was prepared. `client` may be one that is in use already, with its connections, and `before` what has this
+    /// name now, whose orders are gone on with. Must be called within a tokio runtime.
+    pub fn new(settings: Settings, client: Arc<Client>, metrics: Arc<EgressMetrics>, before: Option<&Self>) -> Self {
+        let book = before.and_then(|before| before.bankid.as_ref()).map(|bankid| bankid.book.clone());
+        let bankid = settings
+            .rules
+            .clone()
+            .map(|rules| BankId { rules, book: book.unwrap_or_else(|| Book::new(&settings.name, metrics.clone())) });
+        Self { settings, client, metrics, bankid, quota: Quota::default() }
     }
 
     /// What the configuration says.

@@ -16,6 +16,7 @@ use crate::config::code::Code;
 use crate::config::problem::{Place, quoted};
 use crate::config::raw::{Table, Value};
 use crate::config::{Config, Egress};
+use crate::egress::bankid::{self, Pace};
 use crate::egress::{Allowed, Listen, Settings};
 use crate::source::{ClientIdentitySettings, Trial};
 use crate::upstream::{Address, PeerSettings};
@@ -67,6 +68,7 @@ impl All {
         let allow = allow(check, &section);
         let token = listen::token(check, &section);
         let body = limits::body(check, &section).unwrap_or(Config::EGRESS_BODY);
+        let rules = rules(check, &section);
         let trial = trial(check, &section).unwrap_or(Trial::Handshake);
         require_identity(check, &section);
         let identity = client_identity::read(check, &section, trial);
@@ -85,7 +87,7 @@ impl All {
         let upstream =
             crate::upstream::Settings { name: name.clone(), peers: vec![peer], host, timeouts, health: None };
         self.identities.push(ClientIdentitySettings { name: name.clone(), ..identity });
-        self.egress.push(Egress { settings: Settings { name, listen, allow, token, body }, upstream });
+        self.egress.push(Egress { settings: Settings { name, listen, allow, token, body, rules }, upstream });
     }
 
     fn name(
@@ -113,6 +115,13 @@ impl All {
         }
         claimed.is_ok()
     }
+}
+
+/// `rules`, and how they are kept.
+fn rules(check: &mut Check<'_>, section: &Section<'_>) -> Option<bankid::Settings> {
+    let is_bankid = section.choice(check, "rules", &[("bankid", true), ("none", false)]).unwrap_or_default();
+    let pace = section.choice(check, "pace", &[("hold", Pace::Hold), ("reject", Pace::Reject)]).unwrap_or_default();
+    is_bankid.then(|| bankid::Settings { pace, ..bankid::Settings::default() })
 }
 
 fn require_identity(check: &mut Check<'_>, section: &Section<'_>) {
