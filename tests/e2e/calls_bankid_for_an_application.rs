@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::egress_stage::{AUTH, WayOut, request};
+use crate::egress_stage::{AUTH, WayOut, error_code, json_of, request};
 use crate::support::bankid::{Act, ERRORS, MODERN, Plan, State};
 use crate::support::clock::PATIENCE;
 use crate::support::{eventually, raw};
@@ -65,7 +65,7 @@ fn given_every_error_code_when_the_service_answers_it_then_the_sdk_reads_each() 
 /// Bytes that a proxy might want to tidy.
 #[test]
 fn given_a_request_of_odd_form_when_passed_on_then_only_host_and_connection_are_ours() {
-    let (way, _portvakt) = WayOut::running_with("", "");
+    let (way, _portvakt) = WayOut::running_with("", "rules = \"none\"\n");
     let body = "\u{feff}{ \"endUserIp\" :\t\"192.0.2.7\",\r\n\"x\":\"\\u00e5\u{e5}\" }\n\n";
     let head = "Host: 127.0.0.1:1\r\nContent-Type: application/json\r\nAccept-Encoding: gzip, compress, deflate, br\r\n\
                 User-Agent: app/1.0 (old)\r\nX-Odd:   two  spaces\r\nAccept: */*\r\nAuthorization: Basic Zm9vOmJhcg==\r\n";
@@ -92,7 +92,7 @@ fn given_a_request_of_odd_form_when_passed_on_then_only_host_and_connection_are_
 
 #[test]
 fn given_soapaction_set_empty_or_absent_when_passed_on_then_unchanged() {
-    let (way, _portvakt) = WayOut::running_with("", "allow = [\"POST /*\"]\n");
+    let (way, _portvakt) = WayOut::running_with("", "rules = \"none\"\nallow = [\"POST /*\"]\n");
     for (line, expected) in [
         ("SOAPAction: \"urn:x\"\r\n", Some("\"urn:x\"")),
         ("SOAPAction: \"\"\r\n", Some("\"\"")),
@@ -106,6 +106,35 @@ fn given_soapaction_set_empty_or_absent_when_passed_on_then_unchanged() {
         assert_eq!(call.header("content-type").as_deref(), Some("text/xml; charset=utf-8"));
         assert_eq!((call.target().as_str(), call.body.as_slice()), ("/RpServiceEJB/RpService", &b"<x/>"[..]));
     }
+}
+
+#[test]
+fn given_other_methods_and_paths_when_called_then_404_as_bankid_says_it_and_nothing_leaves() {
+    let (way, _portvakt) = WayOut::running();
+    for line in [
+        "GET /rp/v6.0/auth",
+        "PUT /rp/v6.0/auth",
+        "DELETE /rp/v6.0/auth",
+        "POST /",
+        "POST /rp/v6.0",
+        "POST /rp/v6.0x/auth",
+        "POST /rp/v6.0/../v6.0/auth",
+        "POST /rp/v6.0/%2e%2e/auth",
+        "POST //rp/v6.0/auth",
+        "POST /RP/V6.0/auth",
+        "POST /rp/v6.0\\auth",
+    ] {
+        let text = format!(
+            "{line} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{AUTH}",
+            AUTH.len()
+        );
+        let reply = raw::request(way.port, &text);
+        assert_eq!((reply.status, error_code(&reply).as_str()), (404, "notFound"), "{line}: {}", reply.text());
+        assert!(reply.header("portvakt-error").is_some_and(|code| code.starts_with("PV")), "{line}: {reply:?}");
+        let details = json_of(&reply)["details"].to_string();
+        assert!(details.contains("portvakt PV"), "{line}: {details}");
+    }
+    assert_eq!((way.bankid.calls().len(), way.bankid.connections()), (0, 0));
 }
 
 #[test]

@@ -2,8 +2,10 @@
 //! believes the published test certificate.
 
 use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::bankid::{LEGACY, MODERN, Published, Sdk, password_file};
 use crate::support::home::Portvakt;
@@ -43,9 +45,9 @@ impl WayOut {
         fs::rename(path.with_extension("new"), path).expect("the new file in place of the old one");
     }
 
-    /// The scene and portvakt running in it.
+    /// The scene with BankID's rules, and portvakt running in it.
     pub(crate) fn running() -> (Self, Portvakt) {
-        Self::running_with("", "")
+        Self::running_with("", RULES)
     }
 
     /// The scene with `top` keys and these `keys` of the egress, and portvakt running in it.
@@ -97,6 +99,24 @@ impl WayOut {
         assert_eq!(reply.status, 200, "{}", reply.text());
         json_of(&reply)["orderRef"].as_str().expect("an order").to_owned()
     }
+
+    /// Asks how an order stands.
+    pub(crate) fn collect(&self, order_ref: &str) -> Reply {
+        self.post("collect", &collect_body(order_ref))
+    }
+
+    /// A connection on which a collect was sent and no answer was read.
+    pub(crate) fn begin_collect(&self, order_ref: &str) -> TcpStream {
+        let mut stream = raw::connect(self.port);
+        stream.write_all(request("collect", &collect_body(order_ref)).as_bytes()).expect("portvakt reads");
+        stream
+    }
+
+    /// A sum over the egress's metric `portvakt_egress_NAME`.
+    pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let labels: Vec<_> = [("destination", NAME)].iter().chain(labels).copied().collect();
+        self.home.metrics().sum(&format!("portvakt_egress_{name}"), &labels)
+    }
 }
 
 /// A call as BankID wants it, on a connection of its own.
@@ -106,6 +126,11 @@ pub(crate) fn request(method: &str, body: &str) -> String {
         "POST /rp/v6.0/{method} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
          Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )
+}
+
+/// What a collect says.
+pub(crate) fn collect_body(order_ref: &str) -> String {
+    json!({ "orderRef": order_ref }).to_string()
 }
 
 /// An answer's body.
@@ -120,3 +145,5 @@ pub(crate) fn error_code(reply: &Reply) -> String {
 
 /// The least that makes an order.
 pub(crate) const AUTH: &str = r#"{"endUserIp":"192.0.2.7"}"#;
+/// The key that asks for BankID's rules.
+pub(crate) const RULES: &str = "rules = \"bankid\"\n";

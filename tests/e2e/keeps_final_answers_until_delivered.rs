@@ -1,133 +1,184 @@
-//! What BankID gives once, the application gets: whoever leaves before the answer arrives is given it when it asks again.
+//! BankID gives a final answer once. portvakt keeps it until the application has it whole, and gives it again.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
-use crate::support::bankid::{Act, COMPLETE, MODERN, password_file};
-use crate::support::home::{Home, Portvakt};
-use crate::support::ports::free_port;
-use crate::support::{BankId, Curl};
+use socket2::SockRef;
+
+use crate::egress_stage::{WayOut, collect_body, error_code, json_of, request};
+use crate::support::bankid::{Act, COMPLETE, Plan, State};
+use crate::support::clock::PATIENCE;
+use crate::support::{eventually, raw};
 
 #[test]
-fn given_an_application_that_leaves_before_the_answer_when_it_collects_again_then_it_gets_it_once() {
-    let scene = Scene::new();
-    let order = scene.order();
-    scene.bankid.script("collect", [Act::Hold]);
+fn given_a_client_that_leaves_before_the_answer_when_collected_again_then_it_gets_the_answer() {
+    for plan in [COMPLETE, Plan::failing("userCancel", &[])] {
+        let (way, _portvakt) = WayOut::running();
+        way.bankid.plan(plan.clone());
+        let order_ref = way.auth();
+        way.bankid.script("collect", [Act::Hold]);
 
-    let gone = scene.send_collect(&order);
-    scene.bankid.await_held(1);
+        let gone = way.begin_collect(&order_ref);
+        way.bankid.await_held(1);
+        drop(gone);
+        way.bankid.release();
+        await_undelivered(&way, 1.0);
+        let again = way.collect(&order_ref);
+
+        assert_final(&way, &again, &plan);
+        assert_eq!(way.bankid.count("collect"), 1, "the service is not asked again");
+    }
+}
+
+/// The first answer never comes out of the client's and our buffers, and then the connection breaks.
+#[test]
+fn given_a_client_that_leaves_in_the_middle_of_the_answer_when_collected_again_then_it_gets_all_of_it() {
+    let (way, _portvakt) = WayOut::running();
+    way.bankid.plan(COMPLETE);
+    let order_ref = way.auth();
+
+    let mut stream = way.begin_collect(&order_ref);
+    let mut some = [0; 200];
+    stream.read_exact(&mut some).unwrap();
+    assert!(some.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&some));
+    break_off(stream);
+    await_undelivered(&way, 1.0);
+
+    assert_final(&way, &way.collect(&order_ref), &COMPLETE);
+    assert_eq!(way.bankid.count("collect"), 1);
+}
+
+#[test]
+fn given_an_answer_that_was_delivered_when_collected_again_then_already_final_without_asking() {
+    let failed = Plan::failing("startFailed", &[]);
+    for (plan, connection) in [(&COMPLETE, "close"), (&COMPLETE, "keep-alive"), (&failed, "keep-alive")] {
+        let (way, _portvakt) = WayOut::running();
+        way.bankid.plan(plan.clone());
+        let order_ref = way.auth();
+
+        assert_final(&way, &taken(&way, &order_ref, connection), plan);
+        for _ in 0..2 {
+            let again = way.collect(&order_ref);
+            assert_eq!((again.status, error_code(&again).as_str()), (400, "invalidParameters"), "{}", again.text());
+            assert!(again.header("portvakt-error").is_some(), "{again:?}");
+            assert!(json_of(&again)["details"].to_string().contains("portvakt PV"), "{}", again.text());
+        }
+
+        assert_eq!((way.bankid.count("collect"), way.bankid.order().state), (1, State::Collected));
+        assert_eq!(way.metric("answers_undelivered_total", &[]), 0.0);
+    }
+}
+
+#[test]
+fn given_an_answer_kept_when_delivered_then_final_from_then_on() {
+    let (way, _portvakt) = WayOut::running();
+    way.bankid.plan(COMPLETE);
+    let order_ref = way.auth();
+    way.bankid.script("collect", [Act::Hold]);
+    let gone = way.begin_collect(&order_ref);
+    way.bankid.await_held(1);
+    break_off(gone);
+    way.bankid.release();
+    await_undelivered(&way, 1.0);
+
+    let kept = way.collect(&order_ref);
+    let after = way.collect(&order_ref);
+
+    assert_final(&way, &kept, &COMPLETE);
+    assert_eq!((after.status, error_code(&after).as_str()), (400, "invalidParameters"));
+    assert_eq!(way.bankid.count("collect"), 1);
+}
+
+/// What the service sent in part is lost; nobody is told that it was complete.
+#[test]
+fn given_an_answer_that_breaks_off_at_the_service_when_collected_then_no_whole_answer_is_made_of_it() {
+    let (way, _portvakt) = WayOut::running();
+    way.bankid.plan(COMPLETE);
+    let order_ref = way.auth();
+    way.bankid.script("collect", [Act::Cut(2_000)]);
+
+    let broken = raw::exchange(way.port, request("collect", &collect_body(&order_ref)).as_bytes());
+    let again = way.collect(&order_ref);
+
+    assert_ne!(broken.status(), Some(200), "an answer that broke off must not look whole");
+    assert_eq!((again.status, error_code(&again).as_str()), (400, "invalidParameters"), "{}", again.text());
+    assert_eq!((way.bankid.count("collect"), again.header("portvakt-error")), (2, None), "the service itself said so");
+}
+
+/// A kept answer belongs to its order: another order's collect goes to the service.
+#[test]
+fn given_an_answer_kept_when_another_order_is_collected_then_each_gets_its_own() {
+    let (way, _portvakt) = WayOut::running();
+    way.bankid.plan(COMPLETE);
+    let (first, second) = (way.auth(), way.auth());
+    way.bankid.script("collect", [Act::Hold]);
+    let gone = way.begin_collect(&first);
+    way.bankid.await_held(1);
     drop(gone);
-    scene.bankid.release();
-    scene.portvakt.child.wait_line("that it is kept", |line| line.contains("did not take a final answer"));
+    way.bankid.release();
+    await_undelivered(&way, 1.0);
 
-    let again = scene.collect(&order);
-    assert!(again.contains("\"complete\""), "{again}");
-    let third = scene.collect(&order);
-    assert!(third.contains("invalidParameters") && third.contains("PV0612"), "{third}");
-    assert_eq!(scene.bankid.count("collect"), 1);
-    let metrics = scene.home.metrics();
-    assert_eq!(metrics.one("portvakt_egress_answers_undelivered_total", &[("destination", "localhost")]), 1.0);
+    let others = way.collect(&second);
+    let own = way.collect(&first);
+
+    assert_eq!((&json_of(&others)["orderRef"], &json_of(&own)["orderRef"]), (&second.into(), &first.into()));
+    assert_eq!(way.bankid.count("collect"), 2);
 }
 
 #[test]
-fn given_an_application_that_does_not_read_the_answer_when_it_collects_again_then_it_gets_it() {
-    let scene = Scene::new();
-    let order = scene.order();
+fn given_a_client_that_leaves_while_its_collect_is_held_back_when_another_comes_then_it_is_answered() {
+    let (way, _portvakt) = WayOut::running();
+    way.bankid.plan(COMPLETE.after(&["userSign"]));
+    let order_ref = way.auth();
+    way.collect(&order_ref);
 
-    let mut deaf = scene.send_collect(&order);
-    let mut first = [0; 1];
-    deaf.read_exact(&mut first).unwrap();
-    drop(deaf);
-    scene.portvakt.child.wait_line("that it is kept", |line| line.contains("did not take a final answer"));
+    // Too early: held back for a second, in which its client leaves.
+    drop(way.begin_collect(&order_ref));
+    let next = way.collect(&order_ref);
 
-    assert!(scene.collect(&order).contains("\"complete\""));
-    assert_eq!(scene.bankid.count("collect"), 1);
+    assert_final(&way, &next, &COMPLETE);
+    assert!(
+        way.bankid.smallest_gap().is_none_or(|gap| gap >= Duration::from_secs(1)),
+        "{:?}",
+        way.bankid.smallest_gap()
+    );
 }
 
-#[test]
-fn given_an_application_that_has_read_the_answer_when_it_collects_again_then_it_is_told_that_it_has() {
-    let scene = Scene::new();
-
-    for close in [false, true] {
-        let order = scene.order();
-        let mut reader = scene.send_collect_with(&order, if close { "Connection: close\r\n" } else { "" });
-        let answer = read_answer(&mut reader);
-        assert!(answer.contains("\"complete\""), "{answer}");
-        drop(reader);
-
-        let again = scene.collect(&order);
-        assert!(again.contains("PV0612"), "{close}: {again}");
-    }
-    assert_eq!(scene.bankid.count("collect"), 2);
-}
-
-struct Scene {
-    bankid: BankId,
-    home: Home,
-    portvakt: Portvakt,
-    port: u16,
-}
-
-impl Scene {
-    fn new() -> Self {
-        let (bankid, home, port) = (BankId::start(), Home::new(), free_port());
-        bankid.plan(COMPLETE.after(&[]));
-        let egress = format!(
-            "[[egress]]\nlisten = \"127.0.0.1:{port}\"\ndestination = \"{}\"\ntrust_anchors = \"{}\"\n\
-             identity = {{ pkcs12 = \"{}\", password_file = \"{}\" }}\nallow = [\"POST /rp/v6.0/*\"]\nrules = \"bankid\"\n",
-            bankid.url(),
-            bankid.write_root(home.path()).display(),
-            MODERN.path().display(),
-            password_file(home.path()).display(),
-        );
-        home.configure("", &egress);
-        let portvakt = home.start();
-        Self { bankid, home, portvakt, port }
-    }
-
-    fn order(&self) -> String {
-        let answer = self.post("auth", r#"{"endUserIp":"192.0.2.7"}"#);
-        let told: serde_json::Value = serde_json::from_str(&answer).unwrap();
-        told["orderRef"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
-    }
-
-    fn collect(&self, order: &str) -> String {
-        self.post("collect", &format!("{{\"orderRef\":\"{order}\"}}"))
-    }
-
-    fn post(&self, method: &str, body: &str) -> String {
-        let url = format!("http://127.0.0.1:{}/rp/v6.0/{method}", self.port);
-        Curl::new().with(&["-H", "Content-Type: application/json", "-d", body]).get(&url).text()
-    }
-
-    fn send_collect(&self, order: &str) -> TcpStream {
-        self.send_collect_with(order, "")
-    }
-
-    fn send_collect_with(&self, order: &str, more: &str) -> TcpStream {
-        let body = format!("{{\"orderRef\":\"{order}\"}}");
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        write!(
-            stream,
-            "POST /rp/v6.0/collect HTTP/1.1\r\nHost: any\r\n{more}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
-        stream
+fn assert_final(way: &WayOut, reply: &raw::Reply, plan: &Plan) {
+    let told = json_of(reply);
+    let order = way.bankid.orders().into_iter().find(|order| told["orderRef"] == order.order_ref.as_str());
+    let order = order.unwrap_or_else(|| panic!("an order of the service's: {told}"));
+    match plan.failed {
+        Some(hint) => assert_eq!((&told["status"], &told["hintCode"]), (&"failed".into(), &hint.into()), "{told}"),
+        None => {
+            let data = &told["completionData"];
+            assert_eq!(
+                (&told["status"], &data["signature"]),
+                (&"complete".into(), &order.signature().into()),
+                "{told}"
+            );
+            assert_eq!((reply.status, &data["ocspResponse"]), (200, &order.ocsp_response().into()));
+        }
     }
 }
 
-/// Head and body, by the length that the head names.
-fn read_answer(stream: &mut TcpStream) -> String {
-    let mut read = Vec::new();
-    let mut byte = [0; 1];
-    while !read.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut byte).unwrap();
-        read.push(byte[0]);
-    }
-    let head = String::from_utf8(read).unwrap().to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).unwrap();
-    head + &String::from_utf8(body).unwrap()
+/// The answer to a collect, read whole; then the client leaves.
+fn taken(way: &WayOut, order_ref: &str, connection: &str) -> raw::Reply {
+    let text = request("collect", &collect_body(order_ref)).replace("close", connection);
+    let mut stream = raw::connect(way.port);
+    stream.write_all(text.as_bytes()).unwrap();
+    raw::read_reply(&mut stream).unwrap()
+}
+
+/// Ends a connection with a reset, as a process does that dies with bytes unread.
+fn break_off(stream: TcpStream) {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("an option of every socket");
+    drop(stream);
+}
+
+fn await_undelivered(way: &WayOut, count: f64) {
+    eventually("the broken delivery is counted", PATIENCE, || {
+        (way.metric("answers_undelivered_total", &[]) == count).then_some(())
+    });
 }

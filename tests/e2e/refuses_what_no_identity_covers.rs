@@ -5,7 +5,7 @@ use std::fs;
 
 use rustls::version::{TLS12, TLS13};
 
-use crate::egress_stage::{AUTH, WayOut, error_code};
+use crate::egress_stage::{AUTH, RULES, WayOut, error_code};
 use crate::support::Ca;
 use crate::support::bankid::{MODERN, OTHER, Verdict, path_of};
 use crate::support::home::run;
@@ -33,7 +33,7 @@ fn given_an_identity_that_the_service_refuses_when_called_then_502_in_both_versi
 fn given_another_valid_identity_when_called_then_502() {
     let way = WayOut::new();
     way.show(OTHER, "rp.p12");
-    way.configure("", "");
+    way.configure("", RULES);
     let _portvakt = way.home.start();
 
     assert_eq!(way.post("auth", AUTH).status, 502);
@@ -56,7 +56,7 @@ fn given_an_identity_that_gets_in_but_may_not_call_when_called_then_401_passes()
 fn given_a_root_that_did_not_issue_the_service_when_called_then_502_and_no_request_leaves() {
     let way = WayOut::new();
     Ca::new("another root").write(way.home.path().join("other-root.pem"));
-    way.configure("", "trust_anchors = \"other-root.pem\"\n");
+    way.configure("", &format!("{RULES}trust_anchors = \"other-root.pem\"\n"));
     let portvakt = way.home.start();
 
     assert_eq!(way.post("auth", AUTH).status, 502);
@@ -76,7 +76,7 @@ fn given_files_that_cannot_prove_or_believe_when_checked_then_each_is_told_with_
         ("identity = { pkcs12 = \"missing.p12\", password_file = \"rp.pass\" }\n", &["missing.p12"]),
         ("identity = { pkcs12 = \"rp.p12\", password_file = \"wrong.pass\" }\n", &["password"]),
     ] {
-        way.configure("", keys);
+        way.configure("", &format!("{RULES}{keys}"));
         let output = run(way.home.path(), &["check", "--config", "portvakt.toml"]);
         let told = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{keys}{told}");
