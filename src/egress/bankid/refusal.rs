@@ -78,7 +78,10 @@ impl Refusal {
         self.row().3
     }
 
-    /// The value of the header field `Portvakt-Error`: `PV0613 too_soon`.
+    /// The field of the answer's header that says that it is ours.
+    pub const HEADER: &str = "portvakt-error";
+
+    /// The value of that field: `PV0613 too_soon`.
     pub fn header(&self) -> String {
         let (number, _, _, reason) = self.row();
         format!("PV{number:04} {reason}")
@@ -88,6 +91,11 @@ impl Refusal {
     pub fn retry_after(&self) -> Option<u64> {
         let Self::TooSoon { wait } = self else { return None };
         Some((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
+    }
+
+    /// `WWW-Authenticate`, which a 401 has to have (RFC 9110 §11.6.1).
+    pub fn authenticate(&self) -> Option<&'static str> {
+        matches!(self, Self::CallerToken).then_some("Bearer")
     }
 
     /// The body: BankID's JSON, `{"errorCode":"...","details":"portvakt PVnnnn: ..."}`.
@@ -251,6 +259,7 @@ mod tests {
             assert!(details.contains("; ") && !details.ends_with('.'), "{details}");
             assert_eq!(refusal.header(), format!("PV0{number} {}", refusal.reason()));
             assert!((400..600).contains(&refusal.status()), "{refusal:?}");
+            assert_eq!(refusal.authenticate().is_some(), refusal.status() == 401, "{refusal:?}");
             assert!(refusal.body().is_ascii() && refusal.header().is_ascii(), "{refusal:?}");
         }
         assert_eq!(Refusal::every().len(), 19);

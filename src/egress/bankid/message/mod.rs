@@ -49,6 +49,9 @@ struct Text {
 }
 
 impl Message {
+    /// The field of a response's header that tells it.
+    pub const HEADER: &str = "portvakt-user-message";
+
     /// What a whole answer of BankID's is to be shown as; `None` for one that asks for no message: a new order, a completed
     /// or cancelled one. Hints and errors that are not known have the message that fits all of their kind.
     pub fn of(found: &Findings) -> Option<Self> {

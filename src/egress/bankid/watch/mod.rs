@@ -27,6 +27,18 @@ pub struct Findings {
     pub whole: bool,
 }
 
+impl Findings {
+    /// The label for `status`; `none` where there is none.
+    pub fn status_label(&self) -> &'static str {
+        self.status.map_or("none", Status::label)
+    }
+
+    /// The label for `hintCode`; `none` where there is none.
+    pub fn hint_label(&self) -> &'static str {
+        self.hint.map_or("none", Hint::label)
+    }
+}
+
 /// Reads a JSON answer as it passes, in pieces of any size, and keeps a few words of it.
 ///
 /// Memory does not grow with the answer. Anything is taken: what is no JSON object is passed over from the byte on at which

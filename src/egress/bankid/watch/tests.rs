@@ -53,6 +53,13 @@ fn given_an_answer_when_watched_then_what_it_tells() {
 }
 
 #[test]
+fn given_findings_when_counted_then_a_label_each() {
+    let pending = found(br#"{"status":"pending","hintCode":"brandNew"}"#);
+    assert_eq!((pending.status_label(), pending.hint_label()), ("pending", "other"));
+    assert_eq!((found(b"{}").status_label(), found(b"{}").hint_label()), ("none", "none"));
+}
+
+#[test]
 fn given_what_is_no_whole_object_when_watched_then_it_is_not_whole() {
     #[rustfmt::skip]
     let table: &[&[u8]] = &[
