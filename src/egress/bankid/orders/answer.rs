@@ -55,8 +55,9 @@ impl Answer {
         self.length > Self::LONGEST
     }
 
-    /// Bytes of a body that can be kept. A completed order's answer has some ten thousand: signature and OCSP response.
-    pub const LONGEST: usize = 256 * 1024;
+    /// Bytes of a body that can be kept. A completed order's answer has some ten thousand: signature and OCSP response. The
+    /// signature holds what was signed, of which there may be 240,000 characters, in base64 once more.
+    pub const LONGEST: usize = 1024 * 1024;
 }
 
 impl fmt::Debug for Answer {

@@ -297,4 +297,5 @@ const MOST_ORDERS: usize = 65_536;
 
 const MOST_KEPT: usize = 1024;
 
-const MOST_KEPT_BYTES: usize = 16 * 1024 * 1024;
+/// Enough for all of the usual ones, and for some dozen of the longest.
+const MOST_KEPT_BYTES: usize = 32 * 1024 * 1024;
