@@ -8,10 +8,11 @@ use std::net::TcpStream;
 use serde_json::{Value, json};
 
 use crate::support::bankid::{LEGACY, MODERN, Published, Sdk, password_file};
+use crate::support::clock::PATIENCE;
 use crate::support::home::Portvakt;
 use crate::support::ports::free_port;
 use crate::support::raw::{self, Reply};
-use crate::support::{BankId, Home};
+use crate::support::{BankId, Home, eventually};
 
 /// The scene.
 pub(crate) struct WayOut {
@@ -110,6 +111,13 @@ impl WayOut {
         let mut stream = raw::connect(self.port);
         stream.write_all(request("collect", &collect_body(order_ref)).as_bytes()).expect("portvakt reads");
         stream
+    }
+
+    /// Waits until a sum over the egress's metric `portvakt_egress_NAME` is `value`: an answer may arrive before it is counted.
+    pub(crate) fn expect_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        eventually(&format!("{name} {labels:?} is {value}"), PATIENCE, || {
+            (self.metric(name, labels) == value).then_some(())
+        });
     }
 
     /// A sum over the egress's metric `portvakt_egress_NAME`.

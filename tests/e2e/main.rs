@@ -8,6 +8,7 @@ mod support;
 mod egress_stage;
 mod stage;
 
+mod answers_before_bankid_refuses;
 mod answers_on_its_control_socket;
 mod answers_only_for_its_own_names;
 mod believes_only_its_load_balancers;
@@ -15,6 +16,7 @@ mod benchmark_measures_every_proxy;
 mod bounds_what_a_client_may_take;
 mod calls_bankid_for_an_application;
 mod carries_websockets;
+mod counts_what_bankid_answers;
 mod demo_shows_the_main_job;
 mod drains_in_bounded_time;
 mod enforces_https_per_path;
