@@ -26,7 +26,8 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 pub use status::{
-    Acme, Certificate, Listener, ListenerKind, Next, Observed, Observing, Peer, Reload, Status, Upstream,
+    Acme, Certificate, ClientIdentity, IdentityAction, IdentityRefusal, IdentityTrial, Listener, ListenerKind, Next,
+    Observed, Observing, Peer, Reload, ShownIdentity, Status, Upstream,
 };
 
 /// What the operators' listener asks.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
 
-use super::status::{Certificate, Next, Observing, Status, Upstream};
+use super::status::{Certificate, ClientIdentity, Next, Observing, ShownIdentity, Status, Upstream};
 use crate::lifecycle::State;
 use crate::time::Timestamp;
 
@@ -20,6 +20,7 @@ fn write_page(page: &mut String, status: &Status) -> fmt::Result {
     write_summary(page, status)?;
     status.observe.iter().try_for_each(|site| write_observed(page, site, status.now))?;
     write_certificates(page, status)?;
+    write_client_identities(page, status)?;
     write_upstreams(page, &status.upstreams)?;
     write_listeners(page, status)?;
     page.write_str(FOOT)
@@ -100,6 +101,43 @@ fn write_next(page: &mut String, certificate: &Certificate, now: Timestamp) -> f
         None => page.write_str(" now")?,
     }
     write!(page, "<br><small>{}</small>", Escaped(why))
+}
+
+/// Who we are to others; nothing where nobody asks.
+fn write_client_identities(page: &mut String, status: &Status) -> fmt::Result {
+    if status.client_identities.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> =
+        status.client_identities.iter().flat_map(|of| of.identities.iter().map(move |shown| (of, shown))).collect();
+    let columns = ["Destination", "Identity", "Name that people see", "Valid until", "State", "Next"];
+    write_table(page, "Client identities", &columns, &rows, |page, (of, shown)| {
+        write!(page, "<td>{}<td>{}", Escaped(&of.destination), shown.slot)?;
+        write!(page, "<br><small>CN={}</small>", Escaped(&shown.subject))?;
+        write!(page, "<td>{}<td>{}<td>", Escaped(&shown.display_name), When(shown.not_after, status.now))?;
+        write_identity_state(page, of, shown)?;
+        write!(page, "<td>{}", Escaped(&of.next.action))?;
+        match of.next.at {
+            Some(at) => write!(page, ": {}", When(Some(at), status.now)),
+            None => Ok(()),
+        }
+    })
+}
+
+fn write_identity_state(page: &mut String, of: &ClientIdentity, shown: &ShownIdentity) -> fmt::Result {
+    let is_over = shown.days_left.is_some_and(|days| days < 0);
+    let (class, word) = match (&shown.trouble, &shown.refused, shown.is_in_use) {
+        (Some(trouble), _, _) => ("bad", trouble.as_str()),
+        (None, Some(refused), _) => ("bad", refused.detail.as_str()),
+        (None, None, _) if is_over => ("bad", "expired"),
+        (None, None, true) => ("good", "in use"),
+        (None, None, false) => ("poor", "waiting"),
+    };
+    write!(page, "<b class={class}>{}</b>", Escaped(word))?;
+    match of.why.as_deref().filter(|_| shown.is_in_use) {
+        Some(why) => write!(page, "<br><small>{}</small>", Escaped(why)),
+        None => Ok(()),
+    }
 }
 
 fn write_upstreams(page: &mut String, upstreams: &[Upstream]) -> fmt::Result {

@@ -37,6 +37,38 @@ fn healthy() -> Fixed {
     Fixed { live: true, reasons: Vec::new(), strict_reasons: Vec::new() }
 }
 
+fn bankid() -> ClientIdentity {
+    let shown = |slot, is_in_use, days_left| ShownIdentity {
+        slot,
+        is_in_use,
+        file: Some("/etc/rp.p12".to_owned()),
+        subject: "FP <Testcert> 5".to_owned(),
+        display_name: "Test av BankID".to_owned(),
+        issuer: "Testbank A".to_owned(),
+        sha256: "ef15".to_owned(),
+        not_before: Some(Timestamp::from_unix(0)),
+        not_after: Some(Timestamp::from_unix(days_left * 86_400)),
+        days_left: Some(days_left),
+        accepted: None,
+        refused: None,
+        trouble: None,
+    };
+    ClientIdentity {
+        destination: "bankid".to_owned(),
+        in_use: Some("identity"),
+        why: Some("`next` has not been accepted by the server yet".to_owned()),
+        identities: vec![shown("identity", true, 12), shown("next", false, 900)],
+        last_refusal: Some(IdentityRefusal {
+            at: Timestamp::from_unix(7),
+            reason: "expired",
+            detail: "the certificate has expired: alert".to_owned(),
+        }),
+        last_trial: None,
+        last_answer: Some(Timestamp::from_unix(20)),
+        next: IdentityAction { action: "order a new one at your bank".to_owned(), at: None },
+    }
+}
+
 fn status() -> Status {
     let facts = CertificateStatus {
         name: "m5".to_owned(),
@@ -92,6 +124,7 @@ fn status() -> Status {
             }],
         }],
         certificates: vec![Certificate::new(facts, Some(next), Some("& so on".to_owned()))],
+        client_identities: vec![bankid()],
         upstreams: vec![Upstream {
             name: "legacy".to_owned(),
             address: "http://127.0.0.1:8080".to_owned(),

@@ -7,18 +7,17 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch as channel;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::listeners::Kind;
 use super::{App, Inner, listener_label, rejection};
-use crate::causes::with_causes;
 use crate::config::Config;
 use crate::egress::Listen;
 use crate::listener::{Acceptor, Incoming};
+use crate::manager::client::ClientSettings;
 use crate::platform::LocalListener;
 use crate::proxy::{Caller, Egress};
-use crate::source::files::FilesSource;
-use crate::source::off_thread;
+use crate::source::ClientIdentitySettings;
 use crate::upstream::{Client, UpstreamError};
 
 impl Inner {
@@ -42,20 +41,17 @@ impl Inner {
     }
 }
 
-impl Inner {
-    /// Shows the client identities that can be read; of the others is told what is wrong with them.
-    pub(super) async fn publish_identities(&self, config: &Config) {
-        for settings in &config.client_identities {
-            let mut source = FilesSource::new(settings.files.clone());
-            match off_thread(move || source.load()).await {
-                Ok(assembled) => self.client_identities.get(&settings.name).publish(assembled.identity),
-                Err(errors) => {
-                    let why: Vec<_> = errors.iter().map(|error| with_causes(error)).collect();
-                    warn!(identity = settings.name, "no client identity: {}", why.join("; "));
-                }
-            }
-        }
-    }
+/// The client identities, each with the servers that it is for.
+pub(super) fn client_settings(config: &Config) -> Vec<ClientSettings> {
+    let upstreams = || config.egress.iter().map(|egress| &egress.upstream).chain(&config.upstreams);
+    let is_for = |upstream: &crate::upstream::Settings, name: &str| {
+        upstream.peers.iter().filter_map(|peer| peer.tls.as_ref()).any(|tls| tls.identity.as_deref() == Some(name))
+    };
+    let of = |identity: &ClientIdentitySettings| {
+        let upstream = upstreams().find(|upstream| is_for(upstream, &identity.name))?;
+        Some(ClientSettings { identity: identity.clone(), upstream: upstream.clone() })
+    };
+    config.client_identities.iter().filter_map(of).collect()
 }
 
 /// Sockets of this machine that are open already, but serve nobody yet.

@@ -7,6 +7,7 @@
 //! configuration serves on when it fails; a stop drains within `drain`; an upgrade that fails leaves this process serving.
 
 mod certificates;
+mod client_status;
 mod control;
 mod demo;
 mod egress;
@@ -45,6 +46,7 @@ use crate::access::AccessLog;
 use crate::challenge::Challenges;
 use crate::config::{Config, Problems, Style};
 use crate::listener::{BindError, Refused};
+use crate::manager::client::ClientManager;
 use crate::manager::{Manager, ManagerParts};
 use crate::metrics::{BuildInfo, ConnectionRejection, Metrics};
 use crate::platform::{Notice, Program, Signal, Signals, Supervisor};
@@ -70,6 +72,7 @@ struct Inner {
     record: Arc<Record>,
     manager: Manager,
     client_identities: ClientIdentities,
+    clients: ClientManager,
     server: Arc<Server>,
     metrics: Arc<Metrics>,
     listeners: Mutex<Listeners>,
@@ -109,9 +112,13 @@ impl App {
         let seen = whole.clone();
         let certificates_now = move || seen.get().map(status::certificates).unwrap_or_default();
         let metrics = Arc::new(Metrics::new(BuildInfo::current(), started, Arc::new(certificates_now))?);
+        let seen = whole.clone();
+        metrics
+            .show_client_identities(Arc::new(move || seen.get().map(status::client_identities).unwrap_or_default()))?;
         metrics.reload_succeeded(started);
         let access_log = ArcSwapOption::new(access_log(&config, None, &metrics)?);
-        let snapshot = snapshot(&config, &[], access_log.load_full(), &metrics)?;
+        let client_identities = ClientIdentities::new(clock.clone());
+        let snapshot = snapshot(&config, &[], access_log.load_full(), &metrics, &client_identities)?;
         let server = Server::new(snapshot, resolver.clone(), challenges.clone())?;
         let record = Arc::new(Record::new(metrics.clone()));
         let manager = Manager::new(ManagerParts {
@@ -131,7 +138,8 @@ impl App {
             certificates,
             record,
             manager,
-            client_identities: ClientIdentities::default(),
+            clients: ClientManager::new(clock, client_identities.clone()),
+            client_identities,
             server: Arc::new(server),
             metrics,
             listeners,
@@ -201,13 +209,13 @@ impl App {
         let config = inner.config.load_full();
         let bound = inner.listeners().bind(&config.listen).map_err(AppError::Bind)?;
         inner.record.apply(&config);
-        inner.publish_identities(&config).await;
         inner.server.apply_egresses(inner.prepare_egresses(&config)?);
         let pause = match &predecessor {
             Some(_) => Some(inner.manager.pause().await),
             None => None,
         };
         inner.manager.apply(config.certificates.clone()).await;
+        inner.clients.apply(egress::client_settings(&config)).await;
         if let Some(predecessor) = &predecessor {
             predecessor.ask().await.map_err(AppError::Predecessor)?;
         }
@@ -358,6 +366,7 @@ fn snapshot(
     running: &[Arc<Upstream>],
     access_log: Option<Arc<AccessLog>>,
     metrics: &Arc<Metrics>,
+    identities: &ClientIdentities,
 ) -> Result<Snapshot, UpstreamError> {
     let numbers = metrics.clone();
     let observer: Observer = Arc::new(move |change| {
@@ -366,7 +375,7 @@ fn snapshot(
     let keep_or_make =
         |settings: &crate::upstream::Settings| match running.iter().find(|upstream| upstream.settings() == settings) {
             Some(upstream) => Ok(upstream.clone()),
-            None => Upstream::new(settings.clone(), observer.clone()).map(Arc::new),
+            None => Upstream::new(settings.clone(), observer.clone(), identities).map(Arc::new),
         };
     let upstreams = config.upstreams.iter().map(keep_or_make).collect::<Result<_, _>>()?;
     let routes = Routes::new(config.route.clone());

@@ -96,7 +96,13 @@ impl App {
             return Err(AppError::NeedsRestart(lasting.join("; ")));
         }
         let access_log = super::access_log(&new, inner.access_log.load_full(), &inner.metrics)?;
-        let snapshot = super::snapshot(&new, &inner.server.upstreams(), access_log.clone(), &inner.metrics)?;
+        let snapshot = super::snapshot(
+            &new,
+            &inner.server.upstreams(),
+            access_log.clone(),
+            &inner.metrics,
+            &inner.client_identities,
+        )?;
         let egresses = inner.prepare_egresses(&new)?;
         let bound = inner.listeners().bind(&new.listen).map_err(AppError::Bind)?;
         let open = inner.local_sockets().bind(&new)?;
@@ -105,8 +111,8 @@ impl App {
         inner.certificates.apply(&new);
         inner.record.apply(&new);
         inner.manager.apply(new.certificates.clone()).await;
+        inner.clients.apply(super::egress::client_settings(&new)).await;
         inner.server.apply(snapshot);
-        inner.publish_identities(&new).await;
         inner.server.apply_egresses(egresses);
         inner.access_log.store(access_log);
         inner.listeners().swap(bound, &new.listen, &*self.serve());
@@ -179,6 +185,10 @@ async fn read(file: PathBuf) -> Result<Loaded, AppError> {
 
 /// The files that a reload follows. Certificate files are followed by `manager`, which swaps them without a reload.
 fn watched(config: &Config) -> Vec<PathBuf> {
+    let of_clients = config.client_identities.iter().flat_map(|identity| {
+        let next = identity.next.iter().map(|next| &next.files);
+        std::iter::once(&identity.files).chain(next).flat_map(source::FileSettings::paths)
+    });
     let of_certificates: Vec<_> = config
         .certificates
         .iter()
@@ -187,6 +197,7 @@ fn watched(config: &Config) -> Vec<PathBuf> {
             source::Settings::Acme(_) | source::Settings::Internal => None,
         })
         .flatten()
+        .chain(of_clients)
         .collect();
     config.files.iter().filter(|file| !of_certificates.contains(&file.as_path())).cloned().collect()
 }

@@ -1,22 +1,22 @@
 //! What the operators' listener shows, gathered from the rooms.
 
 use std::path::Path;
-use std::sync::{PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use tokio::time::Instant;
 
 use super::listeners::Kind;
-use super::{App, Inner};
+use super::{App, Inner, client_status};
 use crate::admin::{self, Acme, Certificate, Listener, ListenerKind, Next, Observed, Observing, Reload, Status};
 use crate::lifecycle::State;
 use crate::manager;
-use crate::metrics::{CertificateRole, CertificateStatus};
+use crate::metrics::{CertificateRole, CertificateStatus, ClientIdentityStatus};
 use crate::pki::{CertificateChain, LeafFacts};
 use crate::route::{Line, Mode};
 use crate::source::Settings;
 use crate::source::acme::account_url;
 use crate::time::{Clock, SystemClock};
-use crate::upstream::{Peer, Trust, Upstream};
+use crate::upstream::{self, Peer, Probed, Trust, Upstream};
 
 /// Where the process stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,7 @@ impl admin::State for View {
             listeners: inner.listeners().open().into_iter().map(listener).collect(),
             observe: observing(inner),
             certificates: shown(inner),
+            client_identities: inner.clients.statuses().into_iter().map(|it| client_status::shown(it, now)).collect(),
             upstreams: inner.server.upstreams().iter().map(|upstream| self::upstream(upstream)).collect(),
             acme: accounts(inner),
         }
@@ -80,9 +81,13 @@ impl admin::State for View {
 pub(super) fn certificates(inner: &Weak<Inner>) -> Vec<CertificateStatus> {
     let Some(inner) = inner.upgrade() else { return Vec::new() };
     let own = inner.manager.statuses().into_iter().map(own);
-    own.chain(inner.server.upstreams().iter().flat_map(|upstream| foreign(upstream)))
-        .chain(inner.internal_ca())
-        .collect()
+    own.chain(inner.foreign()).chain(inner.internal_ca()).collect()
+}
+
+/// How every client identity stands, for the metrics. Nothing once the process is gone.
+pub(super) fn client_identities(inner: &Weak<Inner>) -> Vec<ClientIdentityStatus> {
+    let Some(inner) = inner.upgrade() else { return Vec::new() };
+    inner.clients.statuses().iter().map(client_status::numbers).collect()
 }
 
 impl Inner {
@@ -91,6 +96,22 @@ impl Inner {
             Some(outcome) => Reload { ok: outcome.error.is_none(), at: outcome.at, error: outcome.error.clone() },
             None => Reload { ok: true, at: self.started, error: None },
         }
+    }
+
+    /// Certificates of others and for others: shown to us by servers, believed by us, shown to servers by us.
+    fn foreign(&self) -> Vec<CertificateStatus> {
+        let now = SystemClock.now();
+        let of_clients = self.clients.statuses();
+        let mut all: Vec<_> = of_clients.iter().flat_map(|status| client_status::certificates(status, now)).collect();
+        for upstream in self.server.upstreams() {
+            // One series for each upstream: of several peers the certificate that ends first.
+            let shown = upstream.peers().iter().filter_map(|peer| peer.certificate());
+            all.extend(seen(upstream.settings(), shown.min_by_key(|probed| probed.chain.leaf().not_after)));
+        }
+        for egress in self.server.egresses() {
+            all.extend(seen(egress.client().settings(), egress.client().certificate()));
+        }
+        all
     }
 
     fn internal_ca(&self) -> Option<CertificateStatus> {
@@ -153,8 +174,7 @@ fn shown(inner: &Inner) -> Vec<Certificate> {
         });
         Certificate::new(self::own(status), Some(next), error)
     });
-    let upstreams = inner.server.upstreams();
-    let seen = upstreams.iter().flat_map(|upstream| foreign(upstream)).chain(inner.internal_ca());
+    let seen = inner.foreign().into_iter().chain(inner.internal_ca());
     own.chain(seen.map(|status| Certificate::new(status, None, None))).collect()
 }
 
@@ -189,15 +209,11 @@ fn own(status: manager::CertificateStatus) -> CertificateStatus {
 }
 
 /// The certificate that an upstream showed, and the trust anchors that it is judged by.
-fn foreign(upstream: &Upstream) -> Vec<CertificateStatus> {
-    let name = &upstream.settings().name;
+fn seen(upstream: &upstream::Settings, shown: Option<Arc<Probed>>) -> Vec<CertificateStatus> {
+    let name = &upstream.name;
     let mut all = Vec::new();
-    // One series for each upstream: of several peers the certificate that ends first.
-    let shown = upstream.peers().iter().filter_map(|peer| peer.certificate());
-    if let Some(probed) = shown.min_by_key(|probed| probed.chain.leaf().not_after) {
-        all.push(of_chain(name, CertificateRole::UpstreamPeer, State::Static, &probed.chain));
-    }
-    let tls = upstream.settings().peers.iter().find_map(|peer| peer.tls.as_ref());
+    all.extend(shown.map(|probed| of_chain(name, CertificateRole::UpstreamPeer, State::Static, &probed.chain)));
+    let tls = upstream.peers.iter().find_map(|peer| peer.tls.as_ref());
     if let Some(Trust::Anchors(anchors)) = tls.map(|tls| &tls.trust) {
         // Of several anchors the one that ends first; all of Mozilla's would be noise.
         let chains = anchors.certificates().iter().filter_map(|der| CertificateChain::from_der(vec![der.clone()]).ok());
@@ -207,7 +223,7 @@ fn foreign(upstream: &Upstream) -> Vec<CertificateStatus> {
     all
 }
 
-fn of_chain(name: &str, role: CertificateRole, state: State, chain: &CertificateChain) -> CertificateStatus {
+pub(super) fn of_chain(name: &str, role: CertificateRole, state: State, chain: &CertificateChain) -> CertificateStatus {
     let leaf = chain.leaf();
     CertificateStatus {
         name: name.to_owned(),

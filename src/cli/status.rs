@@ -18,6 +18,7 @@ pub(super) struct Status {
     last_reload: Reload,
     listeners: Vec<Listener>,
     certificates: Vec<Certificate>,
+    client_identities: Vec<ClientIdentity>,
     upstreams: Vec<Upstream>,
     acme: Vec<Acme>,
 }
@@ -59,6 +60,43 @@ struct Next {
     action: String,
     at: Option<String>,
     why: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ClientIdentity {
+    destination: String,
+    in_use: Option<String>,
+    why: Option<String>,
+    identities: Vec<ShownIdentity>,
+    last_refusal: Option<Told>,
+    last_trial: Option<Told>,
+    last_answer: Option<String>,
+    next: Next,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ShownIdentity {
+    slot: String,
+    is_in_use: bool,
+    file: Option<String>,
+    subject: String,
+    display_name: String,
+    issuer: String,
+    sha256: String,
+    not_after: Option<String>,
+    refused: Option<Told>,
+    trouble: Option<String>,
+}
+
+/// Something that a destination said.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Told {
+    at: String,
+    outcome: String,
+    detail: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,6 +144,7 @@ impl Status {
             writeln!(out, "listening      {} on {}", listener.kind, listener.address)?;
         }
         self.certificates.iter().try_for_each(|certificate| certificate.write(out, paint, &self.now))?;
+        self.client_identities.iter().try_for_each(|identity| identity.write(out, paint, &self.now))?;
         self.upstreams.iter().try_for_each(|upstream| upstream.write(out, paint))?;
         for acme in &self.acme {
             writeln!(
@@ -143,6 +182,51 @@ impl Certificate {
             writeln!(out, "  last error   {}", paint.bad(error))?;
         }
         Ok(())
+    }
+}
+
+impl ClientIdentity {
+    fn write(&self, out: &mut String, paint: Paint, now: &str) -> std::fmt::Result {
+        let state = match &self.in_use {
+            Some(slot) => paint.good(&format!("`{slot}` is in use")),
+            None => paint.bad("nothing to show"),
+        };
+        let why = self.why.as_deref().map(|why| format!(", because {why}")).unwrap_or_default();
+        writeln!(out, "\nclient identity for {}: {state}{why}", self.destination)?;
+        self.identities.iter().try_for_each(|shown| shown.write(out, paint, now))?;
+        if let Some(told) = &self.last_refusal {
+            writeln!(out, "  last refusal {}: {}", dated(&told.at, now), told.detail)?;
+        }
+        if let Some(told) = &self.last_trial {
+            writeln!(out, "  last trial   {}: {}, {}", dated(&told.at, now), told.outcome, told.detail)?;
+        }
+        let answer = self.last_answer.as_deref().map_or_else(|| "none yet".to_owned(), |at| dated(at, now));
+        writeln!(out, "  last answer  {answer}")?;
+        let by = self.next.at.as_deref().map(|at| format!(" by {}", dated(at, now))).unwrap_or_default();
+        writeln!(out, "  next         {}{by}", self.next.action)
+    }
+}
+
+impl ShownIdentity {
+    fn write(&self, out: &mut String, paint: Paint, now: &str) -> std::fmt::Result {
+        let mark = if self.is_in_use { paint.good("in use") } else { "waiting".to_owned() };
+        let file = self.file.as_deref().map(|file| format!(", {file}")).unwrap_or_default();
+        writeln!(out, "  {:<12} {mark}{file}", self.slot)?;
+        if let Some(end) = &self.not_after {
+            writeln!(
+                out,
+                "    subject    CN={}, shown as {:?}, issued by {}",
+                self.subject, self.display_name, self.issuer
+            )?;
+            writeln!(out, "    sha256     {}\n    until      {}", self.sha256, dated(end, now))?;
+        }
+        if let Some(told) = &self.refused {
+            writeln!(out, "    refused    {}", paint.bad(&format!("{}: {}", dated(&told.at, now), told.detail)))?;
+        }
+        match &self.trouble {
+            Some(trouble) => writeln!(out, "    trouble    {}", paint.bad(trouble)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Rotation {
     /// The next one takes over not before.
     from: Option<Timestamp>,
     in_use: Option<Fingerprint>,
+    /// Where it came from.
+    origin: Option<Slot>,
     /// Those that are named above, each once.
     known: Vec<Candidate>,
 }
@@ -234,6 +236,7 @@ impl Rotation {
         }
         let best = best.fingerprint;
         self.in_use = Some(best);
+        self.origin = self.slot_in_use();
         self.forget();
         Some(best)
     }
@@ -252,6 +255,11 @@ impl Rotation {
     pub fn slot_in_use(&self) -> Option<Slot> {
         let in_use = Some(self.in_use?);
         Slot::ALL.into_iter().find(|slot| self.offered(*slot) == in_use)
+    }
+
+    /// Where what is in use came from, though the files may hold something else by now.
+    pub fn origin(&self) -> Option<Slot> {
+        self.slot_in_use().or(self.origin)
     }
 
     /// What is in use.
@@ -320,7 +328,9 @@ impl Rotation {
     fn best(&self, now: Timestamp) -> Option<&Candidate> {
         let (first, next, current) = (self.of(Slot::First), self.of(Slot::Next), self.in_use());
         let usable = |candidate: Option<&'_ Candidate>| candidate.is_some_and(|it| it.is_usable(now));
-        let in_order = [next.filter(|_| self.is_due(now)), first, current, next];
+        // Where nothing is in use yet, the next one has not been tried either.
+        let due = next.filter(|_| self.is_due(now) && current.is_some());
+        let in_order = [due, first, current, next];
         if let Some(best) = in_order.into_iter().find(|candidate| usable(*candidate)) {
             return best;
         }
@@ -437,7 +447,7 @@ pub enum Why {
 /// Where every identity is refused, each gets another turn after this.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// After the first try that reached nobody; twice as long after each further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(15);
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
@@ -541,7 +551,7 @@ mod tests {
         ];
         for (state, first, next, expected) in table {
             let mut rotation = Rotation::default();
-            rotation.set_from(Some(NOW + DAY));
+            rotation.set_from(None);
             rotation.offer(Slot::First, FIRST, first);
             rotation.offer(Slot::Next, NEXT, next);
             assert_eq!(rotation.settle(NOW), Some(expected), "{state}");
@@ -608,7 +618,7 @@ mod tests {
     fn given_tries_that_reach_nobody_when_counted_then_ever_more_seldom_up_to_an_hour() {
         let mut rotation = with(both(), |r| r.set_from(None));
         let mut now = NOW;
-        for seconds in [15, 30, 60, 120, 240, 480, 960, 1920, 3600, 3600] {
+        for seconds in [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600] {
             assert_eq!(rotation.step(now), Step::Try(NEXT));
             rotation.unreachable(NEXT, now);
             assert_eq!(rotation.settle(now), None);

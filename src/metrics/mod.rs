@@ -11,6 +11,7 @@
 //! ([`Metrics::retain`]), and certificates never do, since they are read at scrape.
 
 mod certificate;
+mod client;
 mod egress;
 mod families;
 mod handles;
@@ -23,6 +24,7 @@ use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder}
 use crate::time::Timestamp;
 
 pub use certificate::{CertificateRole, CertificateSource, CertificateStatus};
+pub use client::{ClientIdentitySource, ClientIdentityStatus};
 pub use egress::{CollectGap, EgressMetrics, OrderEnd};
 pub use handles::{
     AcmeMetrics, ConnectionRejection, HandshakeFailure, InFlight, ListenerMetrics, OpenConnection, RequestLimit,
@@ -83,6 +85,15 @@ impl Metrics {
             acme: Handles::default(),
             egress: Handles::default(),
         })
+    }
+
+    /// Shows how client identities stand. `identities` is called at each scrape.
+    ///
+    /// # Errors
+    ///
+    /// When it was called before.
+    pub fn show_client_identities(&self, identities: ClientIdentitySource) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(client::ClientIdentities::new(identities)?))
     }
 
     /// The handle of a route; [`NO_ROUTE`] for requests that found none.

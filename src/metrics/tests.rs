@@ -3,6 +3,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use super::*;
+use crate::lifecycle::rotation::Slot;
 use crate::lifecycle::{Kind, Reason, State};
 use crate::route::Action;
 
@@ -37,6 +38,10 @@ fn metrics_of(certificates: Vec<CertificateStatus>) -> Metrics {
     Metrics::new(BuildInfo::current(), Timestamp::from_unix(42), source).expect("metrics")
 }
 
+fn client_identity() -> ClientIdentityStatus {
+    ClientIdentityStatus { destination: "bankid".to_owned(), in_use: Some(Slot::Next), refusals: [0, 2, 0, 0, 0, 1] }
+}
+
 /// Lines of samples that hold every part.
 fn samples(metrics: &Metrics, parts: &[&str]) -> Vec<String> {
     let text = String::from_utf8(metrics.render()).expect("text");
@@ -64,6 +69,7 @@ fn touch_everything(metrics: &Metrics) {
 fn given_everything_touched_when_rendered_then_names_and_labels_are_those_written_down() {
     let metrics = metrics_of(vec![certificate("m5")]);
     touch_everything(&metrics);
+    metrics.show_client_identities(Arc::new(|| vec![client_identity()])).expect("metrics");
     let mut names: Vec<String> = metrics
         .registry
         .gather()
@@ -102,6 +108,23 @@ fn given_a_rotation_when_scraped_again_then_no_stale_series() {
     assert_eq!(samples(&metrics, &["portvakt_certificate_info"]).len(), 1);
     assert_eq!(samples(&metrics, &["portvakt_certificate_info", "serial=\"02\""]).len(), 1);
     assert_eq!(samples(&metrics, &["cert=\"old\""]), Vec::<String>::new());
+}
+
+#[test]
+fn given_a_client_identity_when_scraped_twice_then_the_same_numbers() {
+    let metrics = metrics_of(vec![]);
+    metrics.show_client_identities(Arc::new(|| vec![client_identity()])).expect("metrics");
+    for _ in 0..2 {
+        for line in [
+            "portvakt_egress_identity_in_use{destination=\"bankid\",identity=\"identity\"} 0",
+            "portvakt_egress_identity_in_use{destination=\"bankid\",identity=\"next\"} 1",
+            "portvakt_egress_identity_refused_total{destination=\"bankid\",reason=\"required\"} 0",
+            "portvakt_egress_identity_refused_total{destination=\"bankid\",reason=\"expired\"} 2",
+            "portvakt_egress_identity_refused_total{destination=\"bankid\",reason=\"other\"} 1",
+        ] {
+            assert_eq!(samples(&metrics, &[line]), [line]);
+        }
+    }
 }
 
 #[test]

@@ -33,6 +33,7 @@ use super::words::in_words;
 use super::{RETRIES, Snapshot};
 use crate::challenge::Challenges;
 use crate::metrics::{InFlight, RequestLimit, RouteMetrics, UpstreamMetrics, UpstreamTlsFailure};
+use crate::pki::Fingerprint;
 use crate::route::headers::{self, Peer, Received};
 use crate::route::{self, Action, Agent, Decision, Facts, Line, News, Outcome, Reason, Report, Stripped};
 use crate::time::{Clock, SystemClock};
@@ -77,6 +78,8 @@ pub(super) struct Context {
     pub(super) failure: Option<&'static str>,
     /// An error answer of ours was sent.
     pub(super) is_told: bool,
+    /// The client identity that the last try showed.
+    pub(super) shown: Option<Fingerprint>,
     /// Ends the drain when the last one is dropped.
     _open: TaskTrackerToken,
 }
@@ -263,6 +266,7 @@ impl ProxyHttp for Service {
             outcome: "refused",
             failure: None,
             is_told: false,
+            shown: None,
             _open: self.open.token(),
         }
     }
@@ -344,6 +348,7 @@ impl ProxyHttp for Service {
         ctx.tried.add(peer.index);
         let target_peer = &*target.peer.insert(peer);
         let made = target_peer.connection(affinity, ctx.is_upgrade).await;
+        ctx.shown = made.as_ref().ok().and_then(|connection| target_peer.shown(connection));
         made.map_err(|error| {
             let mut told = upstream_error(target, &error);
             // Nothing was sent yet.
@@ -364,6 +369,7 @@ impl ProxyHttp for Service {
             let text = in_words(&error);
             count_tls_failure(target, &text);
             if let Some(chosen) = &target.peer {
+                chosen.identity_failed(ctx.shown, &text);
                 chosen.connect_failed(peer.address().as_inet().copied(), text);
             }
         }
@@ -382,6 +388,12 @@ impl ProxyHttp for Service {
         client_reused: bool,
     ) -> Box<Error> {
         let mut error = error.more_context(format!("Peer: {peer}"));
+        // In TLS 1.3 a peer refuses our certificate only here (RFC 8446 §4.4.2.4).
+        if let Some(chosen) = ctx.target.as_ref().and_then(|target| target.peer.as_ref())
+            && session.response_written().is_none()
+        {
+            chosen.identity_failed(ctx.shown, &in_words(&error));
+        }
         if !session.req_header().method.is_idempotent() || session.as_ref().retry_buffer_truncated() {
             error.set_retry(false);
             return error;
@@ -489,6 +501,9 @@ impl ProxyHttp for Service {
         ctx: &mut Context,
     ) -> Result<()> {
         make_end_to_end(response);
+        if let Some(chosen) = ctx.target.as_ref().and_then(|target| target.peer.as_ref()) {
+            chosen.identity_answered(ctx.shown);
+        }
         if ctx.snapshot.access_log().is_some() {
             ctx.upstream_took = ctx.connecting_since.map(|since| since.elapsed());
         }

@@ -22,10 +22,11 @@ use super::health::Health;
 use super::probe::{ProbeError, Probed, connect, probe};
 use super::refusal::refusal_in_text;
 use super::resolve::Addresses;
+use super::shown::Shown;
 use super::upgrade;
-use super::{Address, HealthCheck, PeerSettings, Settings, Timeouts, TlsSettings, Trust};
+use super::{Address, ClientIdentities, HealthCheck, PeerSettings, Settings, Timeouts, TlsSettings, Trust};
 use crate::causes::with_causes;
-use crate::pki::Fingerprint;
+use crate::pki::{Fingerprint, Identity};
 
 /// One peer of an upstream at work: its addresses, its trust, its health and its part of the connection pool.
 pub struct Peer {
@@ -39,6 +40,8 @@ pub struct Peer {
     generation: u64,
     place: Place,
     roots: Option<Arc<[WrappedX509]>>,
+    /// Who we are there.
+    identity: Option<Shown>,
     /// The leaf seen by the last good probe.
     admitted: ArcSwapOption<Probed>,
     probing: tokio::sync::Mutex<()>,
@@ -75,7 +78,12 @@ pub enum Affinity {
 
 impl Peer {
     /// Makes the peer at `index` ready; connects to nothing yet.
-    pub(super) fn new(upstream: &Settings, index: usize, standing: Arc<Standing>) -> Result<Self, UpstreamError> {
+    pub(super) fn new(
+        upstream: &Settings,
+        index: usize,
+        standing: Arc<Standing>,
+        identities: &ClientIdentities,
+    ) -> Result<Self, UpstreamError> {
         let (name, timeouts) = (upstream.name.clone(), upstream.timeouts);
         let Some(settings) = upstream.peers.get(index).cloned() else {
             return Err(UpstreamError::Unusable { upstream: name, why: format!("it has no peer {index}") });
@@ -90,9 +98,11 @@ impl Peer {
             // Pinned peers are not verified by chain, but pingora refuses to connect with no root at all.
             Some(Trust::Pinned { .. }) => Some(wrap(&name, &[throwaway_root()?])?),
         };
+        let identity = settings.tls.as_ref().and_then(|tls| tls.identity.as_deref());
         Ok(Self {
             upstream: name,
             index,
+            identity: identity.map(|name| Shown::new(identities.get(name))),
             settings,
             timeouts,
             generation: NEXT_GENERATION.fetch_add(1, Ordering::Relaxed),
@@ -140,12 +150,39 @@ impl Peer {
             // Somebody else's connection would not hesitate.
             peer.options.custom_l4 = Some(upgrade::connector(self.timeouts.connect));
         }
+        let generation = match &self.identity {
+            Some(identity) => {
+                let number = identity.put_on(&mut peer).ok_or_else(|| self.without_identity())?;
+                mix(self.generation, number)
+            }
+            None => self.generation,
+        };
         peer.group_key = match affinity {
             Affinity::Shared if long_lived => mix(NEXT_GENERATION.fetch_add(1, Ordering::Relaxed), 0),
-            Affinity::Shared => mix(self.generation, 0),
-            Affinity::Own(connection) => mix(self.generation, connection.wrapping_add(1)),
+            Affinity::Shared => mix(generation, 0),
+            Affinity::Own(connection) => mix(generation, connection.wrapping_add(1)),
         };
         Ok(Box::new(peer))
+    }
+
+    /// The client identity that a connection shows, by its chain.
+    pub fn shown(&self, connection: &HttpPeer) -> Option<Fingerprint> {
+        self.identity.as_ref()?.of(connection)
+    }
+
+    /// Tells how a request failed on a connection that showed this client identity: when the peer has refused it, the next
+    /// request shows another.
+    pub fn identity_failed(&self, shown: Option<Fingerprint>, text: &str) {
+        if let Some(identity) = &self.identity {
+            identity.failed(shown, text);
+        }
+    }
+
+    /// Tells that a request got an answer on a connection that showed this client identity.
+    pub fn identity_answered(&self, shown: Option<Fingerprint>) {
+        if let Some((identity, shown)) = self.identity.as_ref().zip(shown) {
+            identity.answered(shown);
+        }
     }
 
     /// Whether a connection whose leaf has the SHA-256 `digest` may carry a request.
@@ -226,6 +263,21 @@ impl Peer {
 
     /// Asks it the way that requests go, on a connection of its own.
     pub(super) async fn ask(&self, rules: &HealthCheck, host: Option<&str>) -> Result<(), CheckError> {
+        let identity = self.identity.as_ref().and_then(Shown::in_use);
+        let outcome = self.ask_as(identity.as_deref(), rules, host).await;
+        if let Err(error) = &outcome {
+            let shown = identity.as_ref().map(|identity| identity.chain().fingerprint());
+            self.identity_failed(shown, &with_causes(error));
+        }
+        outcome
+    }
+
+    async fn ask_as(
+        &self,
+        identity: Option<&Identity>,
+        rules: &HealthCheck,
+        host: Option<&str>,
+    ) -> Result<(), CheckError> {
         let own_host = self.settings.address.to_string();
         let addresses = match &self.place {
             Place::Tcp(addresses) => addresses,
@@ -243,7 +295,7 @@ impl Peer {
         let limit = self.timeouts.connect + HANDSHAKE_EXTRA;
         let connected = async {
             match &self.settings.tls {
-                Some(tls) => Ok(Line::Tls(Box::new(connect(address, tls, limit).await?.0))),
+                Some(tls) => Ok(Line::Tls(Box::new(connect(address, tls, identity, limit).await?.0))),
                 None => match TcpStream::connect(address).await {
                     Ok(stream) => Ok(Line::Plain(stream)),
                     Err(source) => Err(ProbeError::Connect { address, source }),
@@ -323,7 +375,8 @@ impl Peer {
     }
 
     async fn probe_now(&self, address: SocketAddr, tls: &TlsSettings) -> Result<Arc<Probed>, UpstreamError> {
-        match probe(address, tls, self.timeouts.connect + HANDSHAKE_EXTRA).await {
+        let identity = self.identity.as_ref().and_then(Shown::in_use);
+        match probe(address, tls, identity.as_deref(), self.timeouts.connect + HANDSHAKE_EXTRA).await {
             Ok(probed) => {
                 let probed = Arc::new(probed);
                 self.admitted.store(Some(probed.clone()));
@@ -360,6 +413,11 @@ impl Peer {
         health.failed(Instant::now());
         self.settle(&health, &why);
         self.last_error.store(Some(Arc::new(why)));
+    }
+
+    fn without_identity(&self) -> UpstreamError {
+        let why = "there is no client identity to show: its files were never good".to_owned();
+        UpstreamError::Unusable { upstream: self.upstream.clone(), why }
     }
 
     fn server_name(&self) -> String {
@@ -579,7 +637,8 @@ mod tests {
 
     #[tokio::test]
     async fn given_an_unreachable_pinned_upstream_when_many_ask_then_none_waits_for_all_before_it() {
-        let upstream = Upstream::new(pinned(), Arc::new(|_| {})).unwrap().peers()[0].clone();
+        let upstream =
+            Upstream::new(pinned(), Arc::new(|_| {}), &ClientIdentities::default()).unwrap().peers()[0].clone();
         let held = upstream.probing.lock().await;
         let asked: Vec<_> = (0..20)
             .map(|_| {

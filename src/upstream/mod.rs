@@ -5,7 +5,7 @@
 //! `pki`, and `lifecycle` for the rotation of client identities; pingora's peer types stay in here and in `proxy`.
 //!
 //! Promises: the last peer is never given up, except to its own failing checks; nothing is sent to a TLS upstream that has neither a trusted chain nor a pinned leaf; connections are pooled
-//! per upstream and generation, so that a changed trust never finds an old connection.
+//! per upstream, generation and client identity, so that a changed trust or identity never finds an old connection.
 //! Standards: RFC 5280 §6, RFC 9525, RFC 7469 §2.4.
 //!
 //! # Why
@@ -25,6 +25,7 @@ mod identity;
 mod probe;
 mod refusal;
 mod resolve;
+mod shown;
 mod trial;
 mod upgrade;
 

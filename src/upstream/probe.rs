@@ -8,7 +8,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::TlsSettings;
 use super::handshake::Handshake;
-use crate::pki::{CertificateChain, LeafFacts};
+use crate::pki::{CertificateChain, Identity, LeafFacts};
 
 /// What an upstream showed in a handshake that it was believed in.
 #[derive(Clone, Debug)]
@@ -83,8 +83,13 @@ impl ProbeError {
 /// # Errors
 ///
 /// See [`ProbeError`]; `limit` covers connection and handshake.
-pub(super) async fn probe(address: SocketAddr, tls: &TlsSettings, limit: Duration) -> Result<Probed, ProbeError> {
-    connect(address, tls, limit).await.map(|(_stream, probed)| probed)
+pub(super) async fn probe(
+    address: SocketAddr,
+    tls: &TlsSettings,
+    identity: Option<&Identity>,
+    limit: Duration,
+) -> Result<Probed, ProbeError> {
+    connect(address, tls, identity, limit).await.map(|(_stream, probed)| probed)
 }
 
 /// Connects to `address` and checks what it shows against `tls`.
@@ -95,8 +100,9 @@ pub(super) async fn probe(address: SocketAddr, tls: &TlsSettings, limit: Duratio
 pub(super) async fn connect(
     address: SocketAddr,
     tls: &TlsSettings,
+    identity: Option<&Identity>,
     limit: Duration,
 ) -> Result<(TlsStream<TcpStream>, Probed), ProbeError> {
-    let handshake = Handshake::new(tls, None).map_err(|source| ProbeError::Handshake { address, source })?;
+    let handshake = Handshake::new(tls, identity).map_err(|source| ProbeError::Handshake { address, source })?;
     handshake.connect(address, limit).await
 }
