@@ -46,6 +46,7 @@ mod refuses_what_no_identity_covers;
 mod reloads_without_losing_a_request;
 mod renews_while_serving;
 mod resumes_after_a_kill;
+mod rotates_client_identities;
 mod says_what_is_wrong_with_a_configuration;
 mod says_why_acme_fails;
 mod sends_hsts_with_a_certificate;

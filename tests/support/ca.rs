@@ -72,6 +72,16 @@ impl Ca {
         Intermediate(CertifiedIssuer::signed_by(params, key, &self.root).expect("an intermediate"))
     }
 
+    /// A client's certificate with the subject `name`, as a bank issues one to a relying party.
+    pub(crate) fn issue_client(&self, name: &str, life: Duration) -> Leaf {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = leaf_params(&[], life);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &self.root).expect("a leaf");
+        Leaf { chain: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }
+    }
+
     /// As [`Self::issue`], valid for `life` from now.
     pub(crate) fn issue_for(&self, names: &[&str], life: Duration) -> Leaf {
         let key = KeyPair::generate().expect("a key");
