@@ -140,6 +140,14 @@ codes! {
         "A moment is neither a date nor a date with a time.";
     InvalidTrial = 253, "invalid trial",
         "The request by which an identity is tried is not a method and a path.";
+    UnknownPreset = 254, "unknown preset",
+        "A preset has a name that portvakt does not know.";
+    ForeignDestination = 255, "destination of another service",
+        "The destination of an egress is not a host of its preset.";
+    InvalidClosedVersion = 256, "invalid version",
+        "A closed version is not written as in the paths of BankID's API, such as `v5.1`.";
+    UnusableSocket = 257, "unusable Unix socket",
+        "A Unix socket cannot be where it should: its path is too long, or its folder is not there.";
 
     Unreadable = 301, "unreadable file",
         "A file cannot be read.";
@@ -172,6 +180,22 @@ codes! {
         "A file holds certificates that do not belong to the chain; they are not sent.";
     NoToken = 330, "no token",
         "A file holds no token, or one that could be guessed.";
+    IdentityExpired = 331, "expired client certificate",
+        "The certificate that we show to a service has expired, or is not yet valid.";
+    IdentityEndsSoon = 332, "client certificate ends soon",
+        "The certificate that we show to a service ends in less than 60 days, and nothing follows it.";
+    DoubtfulNext = 333, "doubtful successor",
+        "The identity in `next` cannot follow the one in `identity` without a gap.";
+    AuthorityAsIdentity = 334, "CA as client",
+        "The certificate that we show to a service is that of a CA.";
+    OldTrustAnchor = 335, "expired trust anchor",
+        "A trust anchor has expired, or belongs to a service that is gone.";
+    GarbledRoot = 336, "garbled root",
+        "A file has the form of a certificate, and what it holds is none.";
+    TokenForAll = 337, "token that all can read",
+        "Every user of this machine can read the token that callers have to show.";
+    NameChanges = 338, "users will see another name",
+        "The next certificate has another display name than the one in use.";
 
     PlaintextUpstream = 401, "plaintext to another host",
         "Requests would leave this machine unencrypted without the operator's word.";
@@ -191,6 +215,22 @@ codes! {
         "A trusted network holds every address, so that anybody can forge his own.";
     PlaintextDestination = 420, "destination without TLS",
         "An egress leads to a service over plain HTTP, where no certificate can be shown.";
+    TestIdentityInProduction = 421, "test certificate in production",
+        "A certificate of BankID's test environment would be shown to its production.";
+    ProductionIdentityInTest = 422, "production certificate in test",
+        "A certificate of BankID's production would be shown to its test environment.";
+    ForeignTrustAnchor = 423, "root of another environment",
+        "BankID is to be recognised by a root that is not that of the environment which is called.";
+    NotForClients = 424, "not for clients",
+        "A certificate is issued for servers only, so that no service accepts it from a client.";
+    PublicCaIdentity = 425, "public CA as issuer of a client's certificate",
+        "A client's certificate is to come from a public CA, which issues none for clients.";
+    EgressExposed = 426, "egress without a guard",
+        "Other machines could act in your name: an egress listens off loopback without token or allow-list.";
+    EgressInPlain = 427, "egress over plain HTTP",
+        "Applications on other machines call an egress over plain HTTP.";
+    PinnedBankId = 428, "pinned server certificate of BankID",
+        "BankID changes its server certificates, and a pin or fingerprint then believes nobody.";
 
     CannotListen = 501, "cannot listen",
         "An address cannot be listened on now.";

@@ -164,18 +164,20 @@ fn compare<T>(
     }
 }
 
-fn upstreams(config: &Config) -> BTreeMap<&str, &upstream::Settings> {
-    config.upstreams.iter().map(|upstream| (upstream.name.as_str(), upstream)).collect()
+/// Each upstream, and who we are there.
+fn upstreams(config: &Config) -> BTreeMap<&str, (&upstream::Settings, Option<&ClientIdentitySettings>)> {
+    let named = config.upstreams.iter().map(|upstream| (upstream.name.as_str(), upstream));
+    named.map(|(name, upstream)| (name, (upstream, identity(config, name)))).collect()
 }
 
 /// Each way out, and who we are there.
 fn egress(config: &Config) -> BTreeMap<&str, (&Egress, Option<&ClientIdentitySettings>)> {
-    let identity = |name: &str| config.client_identities.iter().find(|identity| identity.name == name);
-    config
-        .egress
-        .iter()
-        .map(|egress| (egress.settings.name.as_str(), (egress, identity(&egress.settings.name))))
-        .collect()
+    let named = config.egress.iter().map(|egress| (egress.settings.name.as_str(), egress));
+    named.map(|(name, egress)| (name, (egress, identity(config, name)))).collect()
+}
+
+fn identity<'a>(config: &'a Config, name: &str) -> Option<&'a ClientIdentitySettings> {
+    config.client_identities.iter().find(|identity| identity.name == name)
 }
 
 fn sites(config: &Config) -> BTreeMap<&str, Site<'_>> {

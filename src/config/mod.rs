@@ -88,6 +88,9 @@ impl Config {
 
     /// The default of the bytes that the body of a request to an egress may have.
     pub const EGRESS_BODY: u64 = 10 << 20;
+
+    /// The same where BankID's rules hold: far more than any of its calls has.
+    pub const BANKID_BODY: u64 = 1 << 20;
 }
 
 /// `[[egress]]`.

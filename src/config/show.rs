@@ -15,6 +15,7 @@ use super::origin::Origin;
 use super::problem::{Place, Source};
 use super::raw::{self, Entry, Node, Table, Value, string_literal};
 use super::{Config, Egress, Machine};
+use crate::egress::bankid;
 use crate::route::{PathPrefix, Site};
 
 /// A configuration for people and programs to look at.
@@ -369,7 +370,39 @@ fn follow_egress(shown: &mut Branch, egress: &Egress) {
     if is_label(&settings.name) {
         shown.supply_text("name", &settings.name, Origin::Follows("the host of `destination`"));
     }
+    let destination = egress.upstream.host.as_ref().map(|host| format!("https://{host}"));
+    destination
+        .iter()
+        .for_each(|destination| shown.supply_text("destination", destination, Origin::Follows("the preset")));
+    let allow: Vec<_> = settings.allow.iter().map(ToString::to_string).collect();
+    let toml = format!("[{}]", allow.iter().map(|entry| literal(entry)).collect::<Vec<_>>().join(", "));
+    shown.supply("allow", toml, json!(allow), Origin::Follows("the preset"));
+    let (rules, origin) = match settings.rules {
+        Some(_) => ("bankid", Origin::Follows("the preset")),
+        None => ("none", Origin::Default),
+    };
+    shown.supply_text("rules", rules, origin);
+    if let Some(rules) = &settings.rules {
+        follow_rules(shown, rules);
+    }
     shown.supply("body", settings.body.to_string(), json!(settings.body), Origin::Default);
+}
+
+fn follow_rules(shown: &mut Branch, rules: &bankid::Settings) {
+    let pace = match rules.pace {
+        bankid::Pace::Hold => "hold",
+        bankid::Pace::Reject => "reject",
+    };
+    let user_message = match rules.user_message {
+        bankid::UserMessage::Off => "off",
+        bankid::UserMessage::Header => "header",
+        bankid::UserMessage::Field => "field",
+    };
+    shown.supply_text("pace", pace, Origin::Default);
+    shown.supply_text("user_message", user_message, Origin::Default);
+    let closed: Vec<_> = rules.closed.iter().map(bankid::ClosedVersion::name).collect();
+    let toml = format!("[{}]", closed.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", "));
+    shown.supply("closed_versions", toml, json!(closed), Origin::Default);
 }
 
 fn follow_site(shown: &mut Branch, site: &Site, config: &Config) {

@@ -1,7 +1,7 @@
 //! What a local application may ask of a service that knows us by a client certificate.
 //!
 //! In: [`Settings`], and the facts of a request. Out: whether it may pass. Pure: takes values and the time, gives values.
-//! Imports http types.
+//! Imports http types and `pki`.
 //!
 //! Promises: what no entry of the allow-list names never leaves the machine; a caller's token is compared in constant
 //! time, and neither shown nor passed on.
@@ -9,9 +9,13 @@
 pub mod bankid;
 
 mod allow;
+mod environment;
+mod preset;
 mod token;
 
 pub use self::allow::{Allowed, AllowedError};
+pub use self::environment::{Environment, Root, is_garbled_guideline_root, is_published};
+pub use self::preset::{COLLECT, Preset, Service};
 pub use self::token::Token;
 
 use std::fmt;

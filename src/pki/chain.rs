@@ -14,6 +14,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
 use super::pem::{self, PemError};
+use super::subject::{self, Purposes};
 use super::{Fingerprint, Pkcs12, SpkiPin, pkcs7};
 use crate::time::Timestamp;
 
@@ -129,6 +130,14 @@ pub struct LeafFacts {
     pub is_ca: bool,
     /// Issuer and subject are the same.
     pub is_self_issued: bool,
+    /// Subject attribute `name` (2.5.4.41): what BankID shows to users. Empty when there is none.
+    pub display_name: String,
+    /// Subject attribute `serialNumber` (2.5.4.5): the organisation's number. Empty when there is none.
+    pub organisation_number: String,
+    /// What it may be used for.
+    pub purposes: Purposes,
+    /// Its key may make signatures, as a client's has to.
+    pub may_sign: bool,
 }
 
 impl LeafFacts {
@@ -164,6 +173,10 @@ impl LeafFacts {
             key_type: key_type(certificate.public_key()),
             is_ca: certificate.is_ca(),
             is_self_issued: certificate.subject().as_raw() == certificate.issuer().as_raw(),
+            display_name: subject::display_name(certificate.subject()),
+            organisation_number: subject::organisation_number(certificate.subject()),
+            purposes: Purposes::of(&certificate),
+            may_sign: subject::may_sign(&certificate),
         })
     }
 }

@@ -26,6 +26,7 @@ mod pem;
 mod pin;
 mod pkcs12;
 mod pkcs7;
+mod subject;
 mod template;
 
 pub use anchors::TrustAnchors;
@@ -39,3 +40,4 @@ pub use password::{Password, PasswordError};
 pub use pem::PemError;
 pub use pin::{Fingerprint, PinError, SpkiPin};
 pub use pkcs12::{Pkcs12, Pkcs12Error};
+pub use subject::Purposes;

@@ -92,6 +92,11 @@ pub fn is_mode_too_open(path: &Path) -> io::Result<bool> {
     system::is_mode_too_open(path)
 }
 
+/// Whether every user of the machine may read this file, whatever group they are in. What cannot be told is not.
+pub fn is_open_to_all(path: &Path) -> bool {
+    system::is_open_to_all(path)
+}
+
 /// Who we are to the file system, for messages.
 pub fn user() -> String {
     system::user()

@@ -34,6 +34,10 @@ pub(super) fn is_mode_too_open(path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(path)?.permissions().mode() & 0o077 != 0)
 }
 
+pub(super) fn is_open_to_all(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
+}
+
 pub(super) fn user() -> String {
     format!("user id {}", rustix::process::geteuid().as_raw())
 }

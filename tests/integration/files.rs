@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use rcgen::{CertificateParams, CustomExtension, DnType, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, date_time_ymd,
+};
 
 /// Chains and keys for `app.example.com`: good, expired and not yet valid ones, and what is mistaken for them.
 pub(crate) fn make_files(folder: &Path) {
@@ -27,15 +30,72 @@ pub(crate) fn make_files(folder: &Path) {
     write("lines", "one\ntwo\n");
     write("qwerty", "qwerty123\n");
     write("token", "0123456789abcdef0123456789abcdef\n");
-    for name in ["FPTestcert5_20240610.p12", "FPTestcert5_20240610.pem"] {
+    for name in ["FPTestcert5_20240610.p12", "FPTestcert5_20240610.pem", "variant-2027.p12", "FPTestcert4_20220818.p12"]
+    {
         fs::copy(Path::new("tests/data/bankid").join(name), folder.join(name)).unwrap();
     }
+    write_clients(folder);
+    for file in ["historic-root-2008.pem", "guideline-garbled-root.pem"] {
+        fs::copy(Path::new("tests/data/bankid").join(file), folder.join(file)).unwrap();
+    }
+    for file in ["bankid-production.pem", "bankid-test.pem"] {
+        fs::copy(Path::new("src/egress/roots").join(file), folder.join(file)).unwrap();
+    }
+    write("open-token", "0123456789abcdef0123456789abcdef\n");
+    chmod(&folder.join("token"), 0o600);
+    chmod(&folder.join("open-token"), 0o644);
     write("text.pem", "This is no certificate.\n");
     write("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     write("page.html", "<h1>back soon</h1>\n");
     write("huge.html", &"x".repeat((1 << 20) + 1));
     fs::create_dir(folder.join("folder")).unwrap();
 }
+
+/// Certificates as a bank issues them to relying parties of BankID, each with one thing else; all for `rp.key`.
+fn write_clients(folder: &Path) {
+    type Change = fn(&mut CertificateParams);
+    let bank = Issuer::new(named("Example Bank RP CA v1 for BankID"), KeyPair::generate().unwrap());
+    let key = KeyPair::generate().unwrap();
+    fs::write(folder.join("rp.key"), key.serialize_pem()).unwrap();
+    let clients: [(&str, Change); 10] = [
+        ("rp", |_| {}),
+        ("rp-next", |rp| rp.not_after = date_time_ymd(2032, 1, 1)),
+        ("rp-renamed", |rp| {
+            rp.not_after = date_time_ymd(2032, 1, 1);
+            rp.distinguished_name.push(DnType::CustomDnType(vec![2, 5, 4, 41]), "Another Name");
+        }),
+        ("rp-short", |rp| rp.not_after = date_time_ymd(2027, 1, 1)),
+        ("rp-late", |rp| (rp.not_before, rp.not_after) = (date_time_ymd(2030, 6, 1), date_time_ymd(2035, 1, 1))),
+        ("rp-soon", |rp| rp.not_after = date_time_ymd(2026, 7, 15)),
+        ("rp-very-soon", |rp| rp.not_after = date_time_ymd(2026, 6, 10)),
+        ("rp-expired", |rp| rp.not_after = date_time_ymd(2026, 5, 28)),
+        ("rp-server", |rp| rp.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]),
+        ("rp-ca", |rp| rp.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)),
+    ];
+    for (name, change) in clients {
+        let mut rp = named("example");
+        rp.distinguished_name.push(DnType::CustomDnType(vec![2, 5, 4, 41]), "Exempel AB");
+        (rp.not_before, rp.not_after) = (date_time_ymd(2025, 1, 1), date_time_ymd(2030, 1, 1));
+        change(&mut rp);
+        fs::write(folder.join(format!("{name}.pem")), rp.signed_by(&key, &bank).unwrap().pem()).unwrap();
+    }
+}
+
+fn named(common_name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params
+}
+
+#[cfg(unix)]
+fn chmod(file: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[cfg(not(unix))]
+fn chmod(_: &Path, _: u32) {}
 
 /// `issued.pem` and `issued.key`, whose issuer is nowhere.
 fn write_issued(folder: &Path) {

@@ -4,7 +4,8 @@ use super::section::{Section, Text};
 use super::{Check, causes};
 use crate::config::code::Code;
 use crate::config::problem::{Problem, quoted};
-use crate::pki::TrustAnchors;
+use crate::egress::is_garbled_guideline_root;
+use crate::pki::{ChainError, TrustAnchors};
 
 /// Reads a file of trust anchors, a list of files, or `"public"` for Mozilla's roots. `None` when the key is not set;
 /// when files are not opened or not usable, Mozilla's roots stand in.
@@ -35,12 +36,31 @@ fn file(check: &mut Check<'_>, text: Text<'_>) -> Option<Vec<u8>> {
     }
     let pem = check.read(text, "trust anchors")?;
     if let Err(error) = TrustAnchors::from_pem(&pem) {
+        if let ChainError::Unreadable { .. } = error {
+            check.report(garbled(&error, &pem, text));
+            return None;
+        }
         let title = format!("{} holds no trust anchors", quoted(text.value));
         let problem = Problem::error(Code::NoTrustAnchors, title).at(text.place).label(causes(&error));
         check.report(problem.fix("give a PEM file with the root certificate: `-----BEGIN CERTIFICATE-----`"));
         return None;
     }
     Some(pem)
+}
+
+/// Looks like a certificate on the outside.
+fn garbled(error: &ChainError, pem: &[u8], text: Text<'_>) -> Problem {
+    let title = format!("{} is PEM, its base64 decodes, but what it holds is no certificate", quoted(text.value));
+    let problem = Problem::error(Code::GarbledRoot, title).at(text.place).label(error.to_string());
+    if is_garbled_guideline_root(pem) {
+        return problem
+            .why("it is the root that BankID's old guidelines print: six of its lines have lost their capital letters there")
+            .why("intact it would be of no use either: it expired in 2019, and the service that it anchors is gone")
+            .fix("use `preset = \"bankid-production\"` or `\"bankid-test\"`: today's host and root are built in");
+    }
+    problem.why("letters were changed on its way, as when a document is copied or its capitals are lost").fix(
+        "get the file again from whoever issues it, and compare: `openssl x509 -noout -fingerprint -sha256 -in FILE`",
+    )
 }
 
 const PUBLIC: &str = "public";

@@ -78,8 +78,8 @@ fn default_state_dir(environment: &dyn Environment, is_service: bool) -> Option<
 pub(super) fn run_as(check: &mut Check<'_>, root: &Section<'_>) -> Option<RunAs> {
     let (user, group) = (root.string(check, "user"), root.string(check, "group"));
     if check.opens_files() {
-        user.into_iter().for_each(|user| require_account(check, user, "user"));
-        group.into_iter().for_each(|group| require_account(check, group, "group"));
+        user.into_iter().for_each(|user| require_account(check, user, "user", BECOME));
+        group.into_iter().for_each(|group| require_account(check, group, "group", BECOME));
     }
     let Some(user) = user else {
         match group {
@@ -92,7 +92,8 @@ pub(super) fn run_as(check: &mut Check<'_>, root: &Section<'_>) -> Option<RunAs>
     Some(RunAs { user: user.value.to_owned(), group: group.map(|group| group.value.to_owned()) })
 }
 
-fn require_account(check: &mut Check<'_>, text: Text<'_>, kind: &str) {
+/// Reports a user or group whom nobody knows; `why` says what for it is there.
+pub(super) fn require_account(check: &mut Check<'_>, text: Text<'_>, kind: &str, why: &str) {
     let name = text.value;
     let environment = check.environment;
     let is_known = if kind == "user" { environment.knows_user(name) } else { environment.knows_group(name) };
@@ -107,9 +108,11 @@ fn require_account(check: &mut Check<'_>, text: Text<'_>, kind: &str) {
         }
         None => format!("create it: `groupadd --system {name}`, or correct the name"),
     };
-    let objection = Objection::new("portvakt is to become it when the ports are open", fix);
+    let objection = Objection::new(why, fix);
     check.refuse(Code::UnknownUser, format!("this machine knows no {kind} {}", quoted(name)), text, objection);
 }
+
+const BECOME: &str = "portvakt is to become it when the ports are open";
 
 fn refuse_lone_group(check: &mut Check<'_>, group: Text<'_>) {
     let objection = Objection::new("only who becomes another user changes the group", "set `user` too");

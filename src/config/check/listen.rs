@@ -13,23 +13,27 @@ use crate::listener::{Limits, Settings};
 use crate::route;
 
 /// `[listen]` and `[limits]` as they are meant.
-pub(super) struct Listen {
+pub(super) struct Listen<'a> {
     pub(super) listener: Settings,
     pub(super) public_https_port: u16,
     /// Limits of requests, where neither site nor route has its own.
     pub(super) requests: route::Limits,
+    /// What is taken.
+    pub(super) bound: Vec<Bound<'a>>,
 }
 
 /// One address and the key that it comes from.
-struct Bound<'a> {
-    key: &'static str,
-    address: SocketAddr,
+#[derive(Clone)]
+pub(super) struct Bound<'a> {
+    /// Such as `listen.https`.
+    pub(super) key: &'static str,
+    pub(super) address: SocketAddr,
     /// `None` for a default.
-    place: Option<&'a Place>,
+    pub(super) place: Option<&'a Place>,
 }
 
 /// Reads both tables. Where nobody comes from outside, only what is written is listened on for traffic.
-pub(super) fn read(check: &mut Check<'_>, root: &Section<'_>, is_for_egress_only: bool) -> Listen {
+pub(super) fn read<'a>(check: &mut Check<'_>, root: &Section<'a>, is_for_egress_only: bool) -> Listen<'a> {
     let (limits, requests) = limits(check, root);
     let table = root.table(check, "listen");
     let section = table.map(|table| Section::open(check, table, &shape::LISTEN));
@@ -40,11 +44,14 @@ pub(super) fn read(check: &mut Check<'_>, root: &Section<'_>, is_for_egress_only
         require_traffic(check, section);
     }
     let bound = [
-        addresses(check, section, "http", defaults.http),
-        addresses(check, section, "https", defaults.https),
-        addresses(check, section, "admin", defaults.admin),
+        addresses(check, section, "listen.http", defaults.http),
+        addresses(check, section, "listen.https", defaults.https),
+        addresses(check, section, "listen.admin", defaults.admin),
     ];
-    refuse_conflicts(check, &bound);
+    let all = bound.concat();
+    for (index, later) in all.iter().enumerate() {
+        refuse_conflict(check, &all[..index], later);
+    }
     warn_of_exposure(check, &bound[2]);
     if check.purpose == Purpose::Check {
         bound.iter().for_each(|listener| try_all(check, listener));
@@ -61,6 +68,7 @@ pub(super) fn read(check: &mut Check<'_>, root: &Section<'_>, is_for_egress_only
         listener: Settings { http, https, admin, egress: Vec::new(), limits, proxy_protocol },
         public_https_port,
         requests,
+        bound: all,
     }
 }
 
@@ -92,9 +100,10 @@ fn addresses<'a>(
     key: &'static str,
     defaults: Vec<SocketAddr>,
 ) -> Vec<Bound<'a>> {
-    let texts = section.and_then(|section| match section.node(key) {
+    let name = key.trim_start_matches("listen.");
+    let texts = section.and_then(|section| match section.node(name) {
         Some(Node { place, value: Value::Integer(_) }) => Some(vec![Sited { value: place.text(), place }]),
-        _ => section.strings(check, key),
+        _ => section.strings(check, name),
     });
     let Some(texts) = texts else {
         return defaults.into_iter().map(|address| Bound { key, address, place: None }).collect();
@@ -160,17 +169,15 @@ fn is_off(section: &Section<'_>, key: &str) -> bool {
     section.node(key).is_some_and(|node| matches!(&node.value, Value::List(items) if items.is_empty()))
 }
 
-fn refuse_conflicts(check: &mut Check<'_>, listeners: &[Vec<Bound<'_>>; 3]) {
-    let all: Vec<_> = listeners.iter().flatten().collect();
-    for (index, later) in all.iter().enumerate() {
-        if let Some(earlier) = all[..index].iter().find(|earlier| overlap(earlier.address, later.address)) {
-            check.report(conflict(earlier, later));
-        }
+/// Reports an address that is taken.
+pub(super) fn refuse_conflict(check: &mut Check<'_>, taken: &[Bound<'_>], later: &Bound<'_>) {
+    if let Some(earlier) = taken.iter().find(|earlier| overlap(earlier.address, later.address)) {
+        check.report(conflict(earlier, later));
     }
 }
 
 fn conflict(earlier: &Bound<'_>, later: &Bound<'_>) -> Problem {
-    let title = format!("`listen.{}` and `listen.{}` both want `{}`", earlier.key, later.key, later.address);
+    let title = format!("`{}` and `{}` both want `{}`", earlier.key, later.key, later.address);
     let problem = Problem::error(Code::AddressConflict, title).fix("give one of them another port");
     match (earlier.place, later.place) {
         (Some(earlier), Some(later)) => problem.at(later).related(earlier, "taken here"),
@@ -197,7 +204,7 @@ fn warn_of_exposure(check: &mut Check<'_>, admin: &[Bound<'_>]) {
 }
 
 /// Tries to listen on each address; on a machine without IPv6 that is a notice only.
-fn try_all(check: &mut Check<'_>, listener: &[Bound<'_>]) {
+pub(super) fn try_all(check: &mut Check<'_>, listener: &[Bound<'_>]) {
     for bound in listener {
         let Err(error) = check.environment.try_listen(bound.address) else { continue };
         check.report(placed(cannot_listen(bound.address, &error), bound.place));

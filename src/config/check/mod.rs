@@ -6,6 +6,7 @@
 mod acme;
 mod address;
 mod anchors;
+mod bankid_roots;
 mod certificate;
 mod certificate_files;
 mod client_identity;
@@ -83,9 +84,9 @@ impl<'e> Check<'e> {
         let acme = acme::read(self, &root, &listen.listener);
         let sites = site::read_all(self, &root, &acme.settings, &listen.requests);
         acme::require_agreement(self, &acme, &sites);
-        let out = egress::read_all(self, &root);
+        let out = egress::read_all(self, &root, listen.bound, sites.upstream_names());
         acme::require_challenge(self, &acme, &sites, &listen.listener);
-        let (route, tls, certificates, upstreams) =
+        let site::ForRooms { route, tls, certificates, upstreams, identities } =
             sites.into_settings(listen.public_https_port, listen.requests.requests);
         let state_dir = global::state_dir(self, &root);
         Config {
@@ -98,7 +99,7 @@ impl<'e> Check<'e> {
             upstreams,
             certificates,
             egress: out.egress,
-            client_identities: out.identities,
+            client_identities: [out.identities, identities].concat(),
             trusted_proxies: global::trusted_proxies(self, &root),
             drain: root.duration(self, "drain").unwrap_or(Config::DRAIN),
             watch: root.boolean(self, "watch").is_none_or(|watch| watch.value),

@@ -9,7 +9,7 @@ use super::{Check, Objection, certificate, domain, egress, global, headers, http
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::{Node, Table, Value};
-use crate::source::{self, AcmeSettings, CertificateSettings};
+use crate::source::{self, AcmeSettings, CertificateSettings, ClientIdentitySettings};
 use crate::tls::{MinVersion, SiteSettings};
 use crate::{route, tls, upstream};
 
@@ -32,6 +32,16 @@ pub(super) struct Sites {
     route_names: Names,
     default: Option<Place>,
     first_with_acme: Option<Place>,
+}
+
+/// What each room gets of the sites.
+pub(super) struct ForRooms {
+    pub(super) route: route::Settings,
+    pub(super) tls: Vec<tls::SiteSettings>,
+    pub(super) certificates: Vec<CertificateSettings>,
+    pub(super) upstreams: Vec<upstream::Settings>,
+    /// Who we are to those upstreams that ask.
+    pub(super) identities: Vec<ClientIdentitySettings>,
 }
 
 /// Reads every site.
@@ -60,14 +70,16 @@ impl Sites {
         self.first_with_acme.as_ref()
     }
 
+    /// Who has which name among upstreams.
+    pub(super) fn upstream_names(&self) -> Names {
+        self.upstreams.names()
+    }
+
     /// What each room gets.
-    pub(super) fn into_settings(
-        self,
-        public_https_port: u16,
-        requests: Option<route::Rate>,
-    ) -> (route::Settings, Vec<tls::SiteSettings>, Vec<CertificateSettings>, Vec<upstream::Settings>) {
+    pub(super) fn into_settings(self, public_https_port: u16, requests: Option<route::Rate>) -> ForRooms {
         let route = route::Settings { sites: self.route, public_https_port, requests };
-        (route, self.tls, self.certificates, self.upstreams.into_settings())
+        let (upstreams, identities) = self.upstreams.into_settings();
+        ForRooms { route, tls: self.tls, certificates: self.certificates, upstreams, identities }
     }
 
     fn add(&mut self, check: &mut Check<'_>, table: &Table, acme: &AcmeSettings, everywhere: &route::Limits) {

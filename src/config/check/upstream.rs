@@ -5,13 +5,16 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use super::address::{self, Target};
+use super::client_identity::{self, Audience};
 use super::route::{bad_label, is_label};
 use super::section::{Section, Text};
-use super::site::duplicate_name;
-use super::{Check, Objection, anchors, health, shape};
+use super::site::{Names, duplicate_name};
+use super::{Check, Objection, anchors, bankid_roots, health, shape};
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::{Entry, Node, Table, Value};
+use crate::egress::Environment;
+use crate::source::{ClientIdentitySettings, Trial};
 use crate::upstream::{Address, PeerSettings, Settings, Timeouts, TlsSettings, Trust};
 
 /// Every upstream once.
@@ -21,6 +24,8 @@ pub(super) struct Upstreams(Vec<Named>);
 /// An upstream, and what names it.
 struct Named {
     settings: Settings,
+    /// Who we are there; its name is the upstream's.
+    identity: Option<ClientIdentitySettings>,
     place: Place,
     is_explicit: bool,
 }
@@ -31,14 +36,37 @@ impl Upstreams {
         let table = as_table(check, node, key)?;
         let section = Section::open(check, &table, &shape::UPSTREAM);
         let name = name(check, &section);
-        let settings = settings(check, &section, name.map(|name| name.value))?;
+        let settings = settings(check, &section, name.map(|name| name.value));
+        let identity = identity(check, &section, settings.as_ref());
         let place = name.map_or(&node.place, |name| name.place);
-        Some(self.add(check, Named { settings, place: place.clone(), is_explicit: name.is_some() }))
+        Some(
+            self.add(check, Named { settings: settings?, identity, place: place.clone(), is_explicit: name.is_some() }),
+        )
     }
 
-    /// All of them, by index.
-    pub(super) fn into_settings(self) -> Vec<Settings> {
-        self.0.into_iter().map(|named| named.settings).collect()
+    /// All of them, by index, and who we are to them.
+    pub(super) fn into_settings(self) -> (Vec<Settings>, Vec<ClientIdentitySettings>) {
+        let (mut all, mut identities) = (Vec::new(), Vec::new());
+        for Named { mut settings, identity, .. } in self.0 {
+            let name = settings.name.clone();
+            if let Some(identity) = identity {
+                let tls = settings.peers.iter_mut().filter_map(|peer| peer.tls.as_mut());
+                tls.for_each(|tls| tls.identity = Some(name.clone()));
+                identities.push(ClientIdentitySettings { name, ..identity });
+            }
+            all.push(settings);
+        }
+        (all, identities)
+    }
+
+    /// Who has which name.
+    pub(super) fn names(&self) -> Names {
+        let mut names = Names::default();
+        for named in &self.0 {
+            // No two are alike, so that it is free.
+            let _ = names.claim(&named.settings.name, &named.place);
+        }
+        names
     }
 
     fn add(&mut self, check: &mut Check<'_>, mut named: Named) -> usize {
@@ -78,8 +106,33 @@ impl Named {
         if !self.is_explicit && !other.is_explicit {
             settings.name.clone_from(&self.settings.name);
         }
-        settings == self.settings
+        settings == self.settings && self.identity == other.identity
     }
+}
+
+/// `identity` and `next`, for servers that ask for a certificate.
+fn identity(
+    check: &mut Check<'_>,
+    section: &Section<'_>,
+    settings: Option<&Settings>,
+) -> Option<ClientIdentitySettings> {
+    if let (None, Some(next)) = (section.node("identity"), section.key_place("next")) {
+        let problem = Problem::error(Code::Conflict, "`next` has nothing to follow").at(next);
+        check.report(problem.why("it takes over from `identity`").fix("add `identity`, or call this one `identity`"));
+    }
+    section.node("identity")?;
+    let place =
+        section.node("url").or_else(|| section.node("urls")).map_or_else(|| section.place(), |node| &node.place);
+    let peer = settings?.peers.first()?;
+    let environment = match &peer.address {
+        Address::Tcp { host, .. } => Environment::of_host(host),
+        Address::Unix(_) => None,
+    };
+    let audience = Audience { environment, place };
+    if let Some(tls) = &peer.tls {
+        bankid_roots::judge(check, section, &tls.trust, audience);
+    }
+    client_identity::read(check, section, audience, Trial::Handshake)
 }
 
 /// A URL alone is a table with nothing but `url`.
@@ -394,7 +447,7 @@ where
 }
 
 /// Keys that mean something only where TLS is spoken.
-const TLS_KEYS: [&str; 4] = ["server_name", "trust_anchors", "fingerprint", "pin"];
+const TLS_KEYS: [&str; 6] = ["server_name", "trust_anchors", "fingerprint", "pin", "identity", "next"];
 
 const FINGERPRINT: &str = "give the 64 hex digits of `openssl x509 -noout -fingerprint -sha256 -in certificate.pem`";
 

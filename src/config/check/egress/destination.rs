@@ -1,21 +1,25 @@
 //! `destination`.
 
 use super::super::address;
-use super::super::section::{Section, Text};
+use super::super::client_identity::Audience;
+use super::super::section::{Section, Sited, Text};
 use super::super::{Check, Objection};
 use crate::config::code::Code;
-use crate::config::problem::{Problem, quoted};
+use crate::config::problem::{Problem, listed, quoted};
+use crate::egress::{Environment, Preset, Service};
 
 /// Where an egress leads.
 pub(super) struct Destination<'a> {
-    /// As it is written.
+    /// As it is written; of a preset alone, its host where the preset is written.
     pub(super) text: Text<'a>,
     /// Lower case, no brackets.
     pub(super) host: String,
     pub(super) port: u16,
+    /// What the preset knows of it.
+    pub(super) service: Option<&'static Service>,
 }
 
-impl Destination<'_> {
+impl<'a> Destination<'a> {
     /// As `Host` has it: without the port of https (RFC 9110 §4.2.2).
     pub(super) fn authority(&self) -> String {
         match self.port {
@@ -24,11 +28,26 @@ impl Destination<'_> {
             port => address::join(&self.host, port),
         }
     }
+
+    /// To whom an identity is shown.
+    pub(super) fn audience(&self) -> Audience<'a> {
+        Audience { environment: Environment::of_host(&self.host), place: self.text.place }
+    }
 }
 
-/// Reads `https://host` or `https://host:port`.
-pub(super) fn read<'a>(check: &mut Check<'_>, section: &Section<'a>) -> Option<Destination<'a>> {
-    if section.lacks("destination") {
+/// Reads `https://host` or `https://host:port`; a preset has it already.
+pub(super) fn read<'a>(
+    check: &mut Check<'_>,
+    section: &Section<'a>,
+    preset: Option<&'static Preset>,
+) -> Option<Destination<'a>> {
+    let service = preset.map(|preset| &preset.services[0]);
+    if let (true, Some(service), Some(place)) = (section.lacks("destination"), service, section.node("preset")) {
+        let text = Sited { value: service.host, place: &place.place };
+        return Some(Destination { text, host: service.host.to_owned(), port: 443, service: Some(service) });
+    }
+    // A preset that is not known has a destination too.
+    if section.lacks("destination") && section.lacks("preset") {
         let problem = section.missing("destination").why("it says which service is called");
         check.report(problem.fix("write `destination = \"https://service.example\"`"));
     }
@@ -38,13 +57,32 @@ pub(super) fn read<'a>(check: &mut Check<'_>, section: &Section<'a>) -> Option<D
         return None;
     }
     match parse(text.value) {
-        Ok((host, port)) => Some(Destination { text, host, port }),
+        Ok((host, port)) => of_preset(check, text, host, port, preset),
         Err(objection) => {
             let title = format!("{} is not a destination", quoted(text.value));
             check.refuse(Code::InvalidDestination, title, text, objection);
             None
         }
     }
+}
+
+fn of_preset<'a>(
+    check: &mut Check<'_>,
+    text: Text<'a>,
+    host: String,
+    port: u16,
+    preset: Option<&'static Preset>,
+) -> Option<Destination<'a>> {
+    let service = preset.and_then(|preset| preset.service(&host)).filter(|_| port == 443);
+    if let (Some(preset), None) = (preset, service) {
+        let hosts: Vec<_> = preset.services.iter().map(|service| format!("https://{}", service.host)).collect();
+        let title = format!("{} is not a host of {}", quoted(text.value), quoted(preset.name));
+        let why = format!("the hosts of the preset are {}; its root is believed for them only", listed(&hosts));
+        let fix = "leave `destination` out; for another host, `preset` and write `trust_anchors` and `allow`";
+        check.refuse(Code::ForeignDestination, title, text, Objection::new(why, fix));
+        return None;
+    }
+    Some(Destination { text, host, port, service })
 }
 
 fn is_plain(text: &str) -> bool {

@@ -2,33 +2,37 @@
 
 mod destination;
 mod listen;
+mod preset;
+mod rules;
 
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
 
+use super::client_identity::{self, Audience};
+use super::listen::Bound;
 use super::route::{bad_label, is_label};
 use super::section::{Section, Text};
 use super::site::{Names, duplicate_name};
-use super::{Check, Objection, client_identity, limits, shape, upstream};
+use super::{Check, Objection, bankid_roots, limits, shape, upstream};
 use crate::config::code::Code;
 use crate::config::problem::{Place, quoted};
 use crate::config::raw::{Table, Value};
 use crate::config::{Config, Egress};
-use crate::egress::bankid::{self, Pace};
-use crate::egress::{Allowed, Listen, Settings};
+use crate::egress::{Allowed, COLLECT, Listen, Preset, Service, Settings};
 use crate::source::{ClientIdentitySettings, Trial};
-use crate::upstream::{Address, PeerSettings};
+use crate::upstream::{Address, PeerSettings, TlsSettings, Trust};
 
 use self::destination::Destination;
+use self::listen::Taken;
 
 /// Every way out, in their order, and whom they say we are.
-#[derive(Default)]
-pub(super) struct All {
+pub(super) struct All<'a> {
     pub(super) egress: Vec<Egress>,
     pub(super) identities: Vec<ClientIdentitySettings>,
     names: Names,
+    taken: Taken<'a>,
 }
 
 /// Whether there is any, and no site: then nobody comes from outside.
@@ -41,9 +45,10 @@ pub(super) fn is_alone(root: &Section<'_>) -> bool {
     count("egress") > 0 && count("site") == 0
 }
 
-/// Reads every `[[egress]]`.
-pub(super) fn read_all(check: &mut Check<'_>, root: &Section<'_>) -> All {
-    let mut all = All::default();
+/// Reads every `[[egress]]`; `bound` and `names` are taken.
+pub(super) fn read_all<'a>(check: &mut Check<'_>, root: &Section<'a>, bound: Vec<Bound<'a>>, names: Names) -> All<'a> {
+    let taken = Taken { addresses: bound, sockets: Vec::new() };
+    let mut all = All { egress: Vec::new(), identities: Vec::new(), names, taken };
     for table in root.tables(check, "egress") {
         all.add(check, table);
     }
@@ -59,33 +64,34 @@ pub(super) fn addresses(egresses: &[Egress]) -> Vec<SocketAddr> {
     egresses.iter().filter_map(tcp).collect()
 }
 
-impl All {
-    fn add(&mut self, check: &mut Check<'_>, table: &Table) {
+impl<'a> All<'a> {
+    fn add(&mut self, check: &mut Check<'_>, table: &'a Table) {
         let section = Section::open(check, table, &shape::EGRESS);
-        let destination = destination::read(check, &section);
+        let preset = preset::read(check, &section);
+        let destination = destination::read(check, &section, preset);
         let name = self.name(check, &section, destination.as_ref());
-        let listen = listen::read(check, &section);
-        let allow = allow(check, &section);
+        let listen = listen::read(check, &section, &mut self.taken);
+        listen::judge_exposure(check, &section, listen.as_ref());
+        let service = destination.as_ref().and_then(|to| to.service);
+        let allow = allow(check, &section, service);
         let token = listen::token(check, &section);
-        let body = limits::body(check, &section).unwrap_or(Config::EGRESS_BODY);
-        let rules = rules(check, &section);
-        let trial = trial(check, &section).unwrap_or(Trial::Handshake);
-        require_identity(check, &section);
-        let identity = client_identity::read(check, &section, trial);
+        let rules = rules::read(check, &section, service);
+        let body = limits::body(check, &section);
+        let identity = identity(check, &section, destination.as_ref(), rules.is_some());
         let timeouts = upstream::timeouts(check, &section);
-        let tls = destination.as_ref().and_then(|to| upstream::tls(check, &section, to.text, &to.host, to.port));
+        let tls = destination.as_ref().and_then(|to| tls(check, &section, preset, to));
         let (Some(name), Some(listen), Some(to), Some(tls), Some(identity)) =
             (name, listen, destination, tls, identity)
         else {
             return;
         };
-        let peer = PeerSettings {
-            address: Address::Tcp { host: to.host.clone(), port: to.port },
-            tls: Some(crate::upstream::TlsSettings { identity: Some(name.clone()), ..tls }),
-        };
+        let tls = TlsSettings { identity: Some(name.clone()), ..tls };
+        let peer = PeerSettings { address: Address::Tcp { host: to.host.clone(), port: to.port }, tls: Some(tls) };
         let host = Some(to.authority());
         let upstream =
             crate::upstream::Settings { name: name.clone(), peers: vec![peer], host, timeouts, health: None };
+        let most = if rules.is_some() { Config::BANKID_BODY } else { Config::EGRESS_BODY };
+        let body = body.unwrap_or(most);
         self.identities.push(ClientIdentitySettings { name: name.clone(), ..identity });
         self.egress.push(Egress { settings: Settings { name, listen, allow, token, body, rules }, upstream });
     }
@@ -117,11 +123,37 @@ impl All {
     }
 }
 
-/// `rules`, and how they are kept.
-fn rules(check: &mut Check<'_>, section: &Section<'_>) -> Option<bankid::Settings> {
-    let is_bankid = section.choice(check, "rules", &[("bankid", true), ("none", false)]).unwrap_or_default();
-    let pace = section.choice(check, "pace", &[("hold", Pace::Hold), ("reject", Pace::Reject)]).unwrap_or_default();
-    is_bankid.then(|| bankid::Settings { pace, ..bankid::Settings::default() })
+/// How the service is recognised.
+fn tls(
+    check: &mut Check<'_>,
+    section: &Section<'_>,
+    preset: Option<&Preset>,
+    to: &Destination<'_>,
+) -> Option<TlsSettings> {
+    if let Some(preset) = preset {
+        return Some(TlsSettings {
+            server_name: to.host.clone(),
+            trust: Trust::Anchors(preset.trust_anchors()),
+            identity: None,
+        });
+    }
+    let tls = upstream::tls(check, section, to.text, &to.host, to.port)?;
+    bankid_roots::judge(check, section, &tls.trust, to.audience());
+    Some(tls)
+}
+
+/// `identity` and `next`, and how they are tried.
+fn identity(
+    check: &mut Check<'_>,
+    section: &Section<'_>,
+    to: Option<&Destination<'_>>,
+    has_rules: bool,
+) -> Option<ClientIdentitySettings> {
+    require_identity(check, section);
+    let default = if has_rules { Trial::BankId { target: COLLECT.to_owned() } } else { Trial::Handshake };
+    let trial = trial(check, section).unwrap_or(default);
+    let nobody = Audience { environment: None, place: section.place() };
+    client_identity::read(check, section, to.map_or(nobody, Destination::audience), trial)
 }
 
 fn require_identity(check: &mut Check<'_>, section: &Section<'_>) {
@@ -132,12 +164,16 @@ fn require_identity(check: &mut Check<'_>, section: &Section<'_>) {
     }
 }
 
-/// `allow`: what may be asked for.
-fn allow(check: &mut Check<'_>, section: &Section<'_>) -> Vec<Allowed> {
+/// `allow`: what may be asked for; with a preset what its service is for.
+fn allow(check: &mut Check<'_>, section: &Section<'_>, service: Option<&Service>) -> Vec<Allowed> {
+    if let (true, Some(service)) = (section.lacks("allow"), service) {
+        return service.allow.parse().into_iter().collect();
+    }
     let texts = section.strings(check, "allow");
-    let is_empty = texts.as_ref().is_some_and(Vec::is_empty)
-        && section.node("allow").is_some_and(|node| node.place.text() == "[]");
-    if section.lacks("allow") || is_empty {
+    let is_empty =
+        section.node("allow").is_some_and(|node| matches!(&node.value, Value::List(items) if items.is_empty()));
+    // A preset that is not known, or not that of the destination, would have named something.
+    if (section.lacks("allow") && section.lacks("preset")) || is_empty {
         let problem = section.missing("allow").why("whatever it does not name is answered with 404 and never leaves");
         check.report(problem.fix(format!("write {ALLOW}")));
     }

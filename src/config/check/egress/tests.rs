@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::environment::tests::With;
-use crate::config::{Config, Purpose, diff, from_text_on};
-use crate::egress::Listen;
+use crate::config::{Config, Egress, Purpose, diff, from_text_on};
+use crate::egress::{Listen, Preset};
 use crate::source::{FileForm, FileSettings, NextIdentity, PasswordSource, Trial};
 use crate::upstream::{Address, Trust};
 
@@ -145,4 +145,95 @@ fn given_one_changed_line_when_compared_then_the_egress_changed() {
     let changes: Vec<_> = diff(&base, &other).iter().map(ToString::to_string).collect();
     assert_eq!(changes, ["egress `partner` removed", "egress `other` added"]);
     assert_eq!(diff(&base, &base), []);
+}
+
+/// The shortest one with a preset, with further lines.
+fn preset(name: &str, lines: &str) -> Config {
+    sound(&format!(
+        "[[egress]]\nlisten = '127.0.0.1:9443'\npreset = '{name}'\nidentity = {{ pkcs12 = 'rp.p12' }}\n{lines}"
+    ))
+}
+
+#[test]
+fn given_a_preset_when_read_then_host_root_and_allow_list_are_its_own() {
+    for (name, host) in [("bankid-production", "appapi2.bankid.com"), ("bankid-test", "appapi2.test.bankid.com")] {
+        let config = preset(name, "");
+        let Egress { settings, upstream } = &config.egress[0];
+        assert_eq!((&*settings.name, settings.body), (host, 1 << 20));
+        assert_eq!(settings.allow.iter().map(ToString::to_string).collect::<Vec<_>>(), ["POST /rp/v6.0/*"]);
+        assert_eq!(upstream.host.as_deref(), Some(host));
+        assert_eq!(upstream.peers[0].address, Address::Tcp { host: host.to_owned(), port: 443 });
+        let tls = upstream.peers[0].tls.as_ref().unwrap();
+        assert_eq!((&*tls.server_name, tls.identity.as_deref()), (host, Some(host)));
+        assert_eq!(tls.trust, Trust::Anchors(Preset::find(name).unwrap().trust_anchors()));
+        let trial = Trial::BankId { target: "/rp/v6.0/collect".to_owned() };
+        assert_eq!(config.client_identities[0].trial, trial);
+    }
+}
+
+#[test]
+fn given_the_id_card_service_of_a_preset_when_read_then_what_it_is_for() {
+    let config = preset("bankid-test", "destination = 'https://IDcardAPI.test.bankid.com/'");
+    let allowed: Vec<_> = config.egress[0].settings.allow.iter().map(ToString::to_string).collect();
+    assert_eq!(allowed, ["POST /rp/v1/verify"]);
+    assert_eq!(config.egress[0].upstream.host.as_deref(), Some("idcardapi.test.bankid.com"));
+    assert_eq!(config.client_identities[0].trial, Trial::Handshake);
+}
+
+#[test]
+fn given_a_preset_and_keys_that_it_has_by_default_when_read_then_what_is_written() {
+    let config = preset("bankid-test", "allow = ['POST /rp/v6.0/auth']\nbody = 7\ntrial = 'GET /x'\nname = 'b'");
+    let Egress { settings, .. } = &config.egress[0];
+    assert_eq!((settings.allow.len(), settings.allow[0].to_string().as_str()), (1, "POST /rp/v6.0/auth"));
+    assert_eq!((settings.body, &*settings.name), (7, "b"));
+    assert!(matches!(config.client_identities[0].trial, Trial::Request { .. }));
+}
+
+#[test]
+fn given_rules_when_read_then_how_they_are_kept() {
+    use crate::egress::bankid::{ClosedVersion, Pace, Settings, UserMessage};
+
+    let rules = |config: Config| config.egress[0].settings.rules.clone();
+    assert_eq!(rules(with("")), None);
+    assert_eq!(rules(preset("bankid-test", "")), Some(Settings::default()));
+    assert_eq!(rules(preset("bankid-test", "rules = 'none'")), None);
+    assert_eq!(rules(preset("bankid-test", "destination = 'https://idcardapi.test.bankid.com'")), None);
+    let config = with("rules = 'bankid'");
+    assert_eq!(config.egress[0].settings.body, 1 << 20);
+    assert_eq!(config.client_identities[0].trial, Trial::BankId { target: "/rp/v6.0/collect".to_owned() });
+    let keys = "pace = 'reject'\nuser_message = 'field'\nclosed_versions = ['v5.1', 'v7']";
+    let Settings { pace, user_message, closed } = rules(preset("bankid-test", keys)).unwrap();
+    assert_eq!((pace, user_message), (Pace::Reject, UserMessage::Field));
+    assert_eq!(closed.iter().map(ClosedVersion::name).collect::<Vec<_>>(), ["v5.1", "v7"]);
+    assert_eq!(rules(preset("bankid-test", "closed_versions = []")).unwrap().closed, []);
+}
+
+#[test]
+fn given_upstreams_with_an_identity_when_read_then_each_has_its_upstreams_name() {
+    let upstream = |path: &str, url: &str, keys: &str| {
+        format!("[[site.route]]\npath = '{path}'\nupstream = {{ url = '{url}', trust_anchors = 'r.pem', {keys} }}\n")
+    };
+    let config = sound(
+        &[
+            "acme = { agree_tos = true }\n[[site]]\ndomain = 'a.example.com'\nupstream = 'http://127.0.0.1:1'\n"
+                .to_owned(),
+            upstream("/a/", "https://10.0.0.1", "identity = { pkcs12 = 'rp.p12', password_file = 'rp.pass' }"),
+            upstream("/b/", "https://10.0.0.1", "identity = { pkcs12 = 'rp.p12', password_file = 'rp.pass' }"),
+            upstream("/c/", "https://10.0.0.1", "identity = { pkcs12 = 'c.p12' }, next = { pkcs12 = 'd.p12' }"),
+            upstream("/d/", "https://10.0.0.1", "connect_timeout = '9s'"),
+        ]
+        .concat(),
+    );
+    let of = |upstream: &crate::upstream::Settings| {
+        let tls = upstream.peers[0].tls.as_ref();
+        (upstream.name.clone(), tls.and_then(|tls| tls.identity.clone()))
+    };
+    let shown: Vec<_> = config.upstreams.iter().map(of).collect();
+    let named = |name: &str| (name.to_owned(), Some(name.to_owned()));
+    let nobody = |name: &str| (name.to_owned(), None);
+    let expected = [nobody("127.0.0.1:1"), named("10.0.0.1:443"), named("10.0.0.1:443#2"), nobody("10.0.0.1:443#3")];
+    assert_eq!(shown, expected);
+    let identities: Vec<_> = config.client_identities.iter().map(|own| (&*own.name, own.next.is_some())).collect();
+    assert_eq!(identities, [("10.0.0.1:443", false), ("10.0.0.1:443#2", true)]);
+    assert_eq!(config.client_identities[0].files, pkcs12("rp"));
 }
