@@ -66,6 +66,7 @@ mod swaps_certificates_under_load;
 mod takes_over_sockets;
 mod tells_its_supervisor;
 mod tells_what_enforcement_would_break;
+mod tells_what_users_should_see;
 mod upgrades_without_losing_a_request;
 mod wipes_keys_from_memory;
 mod withstands_floods;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -66,10 +67,15 @@ impl Book {
         tokio::time::sleep_until(self.began + until).await;
     }
 
-    /// Returns when a collect has ended, or at that time.
-    pub(super) async fn wait_for_change(&self, until: Duration) {
+    /// Ends when a collect has ended, from this call on.
+    pub(super) fn change(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Returns at the change, or at that time.
+    pub(super) async fn at_latest(&self, until: Duration, change: Notified<'_>) {
         tokio::select! {
-            () = self.changed.notified() => {}
+            () = change => {}
             () = self.sleep_until(until) => {}
         }
     }

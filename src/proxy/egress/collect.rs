@@ -2,22 +2,20 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::StatusCode;
 use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorType, Result};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::BankId;
 use super::book::HeldTurn;
-use super::conversation::{Conversation, Inquiry, has_left, head_of};
+use super::conversation::{Conversation, Inquiry, has_left};
 use super::exchange::Outgoing;
 use super::local::{fail, refuse};
+use super::reading::Reading;
+use super::rules::BankId;
 use crate::egress::bankid::orders::{Answer as Kept, Delivery, Ended, Step};
-use crate::egress::bankid::{Asked, Findings, OrderKey, Refusal, Status, Watch};
-use crate::proxy::connection::BODY_PAUSE;
-use crate::upstream::{Answer, ExchangeError};
+use crate::egress::bankid::{Asked, Findings, OrderKey, Refusal, Status};
 
 impl Conversation {
     /// Carries out a collect when its time has come.
@@ -32,6 +30,8 @@ impl Conversation {
         let egress = inquiry.egress.clone();
         let asking = bankid.book.asks(order);
         loop {
+            // Before the question, so that no end in between is missed.
+            let change = bankid.book.change();
             match bankid.book.collect(&asking, bankid.rules.pace) {
                 Step::Send(turn) => {
                     inquiry.started = Instant::now();
@@ -42,10 +42,12 @@ impl Conversation {
                     inquiry.started = Instant::now();
                     let turn = bankid.book.hold(turn);
                     info!(egress = egress.settings.name, ?order, "an answer that was not delivered is given again");
-                    return self.give_again(session, turn, &answer).await;
+                    return self.give_again(session, bankid, turn, &answer).await;
                 }
                 Step::Hold { until } => unless_left(session, bankid.book.sleep_until(until)).await?,
-                Step::Wait { until } => unless_left(session, bankid.book.wait_for_change(until)).await?,
+                Step::Wait { until } => {
+                    unless_left(session, bankid.book.at_latest(until, change)).await?;
+                }
                 Step::TooSoon { wait } => return refuse(&egress, session, &Refusal::TooSoon { wait }).await,
                 Step::AlreadyFinal => return refuse(&egress, session, &Refusal::AlreadyFinal).await,
             }
@@ -62,21 +64,24 @@ impl Conversation {
         turn: HeldTurn,
     ) -> Result<StatusCode> {
         let egress = &inquiry.egress;
-        let mut answer = match inquiry.send(outgoing).await {
+        let answer = match inquiry.send(outgoing).await {
             Ok(answer) => answer,
             Err(error) => return fail(egress, session, &error).await,
         };
         turn.answered();
-        let status = answer.response.status();
-        let (kept, found) = match gather(&mut answer).await {
-            Ok(whole) => whole,
+        let mut reading = Reading::of(answer);
+        match reading.gather(Kept::LONGEST).await {
+            Ok(true) => {}
+            // Nothing that BankID sends; too long to be kept.
+            Ok(false) => return self.pass_on(inquiry, session, reading, Asked::Collect(order)).await,
             Err(error) => return fail(egress, session, &error).await,
-        };
-        answer.done(egress.client.settings().timeouts.idle);
+        }
+        let status = reading.status();
+        let (kept, found) = reading.finish(egress);
         bankid.note(egress, Asked::Collect(order), status, found);
         let may_be_final = status.is_success() && !(found.whole && found.status == Some(Status::Pending));
         let left = may_be_final && has_left(session).await;
-        let written = self.write(session, &kept).await;
+        let written = self.write(session, &kept, bankid.rules.user_message).await;
         if !may_be_final {
             turn.ended(Ended::Answered { status, found, delivery: Delivery::Whole });
             return written.map(|()| status);
@@ -98,27 +103,24 @@ impl Conversation {
     }
 
     /// Gives an answer that was kept.
-    async fn give_again(&self, session: &mut ServerSession, turn: HeldTurn, kept: &Arc<Kept>) -> Result<StatusCode> {
+    async fn give_again(
+        &self,
+        session: &mut ServerSession,
+        bankid: &BankId,
+        turn: HeldTurn,
+        kept: &Arc<Kept>,
+    ) -> Result<StatusCode> {
         let left = has_left(session).await;
-        let written = self.write(session, kept).await.and_then(|()| if left { gone() } else { Ok(()) });
+        let written = self
+            .write(session, kept, bankid.rules.user_message)
+            .await
+            .and_then(|()| if left { gone() } else { Ok(()) });
         if let Err(error) = written {
             turn.ended(Ended::Given { delivered: false });
             return Err(error);
         }
         self.connection.await_receipt(Box::new(move |delivered| turn.ended(Ended::Given { delivered })));
         Ok(kept.status())
-    }
-
-    async fn write(&self, session: &mut ServerSession, answer: &Kept) -> Result<()> {
-        let mut head = head_of(answer.status(), answer.headers())?;
-        head.remove_header(&header::TRANSFER_ENCODING);
-        head.insert_header(header::CONTENT_LENGTH, answer.length())?;
-        self.heed_drain(session);
-        session.write_response_header(Box::new(head)).await?;
-        for piece in answer.pieces() {
-            session.write_response_body(Bytes::copy_from_slice(piece), false).await?;
-        }
-        session.finish_body().await
     }
 }
 
@@ -146,18 +148,6 @@ impl Drop for Pending {
     fn drop(&mut self) {
         self.end(false);
     }
-}
-
-/// Reads an answer to its end.
-async fn gather(answer: &mut Answer) -> std::result::Result<(Kept, Findings), ExchangeError> {
-    let headers: HeaderMap = answer.response.headers().clone();
-    let mut kept = Kept::new(answer.response.status(), headers);
-    let mut watch = Watch::new();
-    while let Some(piece) = answer.next(BODY_PAUSE).await? {
-        watch.push(&piece);
-        kept.push(&piece);
-    }
-    Ok((kept, watch.found()))
 }
 
 /// Waits, unless the application leaves: then nothing was sent, and nothing has to be.

@@ -18,8 +18,11 @@ use tracing::debug;
 
 use super::exchange::{self, Outgoing};
 use super::local::{fail, refuse, tell};
-use super::{BankId, Door, Egress};
-use crate::egress::bankid::{Asked, Call, Refusal, Watch, judge};
+use super::reading::Reading;
+use super::rules::with_message;
+use super::{Door, Egress};
+use crate::egress::bankid::orders::Answer as Kept;
+use crate::egress::bankid::{Asked, Call, Message, Refusal, UserMessage, judge};
 use crate::metrics::method_label;
 use crate::proxy::answer::request_id;
 use crate::proxy::connection::{BODY_PAUSE, Connection, RECEIPT};
@@ -122,36 +125,48 @@ impl Conversation {
         outgoing: Outgoing,
         asked: Asked,
     ) -> Result<StatusCode> {
-        match inquiry.send(outgoing).await {
-            Ok(answer) => self.pass_on(inquiry, session, answer, asked).await,
-            Err(error) => fail(&inquiry.egress, session, &error).await,
+        let egress = &inquiry.egress;
+        let answer = match inquiry.send(outgoing).await {
+            Ok(answer) => answer,
+            Err(error) => return fail(egress, session, &error).await,
+        };
+        let Some(bankid) = egress.bankid.as_ref().filter(|bankid| bankid.tells_messages()) else {
+            return self.pass_on(inquiry, session, Reading::of(answer), asked).await;
+        };
+        let mut reading = Reading::of(answer);
+        match reading.gather(Kept::LONGEST).await {
+            Ok(true) => {}
+            Ok(false) => return self.pass_on(inquiry, session, reading, asked).await,
+            Err(error) => return fail(egress, session, &error).await,
         }
+        let (whole, found) = reading.finish(egress);
+        bankid.note(egress, asked, whole.status(), found);
+        self.write(session, &whole, bankid.rules.user_message).await.map(|()| whole.status())
     }
 
-    /// Passes the answer on as it comes; it is read to its end even when the application has left.
-    async fn pass_on(
+    /// Passes an answer on as it comes. That of BankID is read to its end even when the application has left, since it tells
+    /// of an order.
+    pub(super) async fn pass_on(
         &self,
         inquiry: &Inquiry,
         session: &mut ServerSession,
-        mut answer: Answer,
+        mut reading: Reading,
         asked: Asked,
     ) -> Result<StatusCode> {
         let egress = &inquiry.egress;
-        let status = answer.response.status();
-        let mut watch = egress.bankid.as_ref().map(|_| Watch::new());
+        let (status, begun) = (reading.status(), reading.take());
         self.heed_drain(session);
-        let head = head_of(status, answer.response.headers())?;
+        let head = head_of(status, reading.headers())?;
         let mut left = session.write_response_header(Box::new(head)).await.err();
-        loop {
-            match answer.next(BODY_PAUSE).await {
-                Ok(Some(part)) => {
-                    if let Some(watch) = &mut watch {
-                        watch.push(&part);
-                    }
-                    if left.is_none() {
-                        left = session.write_response_body(part, false).await.err();
-                    }
-                }
+        for part in begun {
+            if left.is_none() {
+                left = session.write_response_body(part, false).await.err();
+            }
+        }
+        while left.is_none() || egress.bankid.is_some() {
+            match reading.next().await {
+                Ok(Some(part)) if left.is_none() => left = session.write_response_body(part, false).await.err(),
+                Ok(Some(_)) => {}
                 Ok(None) => break,
                 Err(error) => {
                     tell(egress, &error, &request_id());
@@ -160,14 +175,36 @@ impl Conversation {
                 }
             }
         }
-        answer.done(egress.client.settings().timeouts.idle);
-        if let (Some(bankid), Some(watch)) = (&egress.bankid, watch) {
-            bankid.note(&inquiry.egress, asked, status, watch.found());
+        if let Some(error) = &left
+            && egress.bankid.is_none()
+        {
+            return Error::e_explain(error.etype().clone(), "the application left before the answer's end");
+        }
+        let (_, found) = reading.finish(egress);
+        if let Some(bankid) = &egress.bankid {
+            bankid.note(egress, asked, status, found);
         }
         match left {
             Some(error) => Err(error),
             None => session.finish_body().await.map(|()| status),
         }
+    }
+
+    /// Gives a whole answer, with the message for the user where that is wanted.
+    pub(super) async fn write(&self, session: &mut ServerSession, answer: &Kept, wanted: UserMessage) -> Result<()> {
+        let (pieces, message) = with_message(answer, wanted);
+        let mut head = head_of(answer.status(), answer.headers())?;
+        head.remove_header(&header::TRANSFER_ENCODING);
+        head.insert_header(header::CONTENT_LENGTH, pieces.iter().map(Bytes::len).sum::<usize>())?;
+        if let Some(message) = message {
+            head.insert_header(Message::HEADER, message)?;
+        }
+        self.heed_drain(session);
+        session.write_response_header(Box::new(head)).await?;
+        for piece in pieces {
+            session.write_response_body(piece, false).await?;
+        }
+        session.finish_body().await
     }
 
     pub(super) fn heed_drain(&self, session: &mut ServerSession) {
@@ -277,34 +314,6 @@ pub(super) async fn has_left(session: &mut ServerSession) -> bool {
     // It has sent more before its answer came. Some of that is read, so that the connection cannot go on.
     session.set_keepalive(None);
     false
-}
-
-impl BankId {
-    /// Counts what an answer tells, and remembers what it means for its order.
-    pub(super) fn note(
-        &self,
-        egress: &Egress,
-        asked: Asked,
-        status: StatusCode,
-        found: crate::egress::bankid::Findings,
-    ) {
-        if let Some(error) = found.error {
-            egress.metrics.failed(error.label());
-        }
-        match asked {
-            Asked::Order if status.is_success() => {
-                if let Some(order) = found.order {
-                    self.book.created(order);
-                }
-            }
-            Asked::Cancel(order) if status.is_success() => self.book.cancelled(order),
-            Asked::Collect(_) if status.is_success() => {
-                let (state, hint) = (found.status.map_or("other", |state| state.label()), found.hint);
-                egress.metrics.collected(state, hint.map_or("", |hint| hint.label()));
-            }
-            Asked::Order | Asked::Cancel(_) | Asked::Collect(_) | Asked::Other => {}
-        }
-    }
 }
 
 /// Path and query, where the request names a path.

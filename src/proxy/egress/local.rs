@@ -49,13 +49,13 @@ async fn answer(egress: &Egress, session: &mut ServerSession, refusal: &Refusal,
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
     head.insert_header(header::CONTENT_TYPE, "application/json")?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
-    head.insert_header(ERROR, refusal.header())?;
+    head.insert_header(Refusal::HEADER, refusal.header())?;
     head.insert_header(REQUEST_ID, id)?;
     if let Some(wait) = refusal.retry_after() {
         head.insert_header(header::RETRY_AFTER, wait)?;
     }
-    if matches!(refusal, Refusal::CallerToken) {
-        head.insert_header(header::WWW_AUTHENTICATE, "Bearer")?;
+    if let Some(scheme) = refusal.authenticate() {
+        head.insert_header(header::WWW_AUTHENTICATE, scheme)?;
     }
     if !session.is_body_done() {
         session.set_keepalive(None);
@@ -81,6 +81,3 @@ fn refusal_of(error: &ExchangeError) -> Refusal {
         | ExchangeError::Broken { .. } => Refusal::Unreachable,
     }
 }
-
-/// Names the reason, so that an answer of ours is never taken for the destination's.
-const ERROR: &str = "portvakt-error";

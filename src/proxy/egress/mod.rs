@@ -13,6 +13,8 @@ mod collect;
 mod conversation;
 mod exchange;
 mod local;
+mod reading;
+mod rules;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -24,9 +26,10 @@ use tokio::sync::watch;
 
 use self::book::Book;
 use self::conversation::Conversation;
+use self::rules::BankId;
 use super::connection::{self, Connection};
 use super::quota::Quota;
-use crate::egress::{Listen, Settings, bankid};
+use crate::egress::{Listen, Settings};
 use crate::listener::{Incoming, Limits, Place};
 use crate::metrics::{EgressMetrics, ListenerMetrics, RouteMetrics};
 use crate::platform::LocalStream;
@@ -40,12 +43,6 @@ pub struct Egress {
     bankid: Option<BankId>,
     /// How often failures are told.
     quota: Quota,
-}
-
-/// The rules for BankID's relying parties at work.
-struct BankId {
-    rules: bankid::Settings,
-    book: Arc<Book>,
 }
 
 impl Egress {
