@@ -6,6 +6,7 @@
 mod ca;
 mod check;
 mod control;
+mod egress;
 mod explain;
 mod failure;
 mod generate;
@@ -55,6 +56,9 @@ enum Command {
     /// The internal CA.
     #[command(subcommand)]
     Ca(ca::Ca),
+    /// Services that demand a client certificate.
+    #[command(subcommand)]
+    Egress(egress::Egress),
     /// Tell about a verb, or about the code of a problem, such as PV0204.
     Help(help::Help),
     /// Print a script that lets a shell complete verbs and flags.
@@ -70,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.carry_out(),
         Command::Demo => block_on(app::demo(&mut std::io::stdout())),
         Command::Ca(ca) => ca.carry_out(),
+        Command::Egress(egress) => egress.carry_out(),
         Command::Init(init) => init.carry_out(),
         Command::Config(config) => config.carry_out(),
         Command::Explain(explain) => explain.carry_out(),

@@ -622,7 +622,7 @@ fn subject(leaf: &LeafFacts) -> String {
 }
 
 /// What people see of it.
-fn name_shown(leaf: &LeafFacts) -> &str {
+pub fn name_shown(leaf: &LeafFacts) -> &str {
     &leaf.common_name
 }
 

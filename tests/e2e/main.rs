@@ -16,6 +16,7 @@ mod benchmark_measures_every_proxy;
 mod bounds_what_a_client_may_take;
 mod calls_bankid_for_an_application;
 mod carries_websockets;
+mod checks_an_identity_by_hand;
 mod counts_what_bankid_answers;
 mod demo_shows_the_main_job;
 mod drains_in_bounded_time;
