@@ -3,7 +3,7 @@
 use crate::admin::{ClientIdentity, IdentityAction, IdentityRefusal, IdentityTrial, ShownIdentity};
 use crate::lifecycle::State;
 use crate::lifecycle::rotation::{Refused, Slot};
-use crate::manager::client::{ClientStatus, SlotStatus};
+use crate::manager::client::{ClientStatus, SlotStatus, name_shown};
 use crate::metrics::{CertificateRole, CertificateStatus, ClientIdentityStatus};
 use crate::pki::Identity;
 use crate::time::Timestamp;
@@ -98,7 +98,7 @@ fn facts(slot: &'static str, identity: Option<&Identity>, now: Timestamp) -> Sho
         is_in_use: false,
         file: None,
         subject: leaf.map(|leaf| leaf.common_name.clone()).unwrap_or_default(),
-        display_name: leaf.map(|leaf| leaf.common_name.clone()).unwrap_or_default(),
+        display_name: leaf.map(|leaf| name_shown(leaf).to_owned()).unwrap_or_default(),
         issuer: leaf.map(|leaf| leaf.issuer.clone()).unwrap_or_default(),
         sha256: leaf.map(|leaf| leaf.fingerprint.to_string()).unwrap_or_default(),
         not_before: leaf.map(|leaf| leaf.not_before),

@@ -417,7 +417,8 @@ impl Keeper {
         if self.trial.as_ref().is_some_and(|trying| self::fingerprint(&trying.identity) == fingerprint) {
             return;
         }
-        let (settings, question) = (self.settings.upstream.clone(), question(&self.settings.identity.trial));
+        let (settings, question) =
+            (self.settings.upstream.clone(), question(&self.settings.identity.trial, &self.settings.upstream));
         let tried = identity.clone();
         info!(
             destination = self.settings.identity.name,
@@ -573,13 +574,28 @@ fn fit(assembled: Assembled) -> Result<Assembled, String> {
     if leaf.is_ca {
         return Err(format!("{} is the certificate of a CA, and no client identity", subject(leaf)));
     }
+    if !leaf.purposes.allow_client() {
+        return Err(format!(
+            "{} is not for clients: its extended key usage lacks clientAuth, as in every certificate of a public CA since 2026",
+            subject(leaf)
+        ));
+    }
+    if !leaf.may_sign {
+        return Err(format!("{} may not sign: its key usage lacks digitalSignature, which TLS needs", subject(leaf)));
+    }
     Ok(assembled)
 }
 
 /// What is sent in a trial.
-pub fn question(trial: &Trial) -> Option<Question> {
+///
+/// nginx and others refuse a client certificate only in their answer; where the health of an upstream is checked, that
+/// request is the trial.
+pub fn question(trial: &Trial, upstream: &upstream::Settings) -> Option<Question> {
     match trial {
-        Trial::Handshake => None,
+        Trial::Handshake => {
+            let health = upstream.health.as_ref()?;
+            Some(Question { method: "GET".to_owned(), target: health.path.clone(), json: None })
+        }
         Trial::Request { method, target } => {
             Some(Question { method: method.clone(), target: target.clone(), json: None })
         }
@@ -621,9 +637,9 @@ fn subject(leaf: &LeafFacts) -> String {
     format!("CN={}", leaf.common_name)
 }
 
-/// What people see of it.
+/// What people see of it: the subject's `name`, as at BankID, else its common name.
 pub fn name_shown(leaf: &LeafFacts) -> &str {
-    &leaf.common_name
+    if leaf.display_name.is_empty() { &leaf.common_name } else { &leaf.display_name }
 }
 
 fn fingerprint(identity: &Identity) -> Fingerprint {
@@ -644,7 +660,7 @@ mod tests {
     fn given_a_trial_at_bankid_when_asked_then_an_order_that_nobody_has() {
         let trial = Trial::BankId { target: "/rp/v6.0/collect".into() };
 
-        let [one, two] = [(); 2].map(|()| question(&trial).unwrap());
+        let [one, two] = [(); 2].map(|()| question(&trial, &upstream(None)).unwrap());
 
         assert_eq!((&*one.method, &*one.target), ("POST", "/rp/v6.0/collect"));
         assert_ne!(one.json, two.json);
@@ -652,5 +668,23 @@ mod tests {
         let order = body["orderRef"].as_str().unwrap();
         assert_eq!((order.len(), &order[14..15]), (36, "4"), "{order}");
         assert!("89ab".contains(&order[19..20]), "{order}");
+    }
+
+    #[test]
+    fn given_no_trial_when_the_upstream_is_checked_then_the_check_is_the_trial() {
+        let asked = |health| question(&Trial::Handshake, &upstream(health)).map(|question| question.target);
+
+        assert_eq!(asked(None), None);
+        assert_eq!(asked(Some(upstream::HealthCheck::of("/up"))).as_deref(), Some("/up"));
+    }
+
+    fn upstream(health: Option<upstream::HealthCheck>) -> upstream::Settings {
+        upstream::Settings {
+            name: "partner".into(),
+            peers: Vec::new(),
+            host: None,
+            timeouts: upstream::Timeouts::default(),
+            health,
+        }
     }
 }

@@ -56,6 +56,7 @@ mod serves_only_listed_clients;
 mod sets_forwarding_headers;
 mod shares_its_state;
 mod shows_a_page_while_servers_are_away;
+mod shows_an_upstream_who_we_are;
 mod shows_its_state_to_operators;
 mod smuggles_nothing;
 mod speaks_tls_as_promised;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::ca::Leaf;
+use super::ca::{Ca, Leaf};
 use super::child::Child;
 use super::clock::{PATIENCE, eventually};
 use super::peers::program;
@@ -32,6 +32,11 @@ impl Nginx {
     /// nginx that proves itself with `identity`.
     pub(crate) fn start_tls(identity: &Leaf) -> Self {
         Self::launch(Some(identity))
+    }
+
+    /// nginx that proves itself with `identity` and demands a client certificate that `clients` has issued.
+    pub(crate) fn start_for_clients_of(identity: &Leaf, clients: &Ca) -> Self {
+        Self::launch_with(Some(identity), Some(clients))
     }
 
     /// Ends it at once, as `kill -9` does.
@@ -64,10 +69,18 @@ impl Nginx {
     }
 
     fn launch(identity: Option<&Leaf>) -> Self {
+        Self::launch_with(identity, None)
+    }
+
+    fn launch_with(identity: Option<&Leaf>, clients: Option<&Ca>) -> Self {
         let dir = TempDir::new().expect("a temporary folder");
         let (http, https) = (free_port(), free_port());
         fs::create_dir_all(dir.path().join("root/files")).expect("a folder for files");
-        let tls = identity.map(|identity| tls_part(identity, dir.path(), https)).unwrap_or_default();
+        let mut tls = identity.map(|identity| tls_part(identity, dir.path(), https)).unwrap_or_default();
+        if let Some(clients) = clients {
+            let root = clients.write(dir.path().join("clients.pem"));
+            tls.push_str(&format!(" ssl_client_certificate {}; ssl_verify_client on;", root.display()));
+        }
         let config = dir.path().join("nginx.conf");
         fs::write(&config, configuration(dir.path(), http, &tls)).expect("the configuration is written");
         let child = run(dir.path(), http);
@@ -116,7 +129,7 @@ http {{
         server_name _;
         default_type text/plain;
         location / {{
-            return 200 "nginx scheme=$scheme sni=$ssl_server_name method=$request_method uri=$request_uri host=$http_host proto=$http_x_forwarded_proto\n";
+            return 200 "nginx scheme=$scheme sni=$ssl_server_name method=$request_method uri=$request_uri host=$http_host proto=$http_x_forwarded_proto client=$ssl_client_s_dn.\n";
         }}
         location /files/ {{
             root {dir}/root;

@@ -131,7 +131,7 @@ pub(super) async fn examine(slot: Slot, files: &FileSettings, trial: &Trial, ups
         }
     };
     finding.certificate = Some(CertificateFacts::of(identity.chain().leaf(), now));
-    match attempt(upstream, Some(&identity), question(trial).as_ref()).await {
+    match attempt(upstream, Some(&identity), question(trial, upstream).as_ref()).await {
         Ok(seen) => finding.take(&seen, trial, now),
         Err(error) => finding.fail(&error, upstream, trial).await,
     }
