@@ -4,6 +4,8 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::egress_stage::WayOut;
+use crate::support::bankid::{MODERN, PASSWORD};
 use crate::support::child::Child;
 use crate::support::clock::PATIENCE;
 use crate::support::home::{self, Home, Portvakt, run};
@@ -18,6 +20,10 @@ const CHECK: &str = "portvakt check --config portvakt.toml";
 const RUN: &str = "sudo portvakt run --config portvakt.toml";
 const ONE_LINER: &str = "sudo portvakt run --domain app.example.com --upstream http://127.0.0.1:8080 --agree-tos";
 const ROOT: &str = "portvakt ca root --config portvakt.toml";
+const BANKID_CHECK: &str = "portvakt check --config bankid.toml";
+const BANKID_RUN: &str = "portvakt run --config bankid.toml";
+const BANKID_ORDER: &str = "curl -sS http://127.0.0.1:9443/rp/v6.0/auth -H 'Content-Type: application/json' \
+     -d '{\"endUserIp\":\"192.0.2.7\"}'";
 const SHOW: &str = "portvakt config show --effective";
 const EXPLAIN: &str = "portvakt explain https://app.example.com/login";
 const HELP: &str = "portvakt help PV0204";
@@ -34,14 +40,32 @@ fn given_the_readme_then_its_commands_are_those_that_are_tested_here() {
 
     assert_eq!(
         commands,
-        [DEMO, TESTS, CHECK, RUN, ONE_LINER, SHOW, EXPLAIN, HELP, STATUS, RELOAD_AND_WAIT, ROOT, RELOAD, UPGRADE, STOP]
+        [
+            DEMO,
+            TESTS,
+            CHECK,
+            RUN,
+            ONE_LINER,
+            BANKID_CHECK,
+            BANKID_RUN,
+            BANKID_ORDER,
+            SHOW,
+            EXPLAIN,
+            HELP,
+            STATUS,
+            RELOAD_AND_WAIT,
+            ROOT,
+            RELOAD,
+            UPGRADE,
+            STOP
+        ]
     );
 }
 
 #[test]
 fn given_each_configuration_of_the_readme_when_checked_offline_then_good() {
     let configurations = blocks("toml");
-    assert_eq!(configurations.len(), 7);
+    assert_eq!(configurations.len(), 8);
 
     for text in configurations {
         let home = Home::new();
@@ -111,6 +135,39 @@ fn given_the_one_liner_when_typed_then_it_listens_on_the_well_known_ports() {
     portvakt.wait_line("ready, though no CA can be reached", |line| line.contains("ready"));
     portvakt.signal("TERM");
     assert_eq!(portvakt.wait(PATIENCE).code(), Some(0));
+}
+
+/// What is written is checked as it stands; then the stand-in takes the place of BankID's own service, which the preset names.
+#[test]
+fn given_bankid_in_ten_minutes_when_followed_then_the_first_order_is_made() {
+    let way = WayOut::new();
+    let folder = way.home.path();
+    fs::copy(MODERN.path(), folder.join("FPTestcert5_20240610.p12")).unwrap();
+    fs::write(folder.join("bankid.pass"), PASSWORD).unwrap();
+    let written = blocks("toml").into_iter().find(|text| text.contains("[[egress]]")).unwrap();
+    fs::write(folder.join("bankid.toml"), &written).unwrap();
+
+    let checked = run(folder, &arguments(BANKID_CHECK));
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+
+    let service = format!("destination = \"{}\"\ntrust_anchors = \"bankid-root.pem\"\n", way.bankid.url());
+    let rules = "allow = [\"POST /rp/v6.0/*\"]\nrules = \"bankid\"\n";
+    let lines = written.lines().map(|line| match line.starts_with("preset ") {
+        true => format!("{service}{rules}"),
+        false => format!("{}\n", line.replace("9443", &way.port.to_string())),
+    });
+    fs::write(folder.join("bankid.toml"), lines.collect::<String>()).unwrap();
+    fs::create_dir(folder.join("conf.d")).unwrap();
+    let admin = format!("state_dir = \"state\"\nlisten = {{ admin = \"127.0.0.1:{}\" }}\n", way.home.admin);
+    fs::write(folder.join("conf.d/world.toml"), admin).unwrap();
+    let mut portvakt = Portvakt::launch(folder, &arguments(BANKID_RUN));
+    portvakt.wait_ready(&way.home);
+    let order = BANKID_ORDER.replace("9443", &way.port.to_string());
+    let answer = Command::new("bash").args(["-c", &order]).output().unwrap();
+
+    let told: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
+    assert_eq!(told["orderRef"], way.bankid.order().order_ref, "{told}");
+    assert_eq!(way.bankid.last().leaf, MODERN.leaf());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use portvakt::config::{Code, Config, Purpose, diff, from_text_on, load_on};
+use portvakt::egress::bankid::Pace;
 use portvakt::route::{Mode, PlainPolicy};
 use portvakt::source;
 use portvakt::upstream::{Address, Trust};
@@ -69,6 +70,17 @@ fn given_the_legacy_sample_when_loaded_then_the_longest_route_comes_first() {
     for name in ["config/legacy-https.toml", "config/conf.d", "config/wildcard-key.pem", "config/company-root.pem"] {
         assert!(named(name), "{name} is not watched: {:?}", config.files);
     }
+}
+
+#[test]
+fn given_the_bankid_sample_when_loaded_then_bankids_host_root_and_rules_and_nothing_else_listens() {
+    let config = load("bankid.toml");
+    let [egress] = &config.egress[..] else { panic!("one egress") };
+    assert_eq!(egress.upstream.name, "bankid");
+    assert_eq!(egress.upstream.host.as_deref(), Some("appapi2.bankid.com"));
+    assert!(matches!(egress.upstream.peers[0].tls.as_ref().unwrap().trust, Trust::Anchors(_)));
+    assert_eq!(egress.settings.rules.as_ref().map(|rules| rules.pace), Some(Pace::Hold));
+    assert!(config.listen.http.is_empty() && config.listen.https.is_empty());
 }
 
 fn load(name: &str) -> Config {
