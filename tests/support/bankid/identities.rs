@@ -15,7 +15,7 @@ pub(crate) const MODERN: Published = Published("FPTestcert5_20240610.p12");
 /// The same certificate and key in the encryption of old.
 pub(crate) const LEGACY: Published = Published("FPTestcert5_20240610-legacy.pfx");
 /// Another certificate under the same file name, until 2027.
-pub(crate) const OTHER: Published = Published("variant-2027/FPTestcert5_20240610.p12");
+pub(crate) const OTHER: Published = Published("variant-2027.p12");
 /// The one before, expired in 2024.
 pub(crate) const EXPIRED: Published = Published("FPTestcert4_20220818.p12");
 /// [`MODERN`] as PEM with an encrypted key.
