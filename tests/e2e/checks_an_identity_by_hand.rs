@@ -98,6 +98,24 @@ fn given_an_expired_identity_when_checked_then_since_when_and_what_the_service_s
 }
 
 #[test]
+fn given_bankids_rules_when_checked_then_an_order_that_nobody_has_is_asked_for_and_the_answer_is_explained() {
+    let scene = Scene::new();
+    scene.configure_with("rules = \"bankid\"\n");
+
+    let output = scene.check(&[]);
+
+    let text = text(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(
+        text.contains("answer        400 invalidParameters") && text.contains("BankID lets the identity in"),
+        "{text}"
+    );
+    let calls = scene.service.calls();
+    assert!(calls.iter().all(|call| call.head.starts_with(b"POST /rp/v6.0/collect HTTP/1.1\r\n")));
+    assert_ne!(calls[0].body, calls[1].body, "never the same order");
+}
+
+#[test]
 fn given_a_name_that_is_not_there_when_checked_then_those_that_are() {
     let scene = Scene::new();
     let output = run(scene.home.path(), &["egress", "check", "bankid"]);
@@ -134,12 +152,20 @@ impl Scene {
         self.configure_as("{ chain = \"rp.pem\", key = \"rp.key\" }", port, more);
     }
 
+    /// Without a trial of our own.
+    fn configure_with(&self, more: &str) {
+        self.write("{ chain = \"rp.pem\", key = \"rp.key\" }", self.service.port(), more);
+    }
+
     fn configure_as(&self, identity: &str, port: u16, more: &str) {
+        self.write(identity, port, &format!("trial = \"GET /rp/v6.0/trial\"\n{more}"));
+    }
+
+    fn write(&self, identity: &str, port: u16, more: &str) {
         let egress = format!(
             "[[egress]]\nname = \"partner\"\nlisten = \"127.0.0.1:{}\"\ndestination = \"https://localhost:{port}\"\n\
              trust_anchors = \"bankid-root.pem\"\nidentity = {identity}\n\
-             next = {{ chain = \"next.pem\", key = \"next.key\" }}\nallow = [\"POST /rp/v6.0/*\"]\n\
-             trial = \"GET /rp/v6.0/trial\"\n{more}",
+             next = {{ chain = \"next.pem\", key = \"next.key\" }}\nallow = [\"POST /rp/v6.0/*\"]\n{more}",
             free_port(),
         );
         self.home.configure("", &egress);

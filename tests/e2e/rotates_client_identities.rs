@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::version::{TLS12, TLS13};
+use serde_json::Value;
 
-use crate::support::bankid::{Act, Verdict};
+use crate::support::bankid::{Act, EXPIRED, Verdict, password_file};
 use crate::support::ca::{Ca, Leaf, replace};
 use crate::support::clock::PATIENCE;
-use crate::support::home::{Home, Portvakt};
+use crate::support::home::{Home, Portvakt, run};
 use crate::support::ports::free_port;
 use crate::support::{BankId, eventually, raw};
 
@@ -155,6 +156,38 @@ fn given_a_server_that_gives_no_answer_when_new_files_appear_then_they_are_tried
     assert_eq!(scene.last_shown(), scene.first.der, "what works stays in use");
     scene.wait_shown(&new.der);
     assert_eq!(scene.trials().len(), 2);
+}
+
+#[test]
+fn given_an_expired_rp_certificate_when_started_then_since_when_and_where_to_order_another() {
+    let (service, home) = (BankId::start(), Home::new());
+    let root = service.write_root(home.path());
+    let egress = format!(
+        "[[egress]]\nname = \"partner\"\nlisten = \"127.0.0.1:{}\"\ndestination = \"{}\"\ntrust_anchors = \"{}\"\n\
+         identity = {{ pkcs12 = \"{}\", password_file = \"{}\" }}\nallow = [\"POST /rp/v6.0/*\"]\nrules = \"bankid\"\n",
+        free_port(),
+        service.url(),
+        root.display(),
+        EXPIRED.path().display(),
+        password_file(home.path()).display(),
+    );
+    home.configure("", &egress);
+    let portvakt = home.start();
+
+    portvakt.child.wait_line("when it expired", |line| {
+        line.contains("RP certificate CN=FP Testcert 4 expired ")
+            && line.contains(" days ago; order a new one at your bank")
+            && line.contains("ERROR")
+    });
+    let status: Value = serde_json::from_slice(&home.admin("/status.json").body).unwrap();
+    let identity = &status["client_identities"][0];
+    assert_eq!((&identity["destination"], &identity["in_use"]), (&"partner".into(), &"identity".into()));
+    assert_eq!(identity["why"], "it has expired, and there is none that is valid");
+    assert!(identity["identities"][0]["days_left"].as_i64().unwrap() < -300, "{identity:#}");
+    assert!(identity["next"]["action"].as_str().unwrap().starts_with("order a new one at your bank"), "{identity:#}");
+    let shown = run(home.path(), &["status", "--config", "portvakt.toml"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("client identity for partner") && shown.contains("order a new one at your bank"), "{shown}");
 }
 
 /// A service, an application's way to it, and two identities.
