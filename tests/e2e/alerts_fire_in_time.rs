@@ -1,0 +1,55 @@
+//! The alert rules that come with portvakt fire when somebody has to act, and not before; and they ask for metrics that exist.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::support::peers::program;
+
+#[test]
+fn given_the_rules_when_promtool_checks_them_then_nothing_is_wrong() {
+    let output = Command::new(program("promtool")).args(["check", "rules"]).arg(rules("egress")).output().unwrap();
+
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn given_days_that_pass_when_promtool_plays_them_then_each_alert_fires_from_its_moment_on() {
+    let dir = TempDir::new().unwrap();
+    let test = fs::read_to_string(root().join("tests/data/alerts/egress.test.yml")).unwrap();
+    let folder = root().join("deploy/prometheus");
+    let file = dir.path().join("egress.test.yml");
+    fs::write(&file, test.replace("RULES", folder.to_str().unwrap())).unwrap();
+
+    let output = Command::new(program("promtool")).args(["test", "rules"]).arg(file).output().unwrap();
+
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn given_a_metric_that_a_rule_names_when_looked_up_then_it_is_one_of_ours() {
+    let names = fs::read_to_string(root().join("src/metrics/names.txt")).unwrap();
+    let names: Vec<_> = names.lines().filter_map(|line| line.split('{').next()).collect();
+    let rules = fs::read_to_string(rules("egress")).unwrap();
+    let expressions: Vec<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).collect();
+    assert_eq!(expressions.len(), rules.matches("- alert: ").count());
+
+    for expression in expressions {
+        let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let asked: Vec<_> = words.filter(|word| word.starts_with("portvakt_")).collect();
+        assert!(!asked.is_empty(), "{expression}");
+        for name in asked {
+            assert!(names.contains(&name), "{name} in {expression}");
+        }
+    }
+}
+
+fn rules(name: &str) -> PathBuf {
+    root().join(format!("deploy/prometheus/{name}.rules.yml"))
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
