@@ -5,6 +5,7 @@ use clap::{Args, Command, CommandFactory};
 use super::failure::Failure;
 use super::{Arguments, print_out};
 use crate::config::{Code, closest};
+use crate::egress::bankid::Refusal;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -49,13 +50,35 @@ fn page(topic: &str) -> Result<String, Failure> {
         let meant = meant.map(|code| format!("; did you mean {code}?")).unwrap_or_default();
         Failure::Usage(format!("{error}{meant}\n\nEvery code: portvakt help codes"))
     };
+    if let Some(answer) = answer(topic) {
+        return Ok(answer);
+    }
     let code = topic.parse::<Code>().map_err(unknown)?;
     Ok(format!("{code}: {}\n{}\n\n{}", code.title(), code.meaning(), code.page()))
+}
+
+/// About an answer of portvakt's own to an application; `None` when the code is none of those.
+fn answer(topic: &str) -> Option<String> {
+    let number = topic.trim_start_matches(['P', 'p']).trim_start_matches(['V', 'v']).parse().ok();
+    let refusal = Refusal::every().into_iter().find(|refusal| Some(refusal.number()) == number)?;
+    let (status, code, field, name) = (refusal.status(), refusal.error_code(), refusal.header(), refusal.reason());
+    Some(format!(
+        "PV{:04}: {}\nAn answer of portvakt's own to a request through `[[egress]]`.\n\n\
+         Status {status}, `errorCode` \"{code}\", `Portvakt-Error: {field}`; counted in\n\
+         `portvakt_egress_local_answers_total` with the reason `{name}`.\n\nThe application is told:\n{}\n",
+        refusal.number(),
+        name.replace('_', " "),
+        refusal.details(),
+    ))
 }
 
 fn list() -> String {
     let line = |code: &Code| format!("{code}  {}\n", code.title());
     let mut text: String = Code::ALL.iter().map(line).collect();
+    text.push_str("\nAnswers to applications that call through [[egress]]:\n");
+    for refusal in Refusal::every() {
+        text.push_str(&format!("PV{:04}  {}\n", refusal.number(), refusal.reason().replace('_', " ")));
+    }
     text.push_str("\nMore about one: portvakt help PV0204\n");
     text
 }
@@ -95,6 +118,14 @@ mod tests {
             Failure::Usage(text) => text,
             _ => panic!("another failure"),
         })
+    }
+
+    #[test]
+    fn given_the_code_of_an_answer_to_an_application_when_asked_then_what_it_is_told() {
+        let page = help(&["PV0614"]).unwrap();
+        assert!(page.contains("Status 502") && page.contains("portvaktUnreachable"), "{page}");
+        assert_eq!(help(&["614"]).unwrap(), page);
+        assert!(help(&["codes"]).unwrap().contains("PV0619  untrusted"));
     }
 
     #[test]

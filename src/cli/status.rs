@@ -165,7 +165,9 @@ impl Certificate {
             _ => paint.bad(&self.state),
         };
         writeln!(out, "\ncertificate {} ({}): {state}", self.name, self.role)?;
-        writeln!(out, "  names        {}", self.names.join(", "))?;
+        if !self.names.is_empty() {
+            writeln!(out, "  names        {}", self.names.join(", "))?;
+        }
         if !self.sha256.is_empty() {
             writeln!(out, "  issuer       {}\n  sha256       {}", self.issuer, self.sha256)?;
         }

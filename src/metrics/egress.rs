@@ -92,6 +92,12 @@ impl EgressMetrics {
         }
     }
 
+    /// Lets the series of closed lists begin at zero, so that the first of them is seen.
+    pub fn begin(&self, reasons: impl Iterator<Item = &'static str>, error_codes: impl Iterator<Item = &'static str>) {
+        reasons.for_each(|reason| drop(self.local_answers.with_label_values(&[self.name.as_str(), reason])));
+        error_codes.for_each(|code| drop(self.error_codes.with_label_values(&[self.name.as_str(), code])));
+    }
+
     /// Counts an answered request. `method` and `version` come from closed lists.
     pub fn answered(&self, method: &'static str, version: &'static str, status: StatusCode, took: Duration) {
         self.duration.observe(took.as_secs_f64());

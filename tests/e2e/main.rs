@@ -8,8 +8,8 @@ mod support;
 mod egress_stage;
 mod stage;
 
-mod answers_before_bankid_refuses;
 mod alerts_fire_in_time;
+mod answers_before_bankid_refuses;
 mod answers_on_its_control_socket;
 mod answers_only_for_its_own_names;
 mod believes_only_its_load_balancers;

@@ -73,6 +73,11 @@ impl Refusal {
         self.row().1
     }
 
+    /// The number behind `PV`.
+    pub fn number(&self) -> u16 {
+        self.row().0
+    }
+
     /// The label of `portvakt_egress_local_answers_total`.
     pub fn reason(&self) -> &'static str {
         self.row().3
@@ -169,7 +174,7 @@ impl Refusal {
                 "the caller's token is missing or wrong; send `Authorization: Bearer TOKEN` with the content of this egress's `token_file`"
             }
             Self::BodyTooSlow => {
-                "the request's body did not come whole in time, so nothing was sent to BankID; look at the application and the way to portvakt, and send the request again"
+                "the request's body did not come whole in time, so nothing was sent on; look at the application and the way to portvakt, and send the request again"
             }
             Self::NotJson => {
                 "the request's body is no JSON (RFC 8259, UTF-8); send one object, as BankID's interface describes it"
@@ -188,22 +193,22 @@ impl Refusal {
                 "this order is collected too often; collect every 2 seconds, and never more often than once a second (RFT9)"
             }
             Self::Unreachable => {
-                "no connection to BankID, nothing was sent; the request may be sent again. The operator finds the cause in portvakt's log"
+                "no connection to the service, nothing was sent; the request may be sent again. The operator finds the cause in portvakt's log"
             }
             Self::Unavailable => {
-                "nothing can be sent to BankID now, nothing was sent; the request may be sent again later. The operator finds the cause in portvakt's log"
+                "nothing can be sent to the service now, nothing was sent; the request may be sent again later. The operator finds the cause in portvakt's log"
             }
             Self::TimedOut => {
-                "BankID did not answer in time, and may have carried the request out; a collect may be sent again, a new order only when the user asks"
+                "the service did not answer in time, and may have carried the request out; a collect may be sent again, a new order only when the user asks"
             }
             Self::IdentityRefused => {
-                "BankID refused the relying party's certificate; the operator finds the cause in portvakt's log and with `portvakt egress check`"
+                "the service refused our client certificate; the operator finds the cause in portvakt's log and with `portvakt egress check`"
             }
             Self::AnswerBroken => {
-                "the connection to BankID ended before the answer was whole, and the request may have been carried out; a collect may be sent again, a new order only when the user asks"
+                "the connection to the service ended before the answer was whole, and the request may have been carried out; a collect may be sent again, a new order only when the user asks"
             }
             Self::Untrusted => {
-                "the server that answered did not prove to be BankID; nothing was sent, the operator finds the cause in portvakt's log and with `portvakt egress check`"
+                "the server that answered did not prove to be the service; nothing was sent, the operator finds the cause in portvakt's log and with `portvakt egress check`"
             }
         }
     }
@@ -216,12 +221,11 @@ fn closed(version: &ClosedVersion) -> String {
     format!("version `{}` of BankID's interface {when}; call {instead}, and adapt the request to it", version.name())
 }
 
-#[cfg(test)]
 impl Refusal {
-    /// One of each, in the order of their numbers.
-    pub(super) fn every() -> Vec<Self> {
-        vec![
-            Self::ClosedVersion("v5.1".parse().expect("a version")),
+    /// One of each, in the order of their numbers; an example in place of what a request would bring.
+    pub fn every() -> Vec<Self> {
+        let closed = ClosedVersion::published().into_iter().next_back().map(Self::ClosedVersion);
+        let others = [
             Self::NotAllowed,
             Self::CallerToken,
             Self::BodyTooLarge { most: 1 << 20 },
@@ -240,7 +244,8 @@ impl Refusal {
             Self::IdentityRefused,
             Self::AnswerBroken,
             Self::Untrusted,
-        ]
+        ];
+        closed.into_iter().chain(others).collect()
     }
 }
 

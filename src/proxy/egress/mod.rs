@@ -29,6 +29,7 @@ use self::conversation::Conversation;
 use self::rules::BankId;
 use super::connection::{self, Connection};
 use super::quota::Quota;
+use crate::egress::bankid::{ErrorCode, Refusal};
 use crate::egress::{Listen, Settings};
 use crate::listener::{Incoming, Limits, Place};
 use crate::metrics::{EgressMetrics, ListenerMetrics, RouteMetrics};
@@ -54,6 +55,8 @@ impl Egress {
             .rules
             .clone()
             .map(|rules| BankId { rules, book: book.unwrap_or_else(|| Book::new(&settings.name, metrics.clone())) });
+        let error_codes = ErrorCode::ALL.iter().filter(|_| bankid.is_some());
+        metrics.begin(Refusal::every().iter().map(Refusal::reason), error_codes.map(|code| code.label()));
         Self { settings, client, metrics, bankid, quota: Quota::default() }
     }
 
