@@ -16,7 +16,7 @@ fn given_everything_at_level_trace_when_logs_and_metrics_are_read_then_no_word_o
     let way = WayOut::new();
     fs::write(way.home.path().join("app.token"), TOKEN).unwrap();
     let log = "[log]\nlevel = \"trace,pingora_core=trace,hyper=trace,rustls=trace\"\naccess = { path = \"access.log\", query = \"keep\" }\n";
-    way.configure("", &format!("{RULES}token_file = \"app.token\"\n{log}"));
+    way.configure("", &format!("{RULES}token_file = \"app.token\"\nuser_message = \"field\"\n{log}"));
     let mut portvakt = way.home.start();
 
     let mut secrets = everything(&way);
