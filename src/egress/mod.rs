@@ -9,11 +9,13 @@
 pub mod bankid;
 
 mod allow;
+mod calendar;
 mod environment;
 mod preset;
 mod token;
 
 pub use self::allow::{Allowed, AllowedError};
+pub use self::calendar::calendar;
 pub use self::environment::{Environment, Root, is_garbled_guideline_root, is_published};
 pub use self::preset::{COLLECT, Preset, Service};
 pub use self::token::Token;

@@ -40,6 +40,27 @@ impl PrivateKey {
         der.map(Self::from_checked).ok_or(KeyError::Generate)
     }
 
+    /// Makes a new key of the kind and size that [`LeafFacts::key_type`](super::LeafFacts::key_type) tells, such as
+    /// `RSA-2048` or `P-256`; an RSA size that is not made here becomes the next larger one.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Kind`] for a kind that is not made here, [`KeyError::Generate`] as in [`PrivateKey::generate`].
+    pub fn generate_like(key_type: &str) -> Result<Self, KeyError> {
+        let bits = key_type.strip_prefix("RSA-").and_then(|bits| bits.parse::<u32>().ok());
+        let der = match (key_type, bits) {
+            ("P-256", _) => generate_ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING),
+            ("P-384", _) => generate_ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING),
+            ("P-521", _) => generate_ecdsa(&ECDSA_P521_SHA512_ASN1_SIGNING),
+            (_, Some(0..=2048)) => generate_rsa(KeySize::Rsa2048),
+            (_, Some(2049..=3072)) => generate_rsa(KeySize::Rsa3072),
+            (_, Some(3073..=4096)) => generate_rsa(KeySize::Rsa4096),
+            (_, Some(4097..=8192)) => generate_rsa(KeySize::Rsa8192),
+            _ => return Err(KeyError::Kind { key_type: key_type.to_owned() }),
+        };
+        der.map(Self::from_checked).ok_or(KeyError::Generate)
+    }
+
     /// Reads the first private key of a PEM text: PKCS #8, PKCS #1 or SEC 1.
     ///
     /// # Errors
@@ -167,6 +188,18 @@ impl KeyType {
 /// Why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
+    /// A new key of this kind is not made here.
+    #[error("no new key of the kind `{key_type}` can be made, only RSA, P-256, P-384 and P-521")]
+    Kind {
+        /// As a certificate tells it.
+        key_type: String,
+    },
+    /// The certificate whose subject was to be taken cannot be read.
+    #[error("the subject of the certificate cannot be read")]
+    Subject,
+    /// The key signs no requests.
+    #[error("the key can sign no request")]
+    NoRequest,
     /// No PEM block of a private key.
     #[error("no private key found, expected a PEM block `PRIVATE KEY`; {found}")]
     Missing {

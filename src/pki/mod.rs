@@ -26,6 +26,7 @@ mod pem;
 mod pin;
 mod pkcs12;
 mod pkcs7;
+mod request;
 mod subject;
 mod template;
 
@@ -40,4 +41,5 @@ pub use password::{Password, PasswordError};
 pub use pem::PemError;
 pub use pin::{Fingerprint, PinError, SpkiPin};
 pub use pkcs12::{Pkcs12, Pkcs12Error};
+pub use request::request_like;
 pub use subject::Purposes;

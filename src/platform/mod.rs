@@ -56,6 +56,15 @@ pub fn open_private_file(path: &Path) -> io::Result<File> {
     system::open_private_file(path)
 }
 
+/// Creates a file for our user alone (0600). One that is there already is not touched.
+///
+/// # Errors
+///
+/// As [`std::fs::OpenOptions::open`]; [`io::ErrorKind::AlreadyExists`] for a file that is there.
+pub fn create_private_file(path: &Path) -> io::Result<File> {
+    system::create_private_file(path)
+}
+
 /// Opens a file to append to, and creates it for our user and group (0640) when it is not there.
 ///
 /// # Errors

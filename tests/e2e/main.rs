@@ -25,6 +25,7 @@ mod enforces_https_per_path;
 mod explains_what_a_request_gets;
 mod fails_clearly_and_never_twice;
 mod gives_up_rights;
+mod helps_to_order_a_certificate;
 mod issues_from_its_own_ca;
 mod keeps_authenticated_connections_apart;
 mod keeps_bankid_data_out_of_logs;

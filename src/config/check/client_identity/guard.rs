@@ -92,7 +92,13 @@ pub(super) fn leaf<'f>(files: &'f Files<'_>) -> Option<&'f LeafFacts> {
 }
 
 /// Nothing renews it but people, and an order takes them days.
-fn warn_of_end(check: &mut Check<'_>, leaf: &LeafFacts, file: Text<'_>, audience: Audience<'_>, now: Timestamp) {
+pub(super) fn warn_of_end(
+    check: &mut Check<'_>,
+    leaf: &LeafFacts,
+    file: Text<'_>,
+    audience: Audience<'_>,
+    now: Timestamp,
+) {
     let left = days(leaf.not_after.since(now));
     if left >= SOON {
         return;

@@ -42,6 +42,9 @@ pub(super) fn judge(check: &mut Check<'_>, identity: Option<&Files<'_>>, next: &
         guard::report_expired(check, new, file, audience, now);
         return;
     }
+    if identity.and_then(leaf).is_some_and(|old| next.outlasts(old)) {
+        guard::warn_of_end(check, new, file, audience, now);
+    }
     let Some((old, old_file)) = identity.and_then(|files| Some((leaf(files)?, files.main?))) else { return };
     if let Some(doubt) = doubt(old, new, next.begins()) {
         let problem = Problem::warning(Code::DoubtfulNext, doubt.title).at(file.place);
