@@ -42,6 +42,11 @@ mod unix {
         ///
         /// The system's own, and [`ErrorKind::AlreadyExists`] when something that is no socket has the name.
         pub fn bind(path: &Path) -> io::Result<Self> {
+            Self::bind_with(path, |_| Ok(()))
+        }
+
+        /// `prepare` makes the socket ready under its first name, so that what is there stays when that fails.
+        fn bind_with(path: &Path, prepare: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<Self> {
             let folder =
                 path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
             let new = folder.join(format!(".{}", std::process::id()));
@@ -54,7 +59,11 @@ mod unix {
             let _ = fs::remove_file(&new);
             let listener = bind_for_us_alone(&new)?;
             let facts = fs::symlink_metadata(&new)?;
-            fs::rename(&new, path)?;
+            if let Err(error) = prepare(&new).and_then(|()| fs::rename(&new, path)) {
+                // What cannot be removed is replaced by the next try.
+                let _ = fs::remove_file(&new);
+                return Err(error);
+            }
             Ok(Self { listener, path: path.to_owned(), identity: (facts.dev(), facts.ino()) })
         }
 
@@ -64,12 +73,12 @@ mod unix {
         ///
         /// As there, and when there is no such group, or our user may not give files to it.
         pub fn bind_for(path: &Path, group: &str) -> io::Result<Self> {
-            let listener = Self::bind(path)?;
             let group =
                 Group::from_name(group)?.ok_or_else(|| io::Error::other(format!("there is no group `{group}`")))?;
-            std::os::unix::fs::chown(path, None, Some(group.gid.as_raw()))?;
-            fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
-            Ok(listener)
+            Self::bind_with(path, |new| {
+                std::os::unix::fs::chown(new, None, Some(group.gid.as_raw()))?;
+                fs::set_permissions(new, fs::Permissions::from_mode(0o660))
+            })
         }
 
         /// Waits for the next one.
@@ -234,5 +243,27 @@ mod windows {
             io::ErrorKind::Unsupported,
             "on Windows there is no control socket yet; the admin listener has the status",
         )
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn given_a_group_that_cannot_be_had_when_bound_then_the_socket_that_serves_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("app.sock");
+        let _serves = LocalListener::bind(&path).unwrap();
+        let inode = || std::fs::symlink_metadata(&path).map(|facts| facts.ino()).unwrap();
+        let before = inode();
+
+        assert!(LocalListener::bind_for(&path, "no-such-group").is_err());
+
+        assert_eq!(inode(), before);
+        LocalStream::connect(&path).await.unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }
