@@ -8,7 +8,7 @@
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -37,7 +37,7 @@ pub struct Client {
     tls: TlsSettings,
     addresses: Arc<Addresses>,
     identity: Option<Arc<ClientIdentity>>,
-    lane: ArcSwapOption<Lane>,
+    lane: Arc<ArcSwapOption<Lane>>,
     peer: ArcSwapOption<Probed>,
 }
 
@@ -59,7 +59,7 @@ impl Client {
             addresses: Arc::new(Addresses::new(host, *port)),
             identity: tls.identity.as_deref().map(|name| identities.get(name)),
             tls,
-            lane: ArcSwapOption::empty(),
+            lane: Arc::default(),
             peer: ArcSwapOption::empty(),
             settings,
         })
@@ -93,7 +93,7 @@ impl Client {
     }
 
     async fn send_on(&self, lane: &Arc<Lane>, mut request: Request<RequestBody>) -> Result<Answer, ExchangeError> {
-        while let Some(line) = lane.take() {
+        while let Some(line) = lane.take(self.timeouts().idle) {
             match self.try_line(lane, line, request).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failed { unsent: Some(again), .. }) => request = again,
@@ -118,6 +118,8 @@ impl Client {
             Handshake::new(&self.tls, identity.as_deref()).map_err(|source| ExchangeError::Unusable { source })?;
         let lane = Arc::new(Lane { shown, identity, handshake, idle: Mutex::default() });
         self.lane.store(Some(lane.clone()));
+        let idle = self.timeouts().idle;
+        tokio::spawn(tend(Arc::downgrade(&self.lane), Arc::downgrade(&lane), self.identity.clone(), idle));
         Ok(lane)
     }
 
@@ -162,6 +164,27 @@ impl Client {
     }
 }
 
+/// Closes connections that were unused for longer than `idle`, and gives up a lane whose identity is not in use any more, with
+/// its key, whether anybody calls or not.
+async fn tend(
+    place: Weak<ArcSwapOption<Lane>>,
+    lane: Weak<Lane>,
+    identity: Option<Arc<ClientIdentity>>,
+    idle: Duration,
+) {
+    loop {
+        tokio::time::sleep(TENDED_EVERY).await;
+        let (Some(place), Some(lane)) = (place.upgrade(), lane.upgrade()) else { return };
+        drop(lane.sweep(idle));
+        let in_use = identity.as_ref().and_then(|identity| identity.in_use());
+        if in_use.map(|identity| identity.chain().fingerprint()) != lane.shown {
+            // Another one may be there already.
+            place.compare_and_swap(&lane, None);
+            return;
+        }
+    }
+}
+
 /// Lets the identity hear what the peer thinks of it.
 fn tell(identity: &ClientIdentity, lane: &Lane, outcome: &Result<Answer, ExchangeError>) {
     match (outcome, lane.shown) {
@@ -192,21 +215,31 @@ struct Lane {
 }
 
 impl Lane {
-    /// The connection that was used last, if one is still good.
-    fn take(&self) -> Option<Line> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|line| !line.sender.is_closed());
+    /// The connection that was used last, if one is still good and not unused for longer than `limit`.
+    ///
+    /// # Why
+    ///
+    /// A firewall forgets an unused connection without a word: what is written to it then is neither sent nor refused, and
+    /// cannot be sent again.
+    fn take(&self, limit: Duration) -> Option<Line> {
+        let mut idle = self.sweep(limit);
         let newest = idle.pop()?;
         Some(newest).filter(|line| line.sender.is_ready())
     }
 
     fn put(&self, mut line: Line, limit: Duration) {
         line.unused_since = Instant::now();
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|line| !line.sender.is_closed() && line.unused_since.elapsed() < limit);
+        let mut idle = self.sweep(limit);
         if idle.len() < MOST_IDLE {
             idle.push(line);
         }
+    }
+
+    /// Closes what has been unused for longer than `limit`.
+    fn sweep(&self, limit: Duration) -> MutexGuard<'_, Vec<Line>> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|line| !line.sender.is_closed() && line.unused_since.elapsed() < limit);
+        idle
     }
 
     /// What an error says about our certificate.
@@ -323,6 +356,9 @@ pub enum ExchangeError {
         /// How long was waited.
         limit: Duration,
     },
+    /// It goes over to another protocol.
+    #[error("it answers `101 Switching Protocols`, which was not asked for")]
+    Switched,
     /// The connection ended, or something that is no answer came.
     #[error("the connection to {address} broke {}", if *is_sent { "after the request was sent" } else { "before the request was sent" })]
     Broken {
@@ -341,6 +377,8 @@ fn subject(identity: Option<&Identity>) -> String {
 
 /// For the connection to say why it ended.
 const LAST_WORD: Duration = Duration::from_secs(1);
+/// Connections last for minutes.
+const TENDED_EVERY: Duration = Duration::from_secs(1);
 /// More are closed behind their answer.
 const MOST_IDLE: usize = 64;
 const UNKNOWN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);

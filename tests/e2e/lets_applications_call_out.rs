@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use crate::support::bankid::{MODERN, password_file};
+use crate::support::clock::PATIENCE;
 use crate::support::home::{Home, Portvakt};
 use crate::support::ports::free_port;
-use crate::support::{BankId, Curl};
+use crate::support::{BankId, Curl, eventually};
 
 #[test]
 fn given_an_application_when_it_calls_then_the_service_sees_our_identity_and_its_own_host() {
@@ -80,6 +81,15 @@ fn given_a_unix_socket_when_an_application_calls_then_it_reaches_the_service() {
     assert_eq!(mode(&socket), 0o600);
     scene.portvakt.terminate();
     assert!(!socket.exists());
+}
+
+/// A firewall forgets an unused connection without a word, and what is sent on it cannot be sent again.
+#[test]
+fn given_idle_timeout_when_nobody_calls_then_kept_connections_are_closed() {
+    let scene = Scene::new("idle_timeout = \"1s\"\n");
+    assert_eq!(scene.curl().with(&POST).get(&scene.url("/rp/v6.0/auth")).status, 200);
+
+    eventually("it is closed", PATIENCE, || (scene.service.open() == 0).then_some(()));
 }
 
 #[test]

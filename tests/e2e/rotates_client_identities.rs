@@ -17,6 +17,7 @@ use crate::support::clock::PATIENCE;
 use crate::support::home::{Home, Portvakt, run};
 use crate::support::ports::free_port;
 use crate::support::{BankId, eventually, raw};
+use crate::wipes_keys_from_memory::Traces;
 
 #[test]
 fn given_new_files_under_load_when_accepted_then_they_take_over_and_no_request_is_lost() {
@@ -37,6 +38,24 @@ fn given_new_files_under_load_when_accepted_then_they_take_over_and_no_request_i
     let calls = scene.service.calls();
     assert!(calls[calls.len() - 30..].iter().all(|call| call.leaf == new.der));
     scene.portvakt.child.wait_line("a new name", |line| line.contains("users will see that one"));
+}
+
+/// Applications rest at night.
+#[test]
+fn given_a_new_identity_when_nobody_calls_then_connections_and_key_of_the_old_one_are_gone_all_the_same() {
+    let scene = Scene::new(Rotation::None);
+    assert_eq!(scene.call(), 200);
+    let process = scene.portvakt.child.id();
+    let old = Traces::of(&scene.home.path().join("rp.key"));
+    assert!(old.found_in(process) > 0, "the search finds a key that is in use");
+    let new = scene.client("FP new");
+    scene.service.judge(&new.der, Verdict::Believed);
+
+    new.write(scene.home.path(), "rp");
+
+    scene.portvakt.child.wait_line("the new identity", |line| line.contains("in use") && line.contains("CN=FP new"));
+    eventually("connections of the old identity end", PATIENCE, || (scene.service.open() == 0).then_some(()));
+    eventually("the old key is gone from memory", PATIENCE, || (old.found_in(process) == 0).then_some(()));
 }
 
 #[test]

@@ -32,11 +32,11 @@ fn given_a_key_that_was_replaced_when_memory_is_searched_then_it_is_gone() {
 }
 
 /// What a key looks like in memory.
-struct Traces(Vec<Vec<u8>>);
+pub(crate) struct Traces(Vec<Vec<u8>>);
 
 impl Traces {
     /// The middle of its PEM, and of its DER, where the number stands.
-    fn of(file: &Path) -> Self {
+    pub(crate) fn of(file: &Path) -> Self {
         let pem = fs::read_to_string(file).unwrap();
         let lines: Vec<_> = pem.lines().filter(|line| !line.starts_with('-')).collect();
         let der = STANDARD.decode(lines.concat()).unwrap();
@@ -50,7 +50,7 @@ impl Traces {
     }
 
     /// How often it stands in the memory of a process that is written to.
-    fn found_in(&self, process: u32) -> usize {
+    pub(crate) fn found_in(&self, process: u32) -> usize {
         let of =
             |name| File::open(format!("/proc/{process}/{name}")).expect("searching memory needs root, as CI has it");
         let (memory, pages) = (of("mem"), of("pagemap"));
