@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{StatusCode, header};
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 
 /// Sends `status` with a short text, and `headers`; the connection stays open when the request's body was read.
@@ -109,8 +110,7 @@ pub(super) fn request_id() -> String {
 ///
 /// A socket that is closed with unread bytes resets the connection, and then the client never gets to read the answer (RFC
 /// 9112 §9.6). HTTP/2 ends the stream without that.
-pub(super) async fn linger(session: &mut Session) {
-    let downstream = session.as_downstream_mut();
+pub(super) async fn linger(downstream: &mut ServerSession) {
     if downstream.is_http2() || downstream.get_keepalive().is_some() || downstream.is_body_done() {
         return;
     }

@@ -595,7 +595,7 @@ impl ProxyHttp for Service {
         debug!(peer = %connection.peer, %method, %status, ?elapsed, request_id = id, error = error.is_some(), "request");
         if status != StatusCode::SWITCHING_PROTOCOLS && (error.is_none() || ctx.is_told) {
             ctx.target = None;
-            answer::linger(session).await;
+            answer::linger(session.as_downstream_mut()).await;
         }
     }
 }

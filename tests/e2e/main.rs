@@ -27,6 +27,7 @@ mod fails_clearly_and_never_twice;
 mod gives_up_rights;
 mod helps_to_order_a_certificate;
 mod issues_from_its_own_ca;
+mod keeps_answers_of_callers_apart;
 mod keeps_authenticated_connections_apart;
 mod keeps_bankid_data_out_of_logs;
 mod keeps_file_certificates_current;

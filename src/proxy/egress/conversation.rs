@@ -24,7 +24,7 @@ use super::{Door, Egress};
 use crate::egress::bankid::orders::Answer as Kept;
 use crate::egress::bankid::{Asked, Call, Message, Refusal, UserMessage, judge};
 use crate::metrics::method_label;
-use crate::proxy::answer::request_id;
+use crate::proxy::answer::{linger, request_id};
 use crate::proxy::connection::{BODY_PAUSE, Connection, RECEIPT};
 use crate::proxy::response::make_end_to_end;
 use crate::time::{Clock, SystemClock};
@@ -144,8 +144,8 @@ impl Conversation {
         self.write(session, &whole, bankid.rules.user_message).await.map(|()| whole.status())
     }
 
-    /// Passes an answer on as it comes. That of BankID is read to its end even when the application has left, since it tells
-    /// of an order.
+    /// Passes an answer on as it comes. That of BankID is read on even when the application has left, since it tells of an
+    /// order, but not for ever.
     pub(super) async fn pass_on(
         &self,
         inquiry: &Inquiry,
@@ -163,10 +163,11 @@ impl Conversation {
                 left = session.write_response_body(part, false).await.err();
             }
         }
-        while left.is_none() || egress.bankid.is_some() {
+        let mut unheard = 0;
+        while left.is_none() || (egress.bankid.is_some() && unheard <= Kept::LONGEST) {
             match reading.next().await {
                 Ok(Some(part)) if left.is_none() => left = session.write_response_body(part, false).await.err(),
-                Ok(Some(_)) => {}
+                Ok(Some(part)) => unheard += part.len(),
                 Ok(None) => break,
                 Err(error) => {
                     tell(egress, &error, &request_id());
@@ -191,7 +192,16 @@ impl Conversation {
     }
 
     /// Gives a whole answer, with the message for the user where that is wanted.
+    ///
+    /// # Errors
+    ///
+    /// The application's connection broke, or it did not take the answer within [`BODY_PAUSE`].
     pub(super) async fn write(&self, session: &mut ServerSession, answer: &Kept, wanted: UserMessage) -> Result<()> {
+        let written = tokio::time::timeout(BODY_PAUSE, self.write_all(session, answer, wanted)).await;
+        written.unwrap_or_else(|_| Error::e_explain(ErrorType::WriteTimedout, "the application does not read"))
+    }
+
+    async fn write_all(&self, session: &mut ServerSession, answer: &Kept, wanted: UserMessage) -> Result<()> {
         let (pieces, message) = with_message(answer, wanted);
         let mut head = head_of(answer.status(), answer.headers())?;
         head.remove_header(&header::TRANSFER_ENCODING);
@@ -229,8 +239,17 @@ impl HttpServerApp for Conversation {
         mut session: ServerSession,
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        if !matches!(session.read_request().await, Ok(true)) {
-            return None;
+        session.set_write_timeout(Some(BODY_PAUSE));
+        match session.read_request().await {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => {
+                if matches!(error.etype(), ErrorType::InvalidHTTPHeader) {
+                    // Who is gone cannot be told.
+                    let _ = session.respond_error(400).await;
+                }
+                return None;
+            }
         }
         if session.get_keepalive().is_some() {
             session.set_keepalive(self.connection.keep_alive());
@@ -239,6 +258,7 @@ impl HttpServerApp for Conversation {
             debug!(peer = %self.connection.peer, "a connection of an application ended: {}", error.etype().as_str());
             return None;
         }
+        linger(&mut session).await;
         if self.connection.awaits_receipt() && session.get_keepalive().is_none() {
             self.see_off(&mut session).await;
             return None;
@@ -253,6 +273,9 @@ impl Inquiry {
     /// Sends it on, and notes that somebody has answered.
     pub(super) async fn send(&self, outgoing: Outgoing) -> std::result::Result<Answer, ExchangeError> {
         let answer = self.egress.client.send(outgoing.into_request()).await?;
+        if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(ExchangeError::Switched);
+        }
         self.egress.metrics.heard(SystemClock.now());
         Ok(answer)
     }
@@ -285,13 +308,17 @@ fn admit(egress: &Egress, call: &Call, head: &RequestHeader) -> std::result::Res
     Ok(exchange::outgoing(egress, head, target))
 }
 
-/// The head of an answer as the application gets it.
+/// The head of an answer as the application gets it. Where it has two framings, only that by which it was read (RFC 9112
+/// §6.3): the application must not take the next answer for the rest of this one.
 pub(super) fn head_of(status: StatusCode, headers: &http::HeaderMap) -> Result<ResponseHeader> {
     let mut head = ResponseHeader::build(status, Some(headers.len() + 1))?;
     for (name, value) in headers {
         head.append_header(name.clone(), value.clone())?;
     }
     make_end_to_end(&mut head);
+    if head.headers.contains_key(header::TRANSFER_ENCODING) {
+        head.remove_header(&header::CONTENT_LENGTH);
+    }
     Ok(head)
 }
 
