@@ -1,264 +1,26 @@
-//! The carrier of client identities: one task for each, which watches its files, tries what is new and lets it take over.
-//!
-//! Promises: after [`ClientManager::apply`] whatever identity is in the files is in use, though no server was asked; a new
-//! one takes over from one that works only when a server has accepted it; a server is asked once for each swap, and never
-//! regularly.
+//! The task of one client identity.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use rand::RngExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, info, warn};
 
+use super::ClientSettings;
+use super::question::question;
+use super::status::{LastTrial, Seeing, Shown};
+use super::words::{Words, accepted, fix, name_shown, subject};
 use crate::causes::with_causes;
 use crate::lifecycle::outlook::{Level, Outlook};
-use crate::lifecycle::rotation::{Slot, Why};
-use crate::pki::{Assembled, Fingerprint, Identity, LeafFacts};
+use crate::lifecycle::rotation::Slot;
+use crate::pki::{Assembled, Fingerprint, Identity};
 use crate::source::files::FilesSource;
-use crate::source::{ClientIdentitySettings, Trial, off_thread};
+use crate::source::off_thread;
 use crate::time::{Clock, Timestamp};
-use crate::upstream::{self, ClientIdentities, ClientIdentity, News, Question, Seen, Todo, TrialError, View};
+use crate::upstream::{self, ClientIdentity, News, Seen, Todo, TrialError};
 
-/// A client identity, and the servers that it is shown to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientSettings {
-    /// Whose files.
-    pub identity: ClientIdentitySettings,
-    /// Where it is tried.
-    pub upstream: upstream::Settings,
-}
-
-/// Keeps every client identity current.
-///
-/// To be used in a tokio runtime, where its tasks run. They end when it is dropped.
-pub struct ClientManager {
-    clock: Arc<dyn Clock>,
-    identities: ClientIdentities,
-    tasks: tokio::sync::Mutex<HashMap<String, Task>>,
-    shown: RwLock<Vec<Shown>>,
-}
-
-impl ClientManager {
-    /// A manager of none yet, which publishes to `identities`.
-    pub fn new(clock: Arc<dyn Clock>, identities: ClientIdentities) -> Self {
-        Self { clock, identities, tasks: tokio::sync::Mutex::default(), shown: RwLock::default() }
-    }
-
-    /// Takes over the settings of all client identities. Returns when what lies in their files is in use; no server is
-    /// asked. Files whose settings stay are read again when they have changed.
-    pub async fn apply(&self, wanted: Vec<ClientSettings>) {
-        let mut tasks = self.tasks.lock().await;
-        let mut shown = Vec::with_capacity(wanted.len());
-        let mut kept = HashMap::new();
-        for settings in wanted {
-            let name = settings.identity.name.clone();
-            let task = match tasks.remove(&name) {
-                Some(task) if task.settings == settings => {
-                    task.look().await;
-                    task
-                }
-                before => {
-                    let is_other_server =
-                        before.is_none_or(|task| task.settings.upstream.peers != settings.upstream.peers);
-                    let identity = self.identities.get(&name);
-                    Task::begin(self.clock.clone(), settings, identity, is_other_server).await
-                }
-            };
-            shown.push(task.shown.clone());
-            kept.insert(name, task);
-        }
-        self.identities.retain(&kept.keys().map(String::as_str).collect::<Vec<_>>());
-        *tasks = kept;
-        *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
-    }
-
-    /// How every client identity is, in the order of the settings.
-    pub fn statuses(&self) -> Vec<ClientStatus> {
-        let now = self.clock.now();
-        self.shown.read().unwrap_or_else(PoisonError::into_inner).iter().map(|shown| shown.status(now)).collect()
-    }
-}
-
-/// How one client identity is.
-#[derive(Clone, Debug)]
-pub struct ClientStatus {
-    /// The name of its egress or upstream.
-    pub name: String,
-    /// `None` for what is not configured.
-    pub slots: Vec<SlotStatus>,
-    /// Where what is in use lies; `None` for one whose files hold another by now.
-    pub in_use: Option<Slot>,
-    /// What is in use; `None` when there is nothing to show.
-    pub identity: Option<Arc<Identity>>,
-    /// Why it is that one.
-    pub why: Option<Why>,
-    /// All that is known.
-    pub view: View,
-    /// The last trial.
-    pub last_trial: Option<LastTrial>,
-    /// How long what there is lasts; of several, the one that ends last.
-    pub outlook: Option<Outlook>,
-    /// What happens next, or what somebody has to do.
-    pub next: NextAction,
-}
-
-/// What happens next to a client identity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NextAction {
-    /// In words.
-    pub action: String,
-    /// When; `None` for now.
-    pub at: Option<Timestamp>,
-}
-
-/// One of the identities of a name.
-#[derive(Clone, Debug)]
-pub struct SlotStatus {
-    /// Which.
-    pub slot: Slot,
-    /// Its file, for people.
-    pub file: String,
-    /// What the files hold; `None` for nothing that can be used.
-    pub identity: Option<Arc<Identity>>,
-    /// Why the files cannot be used.
-    pub trouble: Option<(Timestamp, String)>,
-}
-
-/// What came of a trial.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastTrial {
-    /// When it ended.
-    pub at: Timestamp,
-    /// Subject of what was tried.
-    pub common_name: String,
-    /// Whether it was accepted; `None` when nobody was reached.
-    pub is_accepted: Option<bool>,
-    /// In words.
-    pub detail: String,
-}
-
-struct Task {
-    settings: ClientSettings,
-    shown: Shown,
-    ask: mpsc::Sender<oneshot::Sender<()>>,
-    _running: AbortOnDropHandle<()>,
-}
-
-impl Task {
-    async fn begin(
-        clock: Arc<dyn Clock>,
-        settings: ClientSettings,
-        identity: Arc<ClientIdentity>,
-        is_other_server: bool,
-    ) -> Self {
-        let shown = Shown { settings: settings.identity.clone(), identity, slot: Arc::default() };
-        let keeper = Keeper::begin(clock, settings.clone(), shown.clone(), is_other_server).await;
-        let (ask, asked) = mpsc::channel(1);
-        Self { settings, shown, ask, _running: AbortOnDropHandle::new(tokio::spawn(keeper.run(asked))) }
-    }
-
-    /// Has the files looked at now, and waits for it.
-    async fn look(&self) {
-        let (done, over) = oneshot::channel();
-        if self.ask.send(done).await.is_ok() {
-            // A task that died has nothing to tell.
-            let _ = over.await;
-        }
-    }
-}
-
-#[derive(Clone)]
-struct Shown {
-    settings: ClientIdentitySettings,
-    identity: Arc<ClientIdentity>,
-    slot: Arc<ArcSwap<Seeing>>,
-}
-
-/// What a task knows beside what the identity knows itself.
-#[derive(Clone, Debug, Default)]
-struct Seeing {
-    first: Option<(Timestamp, String)>,
-    next: Option<(Timestamp, String)>,
-    last_trial: Option<LastTrial>,
-}
-
-impl Seeing {
-    fn trouble(&mut self, slot: Slot) -> &mut Option<(Timestamp, String)> {
-        match slot {
-            Slot::First => &mut self.first,
-            Slot::Next => &mut self.next,
-        }
-    }
-}
-
-impl Shown {
-    fn status(&self, now: Timestamp) -> ClientStatus {
-        let (view, mut seen) = (self.identity.view(), Seeing::clone(&self.slot.load()));
-        let mut slot = |slot: Slot, file: String| SlotStatus {
-            slot,
-            file,
-            identity: view.rotation.of(slot).and_then(|it| view.identity(it.fingerprint)).cloned(),
-            trouble: seen.trouble(slot).take(),
-        };
-        let mut slots = vec![slot(Slot::First, self.settings.files.main().display().to_string())];
-        let next = self.settings.next.as_ref();
-        slots.extend(next.map(|next| slot(Slot::Next, next.files.main().display().to_string())));
-        let outlook = view.rotation.covered_until().map(|until| Outlook::of(until, now));
-        ClientStatus {
-            name: self.settings.name.clone(),
-            slots,
-            in_use: view.rotation.slot_in_use(),
-            identity: self.identity.in_use(),
-            why: view.rotation.why(now),
-            last_trial: seen.last_trial,
-            next: next_action(&view, outlook, &Words::of(&self.settings), now),
-            outlook,
-            view,
-        }
-    }
-}
-
-fn next_action(view: &View, outlook: Option<Outlook>, words: &Words, now: Timestamp) -> NextAction {
-    let Some(outlook) = outlook else {
-        let action = match view.rotation.in_use() {
-            Some(_) => format!("the server refuses it: {}", words.order),
-            None => "put an identity into the files".to_owned(),
-        };
-        return NextAction { action, at: None };
-    };
-    let takes_over = view.rotation.takes_over_at().filter(|at| *at > now);
-    match (takes_over, outlook.level) {
-        (Some(at), Level::Fine | Level::Order) => NextAction { action: "`next` takes over".to_owned(), at: Some(at) },
-        (_, Level::Fine) => NextAction { action: words.order.to_owned(), at: Some(outlook.order_by()) },
-        (_, Level::Order | Level::Urgent | Level::Expired) => {
-            let action = format!("{}: the last one {}", words.order, outlook.in_words());
-            NextAction { action, at: None }
-        }
-    }
-}
-
-/// How people call things there.
-struct Words {
-    certificate: &'static str,
-    order: &'static str,
-}
-
-impl Words {
-    fn of(settings: &ClientIdentitySettings) -> Self {
-        match settings.trial {
-            Trial::BankId { .. } => Self { certificate: "RP certificate", order: "order a new one at your bank" },
-            Trial::Handshake | Trial::Request { .. } => {
-                Self { certificate: "client certificate", order: "order a new one" }
-            }
-        }
-    }
-}
-
-struct Keeper {
+pub(super) struct Keeper {
     clock: Arc<dyn Clock>,
     settings: ClientSettings,
     shown: Shown,
@@ -279,7 +41,12 @@ struct Trying {
 
 impl Keeper {
     /// Publishes what the files hold.
-    async fn begin(clock: Arc<dyn Clock>, settings: ClientSettings, shown: Shown, is_other_server: bool) -> Self {
+    pub(super) async fn begin(
+        clock: Arc<dyn Clock>,
+        settings: ClientSettings,
+        shown: Shown,
+        is_other_server: bool,
+    ) -> Self {
         let next = settings.identity.next.as_ref();
         let mut keeper = Self {
             first: FilesSource::new(settings.identity.files.clone()),
@@ -302,7 +69,7 @@ impl Keeper {
     }
 
     /// Lives until it is aborted.
-    async fn run(mut self, mut asked: mpsc::Receiver<oneshot::Sender<()>>) {
+    pub(super) async fn run(mut self, mut asked: mpsc::Receiver<oneshot::Sender<()>>) {
         loop {
             let until = match self.identity().poll() {
                 Todo::Try(identity) => {
@@ -586,62 +353,6 @@ fn fit(assembled: Assembled) -> Result<Assembled, String> {
     Ok(assembled)
 }
 
-/// What is sent in a trial.
-///
-/// nginx and others refuse a client certificate only in their answer; where the health of an upstream is checked, that
-/// request is the trial.
-pub fn question(trial: &Trial, upstream: &upstream::Settings) -> Option<Question> {
-    match trial {
-        Trial::Handshake => {
-            let health = upstream.health.as_ref()?;
-            Some(Question { method: "GET".to_owned(), target: health.path.clone(), json: None })
-        }
-        Trial::Request { method, target } => {
-            Some(Question { method: method.clone(), target: target.clone(), json: None })
-        }
-        Trial::BankId { target } => {
-            let json = Some(format!("{{\"orderRef\":\"{}\"}}", nobodys_order()));
-            Some(Question { method: "POST".to_owned(), target: target.clone(), json })
-        }
-    }
-}
-
-/// A random UUID (RFC 9562 §5.4), which no order has.
-fn nobodys_order() -> String {
-    let bits = rand::rng().random::<u128>() & !(0xf << 76) & !(0b11 << 62) | (0x4 << 76) | (0b10 << 62);
-    let hex = format!("{bits:032x}");
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
-
-fn accepted(seen: &Seen) -> String {
-    match &seen.answer {
-        Some(answer) => format!("{} answers {} over {}", seen.address, answer.status, seen.tls),
-        None => format!("{} shook hands over {} and sent no alert", seen.address, seen.tls),
-    }
-}
-
-fn fix(why: crate::lifecycle::rotation::Refusal, words: &Words) -> String {
-    use crate::lifecycle::rotation::Refusal;
-    match why {
-        Refusal::Expired | Refusal::Revoked => words.order.to_owned(),
-        Refusal::UnknownCa | Refusal::Bad | Refusal::Required => {
-            "is it an identity for this server? A test identity is refused by a production server, and the reverse"
-                .to_owned()
-        }
-        Refusal::Other => "ask whoever runs the server whether this identity is still let in".to_owned(),
-    }
-}
-
-/// `CN=FP Testcert 5`.
-fn subject(leaf: &LeafFacts) -> String {
-    format!("CN={}", leaf.common_name)
-}
-
-/// What people see of it: the subject's `name`, as at BankID, else its common name.
-pub fn name_shown(leaf: &LeafFacts) -> &str {
-    if leaf.display_name.is_empty() { &leaf.common_name } else { &leaf.display_name }
-}
-
 fn fingerprint(identity: &Identity) -> Fingerprint {
     identity.chain().fingerprint()
 }
@@ -651,40 +362,3 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// Files that never stand still are read all the same.
 const LONGEST_SETTLE: usize = 10;
 const DAY: Duration = Duration::from_secs(86_400);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn given_a_trial_at_bankid_when_asked_then_an_order_that_nobody_has() {
-        let trial = Trial::BankId { target: "/rp/v6.0/collect".into() };
-
-        let [one, two] = [(); 2].map(|()| question(&trial, &upstream(None)).unwrap());
-
-        assert_eq!((&*one.method, &*one.target), ("POST", "/rp/v6.0/collect"));
-        assert_ne!(one.json, two.json);
-        let body: serde_json::Value = serde_json::from_str(&one.json.unwrap()).unwrap();
-        let order = body["orderRef"].as_str().unwrap();
-        assert_eq!((order.len(), &order[14..15]), (36, "4"), "{order}");
-        assert!("89ab".contains(&order[19..20]), "{order}");
-    }
-
-    #[test]
-    fn given_no_trial_when_the_upstream_is_checked_then_the_check_is_the_trial() {
-        let asked = |health| question(&Trial::Handshake, &upstream(health)).map(|question| question.target);
-
-        assert_eq!(asked(None), None);
-        assert_eq!(asked(Some(upstream::HealthCheck::of("/up"))).as_deref(), Some("/up"));
-    }
-
-    fn upstream(health: Option<upstream::HealthCheck>) -> upstream::Settings {
-        upstream::Settings {
-            name: "partner".into(),
-            peers: Vec::new(),
-            host: None,
-            timeouts: upstream::Timeouts::default(),
-            health,
-        }
-    }
-}
