@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use http_body_util::combinators::BoxBody;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::AlertDescription;
@@ -149,7 +149,7 @@ impl Client {
         let limit = self.timeouts().first_byte;
         let address = line.address;
         match tokio::time::timeout(limit, line.sender.try_send_request(request)).await {
-            Ok(Ok(response)) => Ok(Answer { response, line: Some((lane.clone(), line)) }),
+            Ok(Ok(response)) => Ok(Answer { response, line: Some((lane.clone(), line)), idle: self.timeouts().idle }),
             Ok(Err(mut error)) => {
                 let unsent = error.take_message();
                 let error = line.why(lane, error.into_error(), unsent.is_none()).await;
@@ -274,6 +274,8 @@ pub struct Answer {
     /// Head, and what is read of the body.
     pub response: Response<Incoming>,
     line: Option<(Arc<Lane>, Line)>,
+    /// How long the connection may be unused.
+    idle: Duration,
 }
 
 impl Answer {
@@ -287,10 +289,18 @@ impl Answer {
         loop {
             let frame = tokio::time::timeout(pause, self.response.body_mut().frame()).await;
             match frame.map_err(|_elapsed| ExchangeError::Timeout { address, limit: pause })? {
-                None => return Ok(None),
+                None => {
+                    self.give_back();
+                    return Ok(None);
+                }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if data.is_empty() => {}
-                    Ok(data) => return Ok(Some(data)),
+                    Ok(data) => {
+                        if self.response.body().is_end_stream() {
+                            self.give_back();
+                        }
+                        return Ok(Some(data));
+                    }
                     // Trailers: nobody of those who are called sends them with a meaning.
                     Err(_trailers) => {}
                 },
@@ -302,9 +312,9 @@ impl Answer {
         }
     }
 
-    /// Keeps the connection for the next request; the body was read to its end. `idle` limits how long.
-    pub fn done(mut self, idle: Duration) {
-        let Some((lane, mut line)) = self.line.take() else { return };
+    /// Keeps the connection for the next request, as soon as nothing of this answer is to come.
+    fn give_back(&mut self) {
+        let (Some((lane, mut line)), idle) = (self.line.take(), self.idle) else { return };
         tokio::spawn(async move {
             let is_ready = tokio::time::timeout(LAST_WORD, line.sender.ready()).await;
             if matches!(is_ready, Ok(Ok(()))) {

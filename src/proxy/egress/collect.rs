@@ -77,7 +77,7 @@ impl Conversation {
             Err(error) => return fail(egress, session, &error).await,
         }
         let status = reading.status();
-        let (kept, found) = reading.finish(egress);
+        let (kept, found) = reading.finish();
         bankid.note(egress, Asked::Collect(order), status, found);
         let may_be_final = status.is_success() && !(found.whole && found.status == Some(Status::Pending));
         let left = may_be_final && has_left(session).await;

@@ -139,7 +139,7 @@ impl Conversation {
             Ok(false) => return self.pass_on(inquiry, session, reading, asked).await,
             Err(error) => return fail(egress, session, &error).await,
         }
-        let (whole, found) = reading.finish(egress);
+        let (whole, found) = reading.finish();
         bankid.note(egress, asked, whole.status(), found);
         self.write(session, &whole, bankid.rules.user_message).await.map(|()| whole.status())
     }
@@ -181,7 +181,7 @@ impl Conversation {
         {
             return Error::e_explain(error.etype().clone(), "the application left before the answer's end");
         }
-        let (_, found) = reading.finish(egress);
+        let (_, found) = reading.finish();
         if let Some(bankid) = &egress.bankid {
             bankid.note(egress, asked, status, found);
         }

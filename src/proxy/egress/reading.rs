@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::Egress;
 use crate::egress::bankid::orders::Answer as Kept;
 use crate::egress::bankid::{Findings, Watch};
 use crate::proxy::connection::BODY_PAUSE;
@@ -14,12 +13,11 @@ pub(super) struct Reading {
     answer: Answer,
     watch: Watch,
     begun: Vec<Bytes>,
-    has_ended: bool,
 }
 
 impl Reading {
     pub(super) fn of(answer: Answer) -> Self {
-        Self { answer, watch: Watch::new(), begun: Vec::new(), has_ended: false }
+        Self { answer, watch: Watch::new(), begun: Vec::new() }
     }
 
     pub(super) fn status(&self) -> StatusCode {
@@ -52,9 +50,8 @@ impl Reading {
     /// As [`Reading::gather`].
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ExchangeError> {
         let piece = self.answer.next(BODY_PAUSE).await?;
-        match &piece {
-            Some(piece) => _ = self.watch.push(piece),
-            None => self.has_ended = true,
+        if let Some(piece) = &piece {
+            self.watch.push(piece);
         }
         Ok(piece)
     }
@@ -64,14 +61,10 @@ impl Reading {
         std::mem::take(&mut self.begun)
     }
 
-    /// What was kept of it, and what it tells. Where all of it was read, its connection is used again.
-    pub(super) fn finish(self, egress: &Egress) -> (Kept, Findings) {
+    /// What was kept of it, and what it tells.
+    pub(super) fn finish(self) -> (Kept, Findings) {
         let mut kept = Kept::new(self.status(), self.headers().clone());
         self.begun.iter().for_each(|piece| kept.push(piece));
-        let found = self.watch.found();
-        if self.has_ended {
-            self.answer.done(egress.client.settings().timeouts.idle);
-        }
-        (kept, found)
+        (kept, self.watch.found())
     }
 }
