@@ -84,7 +84,8 @@ impl Csr {
              subject:   as of CN={}, every attribute as it is there\n\
              {seen}{test}\n\
              1. Send {request} to {whom}. Never send the key.\n\
-             2. When the certificate comes, put it beside the key, and write for `{name}`:\n\
+             2. When the certificate comes, put it beside the key, let the user that portvakt runs as read both, and write\n\
+             \x20  for `{name}`:\n\
              \x20  next = {{ chain = \"{certificate}\", key = \"{key}\" }}\n\
              3. `portvakt check`, then `portvakt egress check {name}`. It takes over when it is valid, or at `from`,\n\
              \x20  without a lost request.\n",

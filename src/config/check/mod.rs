@@ -84,13 +84,16 @@ impl<'e> Check<'e> {
         let acme = acme::read(self, &root, &listen.listener);
         let sites = site::read_all(self, &root, &acme.settings, &listen.requests);
         acme::require_agreement(self, &acme, &sites);
-        let out = egress::read_all(self, &root, listen.bound, sites.upstream_names());
+        let state_dir = global::state_dir(self, &root);
+        let control = global::control(self, &root, &state_dir);
+        let own = (control.clone(), root.node("control").map_or_else(|| root.place(), |node| &node.place));
+        let taken = egress::Taken { addresses: listen.bound, sockets: vec![own] };
+        let out = egress::read_all(self, &root, taken, sites.upstream_names());
         acme::require_challenge(self, &acme, &sites, &listen.listener);
         let site::ForRooms { route, tls, certificates, upstreams, identities } =
             sites.into_settings(listen.public_https_port, listen.requests.requests);
-        let state_dir = global::state_dir(self, &root);
         Config {
-            control: global::control(self, &root, &state_dir),
+            control,
             state_dir,
             run_as: global::run_as(self, &root),
             listen: listener::Settings { egress: egress::addresses(&out.egress), ..listen.listener },

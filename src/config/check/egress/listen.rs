@@ -13,9 +13,9 @@ use crate::egress::{Listen, Token};
 use crate::platform::{LONGEST_LOCAL_PATH, is_open_to_all};
 
 /// What is listened on already.
-pub(super) struct Taken<'a> {
-    pub(super) addresses: Vec<Bound<'a>>,
-    pub(super) sockets: Vec<(PathBuf, &'a Place)>,
+pub(in crate::config::check) struct Taken<'a> {
+    pub(in crate::config::check) addresses: Vec<Bound<'a>>,
+    pub(in crate::config::check) sockets: Vec<(PathBuf, &'a Place)>,
 }
 
 /// Reads `listen` and `socket_group`.
@@ -91,9 +91,11 @@ fn judge_socket(check: &mut Check<'_>, text: Text<'_>, path: &Path) {
 
 fn refuse_taken<'a>(check: &mut Check<'_>, text: Text<'a>, path: &Path, taken: &mut Taken<'a>) {
     if let Some((_, first)) = taken.sockets.iter().find(|(other, _)| other == path) {
-        let title = format!("two egresses want {}", quoted(text.value));
+        let title = format!("{} is the socket of something else", quoted(text.value));
         let problem = Problem::error(Code::AddressConflict, title).at(text.place).related(first, "taken here");
-        check.report(problem.fix("give one of them another path"));
+        check.report(
+            problem.why("an egress and the control socket too need one each").fix("give one of them another path"),
+        );
     }
     taken.sockets.push((path.to_owned(), text.place));
 }

@@ -11,7 +11,6 @@ mod tests;
 use std::net::SocketAddr;
 
 use super::client_identity::{self, Audience};
-use super::listen::Bound;
 use super::route::{bad_label, is_label};
 use super::section::{Section, Text};
 use super::site::{Names, duplicate_name};
@@ -25,7 +24,7 @@ use crate::source::{ClientIdentitySettings, Trial};
 use crate::upstream::{Address, PeerSettings, TlsSettings, Trust};
 
 use self::destination::Destination;
-use self::listen::Taken;
+pub(in crate::config::check) use self::listen::Taken;
 
 /// Every way out, in their order, and whom they say we are.
 pub(super) struct All<'a> {
@@ -45,9 +44,8 @@ pub(super) fn is_alone(root: &Section<'_>) -> bool {
     count("egress") > 0 && count("site") == 0
 }
 
-/// Reads every `[[egress]]`; `bound` and `names` are taken.
-pub(super) fn read_all<'a>(check: &mut Check<'_>, root: &Section<'a>, bound: Vec<Bound<'a>>, names: Names) -> All<'a> {
-    let taken = Taken { addresses: bound, sockets: Vec::new() };
+/// Reads every `[[egress]]`; where it cannot listen and what it cannot be named are `taken` and `names`.
+pub(super) fn read_all<'a>(check: &mut Check<'_>, root: &Section<'a>, taken: Taken<'a>, names: Names) -> All<'a> {
     let mut all = All { egress: Vec::new(), identities: Vec::new(), names, taken };
     for table in root.tables(check, "egress") {
         all.add(check, table);
