@@ -27,7 +27,7 @@ fn given_orders_of_every_end_when_counted_then_each_stands_where_it_belongs() {
     }
     for (status, hint, count) in [
         ("pending", "userSign", 1.0),
-        ("complete", "", 1.0),
+        ("complete", "none", 1.0),
         ("failed", "startFailed", 1.0),
         ("pending", "other", 1.0),
         ("failed", "other", 1.0),
