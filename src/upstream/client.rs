@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use super::connect::HANDSHAKE_EXTRA;
 use super::handshake::Handshake;
 use super::identity::{ClientIdentities, ClientIdentity};
+use super::refusal::alert_of;
 use super::resolve::Addresses;
 use super::{Address, ProbeError, Probed, Settings, Timeouts, TlsSettings, UpstreamError};
 use crate::lifecycle::rotation::Refusal;
@@ -265,6 +266,10 @@ impl Line {
         let own = ended.ok().and_then(Result::ok).and_then(Result::err);
         let refused = own.as_ref().and_then(|own| lane.refused(own)).or_else(|| lane.refused(&error));
         let address = self.address;
+        let alert = own.as_ref().and_then(|own| alert_of(own)).or_else(|| alert_of(&error));
+        if refused.is_none() && alert == Some(AlertDescription::HandshakeFailure) {
+            return ExchangeError::Renegotiation { address };
+        }
         refused.unwrap_or_else(|| ExchangeError::Broken { address, is_sent, source: Box::new(own.unwrap_or(error)) })
     }
 }
@@ -365,6 +370,15 @@ pub enum ExchangeError {
         address: SocketAddr,
         /// How long was waited.
         limit: Duration,
+    },
+    /// It gave up the connection when we did not shake hands again, most likely to ask for the client certificate (RFC 5246 §7.4.1.1).
+    #[error(
+        "{address} wants to shake hands again behind the request, most likely to ask for the client certificate; TLS 1.3 has no \
+         such renegotiation, nor have we: let it ask in the first handshake (in IIS `netsh http ... clientcertnegotiation=enable`)"
+    )]
+    Renegotiation {
+        /// Who.
+        address: SocketAddr,
     },
     /// It goes over to another protocol.
     #[error("it answers `101 Switching Protocols`, which was not asked for")]

@@ -1,12 +1,15 @@
 //! An application of this machine reaches a service that demands a client certificate, over plain HTTP to us.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::support::bankid::{MODERN, password_file};
+use crate::support::ca::Ca;
 use crate::support::clock::PATIENCE;
 use crate::support::home::{Home, Portvakt};
 use crate::support::ports::free_port;
-use crate::support::{BankId, Curl, eventually};
+use crate::support::{BankId, Curl, eventually, raw};
 
 #[test]
 fn given_an_application_when_it_calls_then_the_service_sees_our_identity_and_its_own_host() {
@@ -92,6 +95,50 @@ fn given_idle_timeout_when_nobody_calls_then_kept_connections_are_closed() {
     eventually("it is closed", PATIENCE, || (scene.service.open() == 0).then_some(()));
 }
 
+/// As IIS does where the certificate is wanted for one path only.
+#[test]
+fn given_a_service_that_shakes_hands_again_when_called_then_the_log_says_what_to_mend() {
+    let (home, port, service) = (Home::new(), free_port(), free_port());
+    let ca = Ca::new("root");
+    ca.write(home.path().join("root.pem"));
+    ca.issue(&["localhost"]).write(home.path(), "service");
+    password_file(home.path());
+    home.configure(
+        "",
+        &format!(
+            "[[egress]]\nname = \"partner\"\nlisten = \"127.0.0.1:{port}\"\ndestination = \"https://localhost:{service}\"\n\
+             trust_anchors = \"root.pem\"\nidentity = {{ pkcs12 = {:?}, password_file = \"rp.pass\" }}\nallow = [\"* /*\"]\n",
+            MODERN.path(),
+        ),
+    );
+    let mut command = Command::new("openssl");
+    command.args([
+        "s_server",
+        "-tls1_2",
+        "-cert",
+        "service.pem",
+        "-key",
+        "service.key",
+        "-accept",
+        &service.to_string(),
+    ]);
+    let mut server =
+        Killed(command.current_dir(home.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == "ACCEPT"));
+    let portvakt = home.start();
+
+    let mut application = raw::connect(port);
+    application.write_all(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n\n").unwrap();
+    assert!(lines.any(|line| line.starts_with("POST /x")));
+    // Renegotiate, and ask for a certificate (openssl-s_server(1)).
+    let mut commands = server.0.stdin.take().unwrap();
+    commands.write_all(b"R\n").unwrap();
+
+    assert_eq!(raw::read_reply(&mut application).unwrap().status, 502);
+    portvakt.child.wait_line("what to mend", |line| line.contains("let it ask in the first handshake"));
+}
+
 #[test]
 fn given_other_settings_when_reloaded_then_open_connections_follow_them() {
     let scene = Scene::new("");
@@ -146,6 +193,15 @@ fn write(service: &BankId, home: &Home, listen: &str, more: &str) {
         password_file(home.path()).display(),
     );
     home.configure("", &egress);
+}
+
+/// Ends with the test, however that ends.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
 }
 
 fn mode(path: &Path) -> u32 {

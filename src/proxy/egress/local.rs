@@ -73,7 +73,9 @@ fn refusal_of(error: &ExchangeError) -> Refusal {
         ExchangeError::NoIdentity => Refusal::Unavailable,
         ExchangeError::Refused { .. } => Refusal::IdentityRefused,
         ExchangeError::Timeout { .. } => Refusal::TimedOut,
-        ExchangeError::Broken { is_sent: true, .. } | ExchangeError::Switched => Refusal::AnswerBroken,
+        ExchangeError::Broken { is_sent: true, .. } | ExchangeError::Renegotiation { .. } | ExchangeError::Switched => {
+            Refusal::AnswerBroken
+        }
         ExchangeError::Connect { source } if !source.is_unreachable() => Refusal::Untrusted,
         ExchangeError::Unusable { .. }
         | ExchangeError::Resolve { .. }
