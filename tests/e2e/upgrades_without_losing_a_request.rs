@@ -1,11 +1,16 @@
 //! SIGUSR2: the program's file, as it is then, takes over without losing anybody; one that cannot leaves all as it was.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
 
+use crate::egress_stage::{AUTH, WayOut, request};
 use crate::stage::Stage;
 use crate::support::clock::PATIENCE;
 use crate::support::home::Portvakt;
@@ -33,6 +38,32 @@ fn given_load_when_upgraded_again_and_again_then_no_request_fails() {
     load.stop().assert_flawless();
     kept.stop().assert_flawless();
     processes.pop().unwrap().end(&stage);
+}
+
+/// By a port, which both processes accept on, and by a socket, whose name changes hands.
+#[test]
+fn given_applications_that_call_when_upgraded_then_no_call_fails() {
+    let way = WayOut::new();
+    let socket = way.home.path().join("app.sock");
+    let local = way.egress(&format!("name = \"local\"\nlisten = \"unix:{}\"\n", socket.display()));
+    way.home.configure("", &format!("{}{local}", way.egress("")));
+    let portvakt = way.home.start();
+    let (port, stop) = (way.port, Arc::new(AtomicBool::new(false)));
+    let callers = [
+        Caller::start(stop.clone(), move || raw::try_connect(port)),
+        Caller::start(stop.clone(), move || UnixStream::connect(&socket)),
+    ];
+    let wait = || callers.iter().for_each(|caller| caller.wait_for(10));
+    wait();
+
+    // Each drains while the next serves.
+    let first = upgraded(&portvakt, portvakt.child.id());
+    wait();
+    let _second = upgraded(&portvakt, first.0);
+    wait();
+
+    stop.store(true, Ordering::Relaxed);
+    callers.into_iter().for_each(Caller::end);
 }
 
 #[test]
@@ -194,6 +225,38 @@ fn given_a_new_address_in_the_configuration_when_upgraded_then_it_is_opened_and_
     eventually("the old address is closed", PATIENCE, || raw::try_connect(stage.home.http).is_err().then_some(()));
     assert_eq!(tls::served(stage.home.https, "m5.test").unwrap(), stage.leaf.der);
     process.end(&stage);
+}
+
+/// An application that calls again and again, each time on a new connection.
+struct Caller {
+    answered: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
+}
+
+impl Caller {
+    fn start<S: Read + Write>(stop: Arc<AtomicBool>, connect: impl Fn() -> io::Result<S> + Send + 'static) -> Self {
+        let answered = Arc::<AtomicUsize>::default();
+        let count = answered.clone();
+        let thread = thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                let mut stream = connect().expect("somebody accepts");
+                stream.write_all(request("auth", AUTH).as_bytes()).expect("somebody reads");
+                let reply = raw::read_reply(&mut stream).expect("an answer");
+                assert_eq!(reply.status, 200, "{}", reply.text());
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Self { answered, thread }
+    }
+
+    fn wait_for(&self, more: usize) {
+        let until = self.answered.load(Ordering::Relaxed) + more;
+        eventually("answers", PATIENCE, || (self.answered.load(Ordering::Relaxed) >= until).then_some(()));
+    }
+
+    fn end(self) {
+        self.thread.join().expect("every call was answered");
+    }
 }
 
 /// Upgrades the process `old`, and gives the id of the one that serves then. Both write to the log of the first.
