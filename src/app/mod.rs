@@ -286,6 +286,7 @@ impl App {
             () = tokio::time::sleep(limit) => warn!(?limit, "stopped: open requests were cut off"),
             () = self.tell_of_drain(limit) => {}
         }
+        inner.server.egresses().iter().for_each(|egress| egress.close());
     }
 
     /// Learns every TLS upstream's certificate, so that its expiry is a number: hourly, and each minute until it is known.

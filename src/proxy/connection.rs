@@ -156,11 +156,18 @@ impl Connection {
         self.receipt.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Tells whoever has asked.
+    /// Tells whoever has asked, and does not know yet.
     pub(super) fn give_receipt(&self, has_arrived: bool) {
         let receipt = self.receipt.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(receipt) = receipt {
-            receipt(has_arrived);
+        if let Some(mut receipt) = receipt {
+            receipt(if has_arrived { Arrival::Known } else { Arrival::Failed });
+        }
+    }
+
+    /// Says that nothing was heard against it for a while.
+    pub(super) fn presume_receipt(&self) {
+        if let Some(receipt) = self.receipt.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            receipt(Arrival::Presumed);
         }
     }
 
@@ -173,8 +180,19 @@ impl Connection {
     }
 }
 
-/// Told whether an answer has arrived. Dropped untold, it has not.
-pub(super) type Receipt = Box<dyn FnOnce(bool) + Send>;
+/// Told whether an answer has arrived. Dropped without knowledge, it has not.
+pub(super) type Receipt = Box<dyn FnMut(Arrival) + Send>;
+
+/// What is known of an answer that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// Nothing was heard against it; more may be told later.
+    Presumed,
+    /// The client has it.
+    Known,
+    /// The client does not.
+    Failed,
+}
 
 /// Serves HTTP on a connection until it ends. HTTP/2 when ALPN says so, else HTTP/1.
 pub(super) async fn serve<P>(proxy: &Arc<P>, stream: Stream, connection: Arc<Connection>)
@@ -230,11 +248,15 @@ enum Next {
 }
 
 async fn next_head(stream: &mut Stream, connection: &Connection) -> Next {
+    let mut is_presumed = !connection.awaits_receipt();
     let begun = loop {
         tokio::select! {
             begun = poll_fn(|cx| poll_first_bytes(stream, cx)) => break begun,
-            // Who had not read it would have closed by then.
-            () = tokio::time::sleep(RECEIPT), if connection.awaits_receipt() => connection.give_receipt(true),
+            // Most who had not read it would have closed by then.
+            () = tokio::time::sleep(RECEIPT), if !is_presumed => {
+                connection.presume_receipt();
+                is_presumed = true;
+            }
             () = connection.idle_end() => break Ok(None),
         }
     };
@@ -331,7 +353,7 @@ const DRAIN_GRACE: Duration = Duration::from_secs(1);
 pub(super) const BODY_PAUSE: Duration = Duration::from_secs(60);
 /// For an answer to what is no request, and for the client to take it.
 const REFUSAL: Duration = Duration::from_secs(5);
-/// How long a client may take for an answer that lies in its own system already, or for closing without it.
+/// A client that has not closed without its answer by then has read it most likely; one that stands still shows it later.
 pub(super) const RECEIPT: Duration = Duration::from_secs(1);
 /// What pingora begins with, too.
 const HEADER_BUFFER: usize = 4096;

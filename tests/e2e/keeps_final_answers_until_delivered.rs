@@ -49,6 +49,71 @@ fn given_a_client_that_leaves_in_the_middle_of_the_answer_when_collected_again_t
     assert_eq!(way.bankid.count("collect"), 1);
 }
 
+/// An application may stand still for seconds, and give up then with the answer unread in its system.
+#[test]
+fn given_a_client_that_stands_still_and_gives_up_when_collected_again_then_it_gets_the_answer() {
+    for connection in ["close", "keep-alive"] {
+        let (way, _portvakt) = WayOut::running();
+        way.bankid.plan(COMPLETE);
+        let order_ref = way.auth();
+
+        let mut stream = raw::connect(way.port);
+        let text = request("collect", &collect_body(&order_ref)).replace("close", connection);
+        stream.write_all(text.as_bytes()).unwrap();
+        // Counted when nothing was heard against its arrival for a while.
+        way.expect_metric("orders_total", &[("end", "complete")], 1.0);
+        break_off(stream);
+        await_undelivered(&way, 1.0);
+
+        assert_final(&way, &way.collect(&order_ref), &COMPLETE);
+        assert_eq!(way.bankid.count("collect"), 1, "{connection}");
+    }
+}
+
+#[test]
+fn given_an_answer_kept_when_the_process_or_its_rules_end_then_the_loss_is_told() {
+    for is_reload in [true, false] {
+        let (way, mut portvakt) = WayOut::running();
+        way.bankid.plan(COMPLETE);
+        let order_ref = way.auth();
+        way.bankid.script("collect", [Act::Hold]);
+        let gone = way.begin_collect(&order_ref);
+        way.bankid.await_held(1);
+        break_off(gone);
+        way.bankid.release();
+        await_undelivered(&way, 1.0);
+
+        if is_reload {
+            way.configure("", "");
+            assert!(portvakt.reload(&way.home));
+            way.expect_metric("answers_lost_total", &[], 1.0);
+        } else {
+            portvakt.terminate();
+        }
+
+        portvakt.child.wait_line("the loss", |line| line.contains("they are lost") && line.contains("answers=1"));
+    }
+}
+
+/// What is under way when the process is told to stop is answered.
+#[test]
+fn given_a_collect_under_way_when_told_to_stop_then_its_answer_is_delivered() {
+    let (way, mut portvakt) = WayOut::running();
+    way.bankid.plan(COMPLETE);
+    let order_ref = way.auth();
+    way.bankid.script("collect", [Act::Hold]);
+    let mut stream = way.begin_collect(&order_ref);
+    way.bankid.await_held(1);
+
+    portvakt.child.signal("TERM");
+    portvakt.child.wait_line("the drain", |line| line.contains("draining"));
+    way.bankid.release();
+
+    assert_final(&way, &raw::read_reply(&mut stream).unwrap(), &COMPLETE);
+    drop(stream);
+    assert!(portvakt.child.wait(PATIENCE).success());
+}
+
 #[test]
 fn given_an_answer_that_was_delivered_when_collected_again_then_already_final_without_asking() {
     let failed = Plan::failing("startFailed", &[]);

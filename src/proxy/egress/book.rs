@@ -80,6 +80,29 @@ impl Book {
         }
     }
 
+    /// What was presumed of an answer's delivery is known now.
+    pub(super) fn settled(&self, key: OrderKey, has_arrived: bool) {
+        self.with(|orders, now| orders.settled(key, has_arrived, now));
+    }
+
+    /// Tells what is lost with this book.
+    pub(super) fn close(&self) {
+        let (kept, under_way) = {
+            let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *orders).unfinished()
+        };
+        self.metrics.lost(kept as u64);
+        if kept + under_way > 0 {
+            warn!(
+                egress = self.name,
+                answers = kept,
+                collects = under_way,
+                "final answers that were not delivered, and collects that had no answer yet, end with the process or the \
+                 rules of this egress: they are lost"
+            );
+        }
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut Orders, Duration) -> T) -> T {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.began.elapsed();
@@ -108,6 +131,12 @@ impl Book {
         if news.pushed_out > 0 {
             warn!(egress = self.name, orders = news.pushed_out, "too many orders at a time: some were forgotten");
         }
+    }
+}
+
+impl Drop for Book {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

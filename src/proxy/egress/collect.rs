@@ -8,7 +8,7 @@ use pingora::{Error, ErrorType, Result};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::book::HeldTurn;
+use super::book::{Book, HeldTurn};
 use super::conversation::{Conversation, Inquiry, has_left};
 use super::exchange::Outgoing;
 use super::local::{fail, refuse};
@@ -16,6 +16,7 @@ use super::reading::Reading;
 use super::rules::BankId;
 use crate::egress::bankid::orders::{Answer as Kept, Delivery, Ended, Step};
 use crate::egress::bankid::{Asked, Findings, OrderKey, Refusal, Status};
+use crate::proxy::connection::Arrival;
 
 impl Conversation {
     /// Carries out a collect when its time has come.
@@ -42,7 +43,7 @@ impl Conversation {
                     inquiry.started = Instant::now();
                     let turn = bankid.book.hold(turn);
                     info!(egress = egress.settings.name, ?order, "an answer that was not delivered is given again");
-                    return self.give_again(session, bankid, turn, &answer).await;
+                    return self.give_again(inquiry, session, bankid, order, turn, &answer).await;
                 }
                 Step::Hold { until } => unless_left(session, bankid.book.sleep_until(until)).await?,
                 Step::Wait { until } => {
@@ -91,22 +92,17 @@ impl Conversation {
             turn.ended(Ended::Answered { status, found, delivery: Delivery::Broken(kept) });
             return Err(error);
         }
-        let name = egress.settings.name.clone();
-        let pending = Pending { turn: Some(turn), status, found, kept: Some(kept) };
-        self.connection.await_receipt(Box::new(move |has_arrived| {
-            if !has_arrived {
-                warn!(egress = name, ?order, "the application did not take a final answer; it is kept");
-            }
-            pending.settle(has_arrived);
-        }));
+        self.await_receipt(inquiry, bankid, order, turn, Some((status, found, kept)));
         Ok(status)
     }
 
     /// Gives an answer that was kept.
     async fn give_again(
         &self,
+        inquiry: &Inquiry,
         session: &mut ServerSession,
         bankid: &BankId,
+        order: OrderKey,
         turn: HeldTurn,
         kept: &Arc<Kept>,
     ) -> Result<StatusCode> {
@@ -119,34 +115,71 @@ impl Conversation {
             turn.ended(Ended::Given { delivered: false });
             return Err(error);
         }
-        self.connection.await_receipt(Box::new(move |delivered| turn.ended(Ended::Given { delivered })));
+        self.await_receipt(inquiry, bankid, order, turn, None);
         Ok(kept.status())
+    }
+
+    fn await_receipt(
+        &self,
+        inquiry: &Inquiry,
+        bankid: &BankId,
+        order: OrderKey,
+        turn: HeldTurn,
+        first: Option<(StatusCode, Findings, Kept)>,
+    ) {
+        let (name, book) = (inquiry.egress.settings.name.clone(), bankid.book.clone());
+        let mut pending = Pending { name, book, order, turn: Some(turn), first, is_settled: false };
+        self.connection.await_receipt(Box::new(move |arrival| pending.hear(arrival)));
     }
 }
 
 /// An answer that was written, and whose arrival is not known yet.
 struct Pending {
+    name: String,
+    book: Arc<Book>,
+    order: OrderKey,
+    /// Until something is heard.
     turn: Option<HeldTurn>,
-    status: StatusCode,
-    found: Findings,
-    kept: Option<Kept>,
+    /// The answer, where it was given for the first time.
+    first: Option<(StatusCode, Findings, Kept)>,
+    is_settled: bool,
 }
 
 impl Pending {
-    fn settle(mut self, has_arrived: bool) {
-        self.end(has_arrived);
+    fn hear(&mut self, arrival: Arrival) {
+        if arrival == Arrival::Failed {
+            warn!(egress = self.name, order = ?self.order, "the application did not take a final answer; it is kept");
+        }
+        self.is_settled = arrival != Arrival::Presumed;
+        match self.turn.take() {
+            Some(turn) => turn.ended(self.ending(arrival)),
+            None if self.is_settled => self.book.settled(self.order, arrival == Arrival::Known),
+            None => {}
+        }
     }
 
-    fn end(&mut self, has_arrived: bool) {
-        let (Some(turn), Some(kept)) = (self.turn.take(), self.kept.take()) else { return };
-        let delivery = if has_arrived { Delivery::Whole } else { Delivery::Broken(kept) };
-        turn.ended(Ended::Answered { status: self.status, found: self.found, delivery });
+    fn ending(&mut self, arrival: Arrival) -> Ended {
+        let Some((status, found, kept)) = self.first.take() else {
+            return match arrival {
+                Arrival::Presumed => Ended::Presumed,
+                Arrival::Known => Ended::Given { delivered: true },
+                Arrival::Failed => Ended::Given { delivered: false },
+            };
+        };
+        let delivery = match arrival {
+            Arrival::Presumed => Delivery::Presumed(kept),
+            Arrival::Known => Delivery::Whole,
+            Arrival::Failed => Delivery::Broken(kept),
+        };
+        Ended::Answered { status, found, delivery }
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.end(false);
+        if !self.is_settled {
+            self.hear(Arrival::Failed);
+        }
     }
 }
 

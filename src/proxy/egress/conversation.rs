@@ -226,8 +226,21 @@ impl Conversation {
     /// Waits for what the application does with the last answer of a connection that ends with it.
     async fn see_off(&self, session: &mut ServerSession) {
         session.shutdown().await;
-        let left = tokio::time::timeout(RECEIPT, session.read_body_or_idle(true)).await;
-        let is_reset = matches!(left, Ok(Err(error)) if matches!(error.etype(), ErrorType::ReadError));
+        let left = {
+            let mut left = pin!(session.read_body_or_idle(true));
+            match tokio::time::timeout(RECEIPT, &mut left).await {
+                Ok(left) => Some(left),
+                Err(_elapsed) => {
+                    self.connection.presume_receipt();
+                    tokio::select! {
+                        left = left => Some(left),
+                        () = tokio::time::sleep(self.connection.keep_alive_time()) => None,
+                        () = self.connection.drain() => None,
+                    }
+                }
+            }
+        };
+        let is_reset = matches!(left, Some(Err(error)) if matches!(error.etype(), ErrorType::ReadError));
         self.connection.give_receipt(!is_reset);
     }
 }

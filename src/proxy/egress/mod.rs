@@ -65,6 +65,13 @@ impl Egress {
         &self.settings
     }
 
+    /// Tells what is lost of its orders, since the process ends.
+    pub fn close(&self) {
+        if let Some(bankid) = &self.bankid {
+            bankid.book.close();
+        }
+    }
+
     /// What reaches the destination.
     pub fn client(&self) -> &Arc<Client> {
         &self.client

@@ -37,8 +37,9 @@ pub(super) enum Stage {
     Unknown,
     /// Created, or seen pending.
     Open,
-    /// An answer waits on the shelf.
-    Kept { place: u64, is_final: bool },
+    /// An answer waits on the shelf. `is_presumed`: the application has it most likely.
+    /// `was_undelivered`: counted as one that it did not get at once.
+    Kept { place: u64, is_final: bool, is_presumed: bool, was_undelivered: bool },
     /// The final answer was delivered.
     Final,
     /// Cancelled, or gone: BankID's to answer.
@@ -50,6 +51,11 @@ impl Order {
     pub(super) fn place(&self) -> Option<u64> {
         let Stage::Kept { place, .. } = self.stage else { return None };
         Some(place)
+    }
+
+    /// What is kept for it is not known to have arrived.
+    pub(super) fn is_undelivered(&self) -> bool {
+        matches!(self.stage, Stage::Kept { is_presumed: false, .. })
     }
 
     fn forget_at(&self) -> Duration {
@@ -123,6 +129,12 @@ impl Memory {
         let first = || self.queue.values().take(LOOKED_AT).filter(idle);
         let key = *first().find(|key| !is_kept(key)).or_else(|| first().next())?;
         self.forget(key)
+    }
+
+    /// How many orders are the one, and how many the other.
+    pub(super) fn count(&self, one: impl Fn(&Order) -> bool, other: impl Fn(&Order) -> bool) -> (usize, usize) {
+        let of = |is: &dyn Fn(&Order) -> bool| self.orders.values().filter(|order| is(order)).count();
+        (of(&one), of(&other))
     }
 
     /// When the next order is forgotten.

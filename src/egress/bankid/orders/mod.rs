@@ -112,16 +112,40 @@ impl Orders {
         let under_way =
             self.memory.change(&key, |order| order.turn.take_if(|under_way| under_way.number == turn.number));
         let Some(under_way) = under_way.flatten() else { return };
-        if !under_way.is_answered && !matches!(ended, Ended::Given { .. }) {
+        if !under_way.is_answered && !matches!(ended, Ended::Given { .. } | Ended::Presumed) {
             self.memory.change(&key, |order| order.next_at = order.next_at.max(now.saturating_add(SECOND)));
         }
         match ended {
             Ended::Unanswered | Ended::Given { delivered: false } => {}
             Ended::Given { delivered: true } => self.given(key, now),
+            Ended::Presumed => self.presume(key),
             Ended::Answered { status, found, delivery } if status.is_success() => self.told(key, found, delivery, now),
             Ended::Answered { found, .. } => self.refused(key, found, now),
         }
         self.sweep(now);
+    }
+
+    /// What was presumed of an answer's delivery is known now: it has arrived, or it has not.
+    ///
+    /// # Why
+    ///
+    /// An application that stands still for seconds, and gives up then, has not read what lies in its system's buffer. Until
+    /// that is known its answer can be had again.
+    pub fn settled(&mut self, key: OrderKey, has_arrived: bool, now: Duration) {
+        self.sweep(now);
+        let Some(order) = self.memory.look(&key) else { return };
+        let Stage::Kept { place, is_final, is_presumed: true, was_undelivered } = order.stage else { return };
+        if has_arrived {
+            return self.given(key, now);
+        }
+        self.news.undelivered += u64::from(!was_undelivered);
+        let stage = Stage::Kept { place, is_final, is_presumed: false, was_undelivered: true };
+        self.set(key, stage, now.saturating_add(KEPT));
+    }
+
+    /// How many answers are kept that were not delivered, and how many collects are under way.
+    pub fn unfinished(&self) -> (usize, usize) {
+        self.memory.count(|order| order.is_undelivered(), |order| order.turn.is_some())
     }
 
     /// Forgets what is over, and tells what has happened since the last time. To be called at least at [`Self::next_due`],
@@ -171,7 +195,7 @@ impl Orders {
     /// A kept answer was delivered.
     fn given(&mut self, key: OrderKey, now: Duration) {
         let place = self.memory.change(&key, |order| {
-            let Stage::Kept { place, is_final } = order.stage else { return None };
+            let Stage::Kept { place, is_final, .. } = order.stage else { return None };
             order.stage = if is_final { Stage::Final } else { Stage::Unknown };
             order.lasts_until = now.saturating_add(FINAL);
             Some(place)
@@ -191,11 +215,15 @@ impl Orders {
                 match delivery {
                     Delivery::Whole => self.set(key, Stage::Final, now.saturating_add(FINAL)),
                     Delivery::Broken(answer) => self.keep(key, answer, true, now),
+                    Delivery::Presumed(answer) if self.shelf.has_room_to_spare(&answer) => {
+                        self.put(key, answer, true, true, now);
+                    }
+                    Delivery::Presumed(_) => self.set(key, Stage::Final, now.saturating_add(FINAL)),
                 }
             }
             // It may be final: compressed perhaps, or new.
             (Some(Status::Other) | None, Delivery::Broken(answer)) => self.keep(key, answer, false, now),
-            (Some(Status::Other) | None, Delivery::Whole) => self.set(key, Stage::Unknown, now),
+            (Some(Status::Other) | None, Delivery::Whole | Delivery::Presumed(_)) => self.set(key, Stage::Unknown, now),
         }
     }
 
@@ -222,15 +250,33 @@ impl Orders {
 
     fn keep(&mut self, key: OrderKey, answer: Answer, is_final: bool, now: Duration) {
         self.news.undelivered += 1;
-        match self.shelf.put(key, answer) {
-            Some(place) => self.set(key, Stage::Kept { place, is_final }, now.saturating_add(KEPT)),
-            None => self.lose(key, now),
-        }
+        self.put(key, answer, is_final, false, now);
         while let Some((key, place)) = self.shelf.push_out() {
-            if self.memory.look(&key).is_some_and(|order| order.place() == Some(place)) {
+            let Some(order) = self.memory.look(&key).filter(|order| order.place() == Some(place)) else { continue };
+            if order.is_undelivered() {
                 self.lose(key, now);
+            } else {
+                self.set(key, Stage::Final, now.saturating_add(FINAL));
             }
         }
+    }
+
+    fn put(&mut self, key: OrderKey, answer: Answer, is_final: bool, is_presumed: bool, now: Duration) {
+        match self.shelf.put(key, answer) {
+            Some(place) => {
+                let stage = Stage::Kept { place, is_final, is_presumed, was_undelivered: !is_presumed };
+                self.set(key, stage, now.saturating_add(KEPT));
+            }
+            None => self.lose(key, now),
+        }
+    }
+
+    fn presume(&mut self, key: OrderKey) {
+        self.memory.change(&key, |order| {
+            if let Stage::Kept { is_presumed, .. } = &mut order.stage {
+                *is_presumed = true;
+            }
+        });
     }
 
     fn lose(&mut self, key: OrderKey, now: Duration) {
@@ -261,7 +307,7 @@ impl Orders {
     fn forgotten(&mut self, order: &Order, is_due: bool) {
         self.news.never_collected += u64::from(is_due && order.stage == Stage::Open);
         if let Some(place) = order.place() {
-            self.news.lost += 1;
+            self.news.lost += u64::from(order.is_undelivered());
             self.shelf.take(place);
         }
     }

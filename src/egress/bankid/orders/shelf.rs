@@ -36,6 +36,12 @@ impl Shelf {
         Some(place)
     }
 
+    /// Whether there is room for what was delivered most likely: half of the shelf, so that the other half is for what was not.
+    pub(super) fn has_room_to_spare(&self, answer: &Answer) -> bool {
+        let has_room = self.places.len() < self.most / 2 && self.bytes + answer.length() <= self.most_bytes / 2;
+        has_room && !answer.is_too_long()
+    }
+
     /// Takes the oldest away while there are too many: whose it was, and its place.
     pub(super) fn push_out(&mut self) -> Option<(OrderKey, u64)> {
         if self.places.len() <= self.most && self.bytes <= self.most_bytes {

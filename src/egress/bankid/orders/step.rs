@@ -68,6 +68,8 @@ pub enum Ended {
         /// Whether the application has it.
         delivered: bool,
     },
+    /// A kept answer was given, and nothing was heard against it: [`Orders::settled`](super::Orders::settled) tells more.
+    Presumed,
 }
 
 /// Whether the application got an answer.
@@ -77,4 +79,6 @@ pub enum Delivery {
     Whole,
     /// It did not; this is the whole answer.
     Broken(Answer),
+    /// Nothing was heard against it: [`Orders::settled`](super::Orders::settled) tells more. This is the whole answer.
+    Presumed(Answer),
 }

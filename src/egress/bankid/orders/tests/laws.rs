@@ -12,6 +12,7 @@ enum Happening {
     Collect(u8, Pace),
     Answered(prop::sample::Index),
     Ended(prop::sample::Index, u8),
+    Settled(u8, bool),
     Later(u64),
 }
 
@@ -22,7 +23,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0..4_u8).prop_map(Happening::Cancelled),
         6 => (0..4_u8, pace).prop_map(|(order, pace)| Happening::Collect(order, pace)),
         2 => any::<prop::sample::Index>().prop_map(Happening::Answered),
-        5 => (any::<prop::sample::Index>(), 0..9_u8).prop_map(|(turn, how)| Happening::Ended(turn, how)),
+        5 => (any::<prop::sample::Index>(), 0..11_u8).prop_map(|(turn, how)| Happening::Ended(turn, how)),
+        2 => (0..4_u8, any::<bool>()).prop_map(|(order, arrived)| Happening::Settled(order, arrived)),
         5 => prop_oneof![0..1200_u64, 0..400_000_u64].prop_map(Happening::Later),
     ]
 }
@@ -33,6 +35,7 @@ struct Known {
     under_way: bool,
     last: Option<Duration>,
     kept: Option<u64>,
+    is_presumed: bool,
     is_final: bool,
 }
 
@@ -89,6 +92,13 @@ proptest! {
                         Step::AlreadyFinal => prop_assert!(known.is_final, "not delivered to the end"),
                     }
                 }
+                Happening::Settled(order, has_arrived) => {
+                    let known = &mut known[usize::from(order)];
+                    day.orders.settled(OrderKey::of(&order.to_string()), has_arrived, day.now);
+                    if std::mem::take(&mut known.is_presumed) && has_arrived {
+                        known.kept = None;
+                    }
+                }
                 Happening::Answered(index) => {
                     let at = index.index(turns.len().max(1));
                     if let Some(law) = turns.get_mut(at).filter(|law| law.kept.is_none() && !law.is_answered) {
@@ -108,10 +118,18 @@ proptest! {
                         known.last = Some(day.now);
                     }
                     let ended = if law.kept.is_some() {
-                        if how % 2 == 0 {
-                            (known.kept, known.is_final) = (None, true);
+                        known.is_final |= how % 3 != 1;
+                        match how % 3 {
+                            0 => {
+                                known.kept = None;
+                                Ended::Given { delivered: true }
+                            }
+                            1 => Ended::Given { delivered: false },
+                            _ => {
+                                known.is_presumed = true;
+                                Ended::Presumed
+                            }
                         }
-                        Ended::Given { delivered: how % 2 == 0 }
                     } else {
                         answers += 1;
                         let body = [&answers.to_be_bytes()[..], &[0; 8]].concat();
@@ -124,8 +142,12 @@ proptest! {
                                 known.is_final = true;
                                 delivered(if how == 4 { COMPLETE } else { FAILED })
                             }
+                            9 | 10 => {
+                                (known.kept, known.is_presumed, known.is_final) = (Some(answers), true, true);
+                                presumed(if how == 9 { FAILED } else { COMPLETE }, &body)
+                            }
                             _ => {
-                                known.kept = Some(answers);
+                                (known.kept, known.is_presumed) = (Some(answers), false);
                                 broken(if how == 6 { FAILED } else { COMPLETE }, &body)
                             }
                         }

@@ -82,6 +82,11 @@ fn broken(status: &str, body: &[u8]) -> Ended {
     Ended::Answered { status: StatusCode::OK, found: found(status), delivery }
 }
 
+fn presumed(status: &str, body: &[u8]) -> Ended {
+    let delivery = Delivery::Presumed(answer(body));
+    Ended::Answered { status: StatusCode::OK, found: found(status), delivery }
+}
+
 fn refused() -> Ended {
     let found = Findings { error: Some(ErrorCode::InvalidParameters), whole: true, ..Findings::default() };
     Ended::Answered { status: StatusCode::BAD_REQUEST, found, delivery: Delivery::Whole }
@@ -250,6 +255,64 @@ fn given_more_kept_answers_than_fit_when_another_comes_then_the_oldest_goes() {
         assert!(day.later(1000).is_sent(keys[0]));
         let _turns = [day.kept(keys[1]).0, day.kept(keys[2]).0];
     }
+}
+
+#[test]
+fn given_an_answer_that_arrived_most_likely_when_more_is_known_then_final_or_kept() {
+    for has_arrived in [true, false] {
+        let mut day = Day::new();
+        let key = day.created("a");
+        let turn = day.sent(key);
+        day.ended(turn, presumed(COMPLETE, b"evidence"));
+        assert_eq!(day.news(), News { completed: 1, ..News::default() });
+
+        day.later(5000);
+        day.orders.settled(key, has_arrived, day.now);
+
+        assert_eq!(day.news(), News { undelivered: u64::from(!has_arrived), ..News::default() });
+        if has_arrived {
+            assert!(matches!(day.collect(key), Step::AlreadyFinal));
+        } else {
+            let (turn, body) = day.kept(key);
+            assert_eq!(body, b"evidence");
+            day.ended(turn, Ended::Presumed);
+            day.orders.settled(key, false, day.now);
+            assert_eq!(day.news(), News::default(), "counted once");
+            day.now += KEPT;
+            assert_eq!(day.news(), News { lost: 1, ..News::default() });
+        }
+    }
+}
+
+/// Who asks again while nothing is known has not got it, or asks without need.
+#[test]
+fn given_an_answer_that_arrived_most_likely_when_collected_then_given_again_and_never_lost() {
+    let mut day = Day::new();
+    let key = day.created("a");
+    let turn = day.sent(key);
+    day.ended(turn, presumed(COMPLETE, b"evidence"));
+
+    let (turn, body) = day.kept(key);
+    assert_eq!(body, b"evidence");
+    day.ended(turn, Ended::Presumed);
+    assert_eq!(day.orders.unfinished(), (0, 0));
+    day.now += KEPT;
+
+    assert_eq!(day.news(), News { completed: 1, ..News::default() });
+    assert_eq!(day.orders.shelf.held(), (0, 0));
+}
+
+/// What was not delivered is worth more than what was most likely.
+#[test]
+fn given_many_answers_that_arrived_most_likely_when_the_shelf_is_half_full_then_no_more_are_kept() {
+    let mut day = Day::bounded(100, 4, 1000);
+    for order in ["a", "b", "c"] {
+        let key = day.created(order);
+        let turn = day.sent(key);
+        day.ended(turn, presumed(COMPLETE, b"evidence"));
+    }
+    assert_eq!(day.orders.shelf.held(), (2, 16));
+    assert!(matches!(day.collect(OrderKey::of("c")), Step::AlreadyFinal));
 }
 
 #[test]
