@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use crate::egress_stage::{AUTH, RULES, WayOut, json_of};
 use crate::support::bankid::Act;
@@ -118,6 +119,25 @@ fn given_an_answer_without_end_when_the_application_has_left_then_its_connection
 
         eventually("nobody reads it any more", PATIENCE, || (way.bankid.open() == 0).then_some(()));
     }
+}
+
+/// Who sends a request and reads nothing holds no connection of the destination's for longer than a minute.
+#[test]
+#[ignore = "long: a body may stand still for a minute"]
+fn given_an_application_that_never_reads_when_its_time_is_over_then_it_is_given_up() {
+    let (way, _portvakt) = WayOut::running_with("", "");
+    let mut said = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n".to_vec();
+    said.resize(32 * 1024 * 1024, b' ');
+    way.bankid.script("auth", [Act::Say(said)]);
+
+    let mut deaf = raw::connect(way.port);
+    deaf.write_all(request().as_bytes()).unwrap();
+    assert_eq!(raw::read_head_reply(&mut deaf).unwrap().status, 200);
+    assert_eq!(way.bankid.open(), 1, "the answer is under way");
+
+    eventually("nobody waits for it any more", Duration::from_secs(150), || (way.bankid.open() == 0).then_some(()));
+    // Open to the last, or its end would have told.
+    drop(deaf);
 }
 
 fn ask(stream: &mut TcpStream, has_no_body: bool) -> raw::Reply {
