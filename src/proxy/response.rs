@@ -1,6 +1,6 @@
 //! Answers of upstreams: what of them is meant for us alone, and what has to be mended for a client that speaks TLS.
 
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 
@@ -16,7 +16,7 @@ pub(super) fn make_end_to_end(response: &mut ResponseHeader) {
     if response.status == StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
-    for name in nominated(response) {
+    for name in nominated(&response.headers) {
         response.remove_header(&name);
     }
     for name in CONNECTION_FIELDS {
@@ -92,9 +92,9 @@ fn change_cookies(response: &mut ResponseHeader, better: impl Fn(&[u8]) -> Optio
     Ok(())
 }
 
-/// The fields that `Connection` names.
-fn nominated(response: &ResponseHeader) -> Vec<HeaderName> {
-    let values = response.headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+/// The fields that `Connection` names, but for those of the framing.
+pub(super) fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let names = values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
     names.filter(|name| ![header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(name)).collect()
 }

@@ -318,7 +318,7 @@ fn admit(egress: &Egress, call: &Call, head: &RequestHeader) -> std::result::Res
     if announced(head).is_some_and(|length| length > settings.body) {
         return Err(Refusal::BodyTooLarge { most: settings.body });
     }
-    Ok(exchange::outgoing(egress, head, target))
+    exchange::outgoing(egress, head, target).ok_or(Refusal::NotAllowed)
 }
 
 /// The head of an answer as the application gets it. Where it has two framings, only that by which it was read (RFC 9112

@@ -1,33 +1,28 @@
 //! What is sent to a destination in place of an application's request.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full};
 use pingora::http::RequestHeader;
 
 use super::Egress;
+use crate::proxy::response::nominated;
 use crate::upstream::RequestBody;
 
 /// A request on its way out.
 pub(super) struct Outgoing {
     method: Method,
-    target: String,
+    target: Uri,
     headers: HeaderMap,
     body: Bytes,
 }
 
 /// Takes over what is meant for the destination: all but what describes the connection to us (RFC 9110 §7.6.1), the caller's
-/// token, and the host, which is the destination's own.
-pub(super) fn outgoing(egress: &Egress, head: &RequestHeader, target: &str) -> Outgoing {
+/// token, and the host, which is the destination's own. `None` for a target that is no URI: in its place nothing else is asked.
+pub(super) fn outgoing(egress: &Egress, head: &RequestHeader, target: &str) -> Option<Outgoing> {
+    let target = target.parse().ok()?;
     let mut headers = head.headers.clone();
-    let nominated: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in nominated.iter().chain(&CONNECTION_FIELDS) {
+    for name in nominated(&headers).iter().chain(&CONNECTION_FIELDS) {
         headers.remove(name);
     }
     if egress.settings.token.is_some() {
@@ -36,7 +31,7 @@ pub(super) fn outgoing(egress: &Egress, head: &RequestHeader, target: &str) -> O
     if let Some(host) = egress.client.settings().host.as_deref().and_then(|host| HeaderValue::from_str(host).ok()) {
         headers.insert(header::HOST, host);
     }
-    Outgoing { method: head.method.clone(), target: target.to_owned(), headers, body: Bytes::new() }
+    Some(Outgoing { method: head.method.clone(), target, headers, body: Bytes::new() })
 }
 
 impl Outgoing {
@@ -55,8 +50,7 @@ impl Outgoing {
         let body = Full::new(body).map_err(|never| match never {}).boxed();
         let mut request = Request::new(body);
         *request.method_mut() = method;
-        // Read by the allow-list already, which takes nothing that is no URI.
-        *request.uri_mut() = target.parse().unwrap_or_default();
+        *request.uri_mut() = target;
         *request.headers_mut() = headers;
         request
     }
