@@ -17,13 +17,8 @@ fn given_a_client_that_leaves_before_the_answer_when_collected_again_then_it_get
         let (way, _portvakt) = WayOut::running();
         way.bankid.plan(plan.clone());
         let order_ref = way.auth();
-        way.bankid.script("collect", [Act::Hold]);
 
-        let gone = way.begin_collect(&order_ref);
-        way.bankid.await_held(1);
-        drop(gone);
-        way.bankid.release();
-        await_undelivered(&way, 1.0);
+        leave_before_the_answer(&way, &order_ref, drop);
         let again = way.collect(&order_ref);
 
         assert_final(&way, &again, &plan);
@@ -76,12 +71,7 @@ fn given_an_answer_kept_when_the_process_or_its_rules_end_then_the_loss_is_told(
         let (way, mut portvakt) = WayOut::running();
         way.bankid.plan(COMPLETE);
         let order_ref = way.auth();
-        way.bankid.script("collect", [Act::Hold]);
-        let gone = way.begin_collect(&order_ref);
-        way.bankid.await_held(1);
-        break_off(gone);
-        way.bankid.release();
-        await_undelivered(&way, 1.0);
+        leave_before_the_answer(&way, &order_ref, break_off);
 
         if is_reload {
             way.configure("", "");
@@ -140,12 +130,7 @@ fn given_an_answer_kept_when_delivered_then_final_from_then_on() {
     let (way, _portvakt) = WayOut::running();
     way.bankid.plan(COMPLETE);
     let order_ref = way.auth();
-    way.bankid.script("collect", [Act::Hold]);
-    let gone = way.begin_collect(&order_ref);
-    way.bankid.await_held(1);
-    break_off(gone);
-    way.bankid.release();
-    await_undelivered(&way, 1.0);
+    leave_before_the_answer(&way, &order_ref, break_off);
 
     let kept = way.collect(&order_ref);
     let after = way.collect(&order_ref);
@@ -177,12 +162,7 @@ fn given_an_answer_kept_when_another_order_is_collected_then_each_gets_its_own()
     let (way, _portvakt) = WayOut::running();
     way.bankid.plan(COMPLETE);
     let (first, second) = (way.auth(), way.auth());
-    way.bankid.script("collect", [Act::Hold]);
-    let gone = way.begin_collect(&first);
-    way.bankid.await_held(1);
-    drop(gone);
-    way.bankid.release();
-    await_undelivered(&way, 1.0);
+    leave_before_the_answer(&way, &first, drop);
 
     let others = way.collect(&second);
     let own = way.collect(&first);
@@ -208,6 +188,16 @@ fn given_a_client_that_leaves_while_its_collect_is_held_back_when_another_comes_
         "{:?}",
         way.bankid.smallest_gap()
     );
+}
+
+/// The application asks for an order's end and leaves; then the answer comes, and is kept.
+fn leave_before_the_answer(way: &WayOut, order_ref: &str, leave: fn(TcpStream)) {
+    way.bankid.script("collect", [Act::Hold]);
+    let going = way.begin_collect(order_ref);
+    way.bankid.await_held(1);
+    leave(going);
+    way.bankid.release();
+    await_undelivered(way, 1.0);
 }
 
 fn assert_final(way: &WayOut, reply: &raw::Reply, plan: &Plan) {
