@@ -85,7 +85,13 @@ impl Observe for Record {
         match event {
             Event::Issued { kind, .. } => self.count(certificate, *kind, None),
             Event::Failed { kind, failure, .. } => self.count(certificate, *kind, Some(failure.reason)),
-            Event::Planned { .. } | Event::Attempt { .. } | Event::Activated { .. } | Event::Trouble { .. } => {}
+            Event::Planned { .. }
+            | Event::Attempt { .. }
+            | Event::Informed { .. }
+            | Event::Uninformed { .. }
+            | Event::RolledBack { .. }
+            | Event::Activated { .. }
+            | Event::Trouble { .. } => {}
         }
     }
 }

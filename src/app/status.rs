@@ -287,9 +287,10 @@ fn accounts(inner: &Inner) -> Vec<Acme> {
         .certificates
         .iter()
         .filter_map(|certificate| match &certificate.source {
-            Settings::Acme(acme) => Some(acme.directory.clone()),
+            Settings::Acme(cas) => Some(cas),
             Settings::Internal | Settings::Files(_) => None,
         })
+        .flat_map(|cas| cas.iter().map(|ca| ca.directory.clone()))
         .collect();
     directories.sort();
     directories.dedup();

@@ -1,6 +1,6 @@
 //! What happens in a certificate's life, told once to log and metrics.
 
-use super::{Failure, Kind, Validity, Why};
+use super::{Failure, Kind, Validity, Why, Window};
 use crate::time::Timestamp;
 
 /// One happening.
@@ -39,6 +39,23 @@ pub enum Event {
         failure: Failure,
         /// Failures in a row, this one included.
         consecutive: u32,
+    },
+    /// The CA has said when it wants the certificate to be renewed, and not the same as before (RFC 9773 §4.2).
+    Informed {
+        /// Its window.
+        window: Window,
+        /// The moment that was drawn.
+        due: Option<Timestamp>,
+    },
+    /// The CA has not said when to renew.
+    Uninformed {
+        /// What happened.
+        trouble: String,
+    },
+    /// Handshakes do not get the new certificate, so the one before is served again.
+    RolledBack {
+        /// What they get.
+        failure: Failure,
     },
     /// Handshakes get another identity from now on.
     Activated {

@@ -82,11 +82,15 @@ pub enum Reason {
     Storage,
     /// The certificate is not valid now: somebody's clock is wrong.
     Clock,
+    /// Handshakes on our own listeners did not get the new certificate.
+    NotServed,
+    /// The CA would surely refuse the order, by its published limits.
+    Budget,
 }
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Dns,
         Self::Connection,
         Self::Unauthorized,
@@ -102,6 +106,8 @@ impl Reason {
         Self::Account,
         Self::Storage,
         Self::Clock,
+        Self::NotServed,
+        Self::Budget,
     ];
 
     /// The label's value.
@@ -122,6 +128,8 @@ impl Reason {
             Self::Account => "account",
             Self::Storage => "storage",
             Self::Clock => "clock",
+            Self::NotServed => "not_served",
+            Self::Budget => "budget",
         }
     }
 
@@ -137,7 +145,37 @@ impl Reason {
             | Self::RejectedIdentifier
             | Self::BadCsr
             | Self::Account
-            | Self::Clock => Class::Lasting,
+            | Self::Clock
+            | Self::NotServed
+            | Self::Budget => Class::Lasting,
+        }
+    }
+
+    /// Trouble that another CA would not have.
+    pub(super) const fn is_trouble_of_ca(self) -> bool {
+        matches!(self, Self::Server | Self::Network | Self::Timeout | Self::RateLimited)
+    }
+
+    /// Trouble that would be the same at every CA.
+    pub(super) const fn is_about_us(self) -> bool {
+        match self {
+            Self::Dns
+            | Self::Connection
+            | Self::Unauthorized
+            | Self::Caa
+            | Self::Dnssec
+            | Self::Storage
+            | Self::Clock
+            | Self::NotServed => true,
+            Self::RateLimited
+            | Self::RejectedIdentifier
+            | Self::BadCsr
+            | Self::Server
+            | Self::Network
+            | Self::Timeout
+            | Self::OrderNotReady
+            | Self::Account
+            | Self::Budget => false,
         }
     }
 }

@@ -5,8 +5,9 @@
 //! Pure: no socket, file or clock. Imports `pki` (names of certificates) and `time`. Client identities, which nobody issues
 //! to us, have a life of their own in [`rotation`].
 //!
-//! Promises: a renewal is planned once for a certificate and kept over restarts; whatever the plan says, a last guard
-//! that looks only at `not_after` renews; attempts that fail come ever more seldom, never more than
+//! Promises: a renewal is planned once for a certificate and kept over restarts, at a moment of the window that the CA
+//! suggests (RFC 9773) or, without one, by the validity; whatever the plan says, a last guard that looks only at `not_after`
+//! renews; another CA is asked only when the first is in trouble of its own and time grows short; attempts that fail come ever more seldom, never more than
 //! [`FAILURES_PER_HOUR`] in any hour, and never before a `Retry-After`; a crash loop costs at most one order more than
 //! the schedule allows.
 //!
@@ -16,8 +17,10 @@
 //! finds it there: the first time it may go on at once with the order it had stored, after that the death counts as a
 //! failure.
 
+mod choice;
 mod event;
 mod failure;
+mod info;
 pub mod outlook;
 mod record;
 pub mod rotation;
@@ -26,9 +29,10 @@ mod status;
 
 pub use event::{Event, Origin};
 pub use failure::{Failure, Reason, Retry};
+pub use info::{InfoAnswer, Window};
 pub use record::{Asked, Attempt, LastFailure, Record};
 pub use schedule::{FAILURES_PER_HOUR, Validity};
-pub use status::{Action, Next, State, Status};
+pub use status::{Action, Info as InfoStatus, Next, State, Status};
 
 use std::time::Duration;
 
@@ -36,6 +40,8 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
+use choice::Choice;
+use info::Info;
 use record::{Hold, Plan};
 
 /// State machine of one certificate that is issued to us: ACME or internal CA.
@@ -70,19 +76,63 @@ impl Lifecycle {
 
     /// What to do now.
     pub fn poll(&self, now: Timestamp) -> Step {
-        let Some(need) = self.need(now) else {
+        let need = self.need(now);
+        if need.is_none_or(Why::may_wait_for_info) && self.info_due(now).is_some_and(|at| at <= now) {
+            return Step::AskRenewalInfo;
+        }
+        let Some(need) = need else {
             return Step::Wait { until: self.renewal(), why: Why::RenewalPlanned };
         };
-        match self.barrier(now) {
-            Some((until, why)) => Step::Wait { until, why },
-            None => Step::Obtain { kind: need.kind(), why: need },
+        if let Some((until, why)) = self.barrier(now) {
+            return Step::Wait { until, why };
+        }
+        match self.choose(now) {
+            Choice::Ask(ca) => Step::Obtain { kind: need.kind(), why: need, ca },
+            Choice::Held { until, why } => Step::Wait { until, why },
         }
     }
 
-    /// An attempt begins. Save the [`record`](Self::record) before anything is sent.
-    pub fn begin(&mut self, kind: Kind, now: Timestamp) {
+    /// When the CA is to be asked for renewal information, whatever else is waited for; `None` when it is not.
+    ///
+    /// Only of a certificate of an ACME CA that has not expired (RFC 9773 §4.3.2).
+    pub fn info_due(&self, now: Timestamp) -> Option<Timestamp> {
+        let validity = self.served.validity().filter(|validity| now <= validity.not_after)?;
+        if self.asked.cas.is_empty() || self.record.attempt.is_some() {
+            return None;
+        }
+        Some(self.record.info_of(validity).map_or(now, |info| info.ask_at(now)))
+    }
+
+    /// The CA was asked for renewal information.
+    pub fn informed(&mut self, answer: InfoAnswer, now: Timestamp, rng: &mut impl Rng) {
+        let Some(validity) = self.served.validity() else { return };
+        let mut info = self.record.info_of(validity).cloned().unwrap_or_else(|| Info::new(validity, now));
+        info.take(answer, now, rng);
+        self.record.info = Some(info);
+        // A window that has passed when the certificate is just there must not lead to one order after the other.
+        if let Some(at) = self.record.last_success.filter(|at| now.since(*at) < validity.brake()) {
+            self.brake(validity, at, now);
+        }
+    }
+
+    /// The operator wants a new certificate now. With `force`, a time that the CA has named is not waited for either.
+    pub fn request(&mut self, force: bool, now: Timestamp) {
+        let lifted = |hold: &mut Option<Hold>| {
+            if force || !matches!(hold, Some(Hold::ByIssuer { .. })) {
+                *hold = None;
+            }
+        };
+        lifted(&mut self.record.hold);
+        self.record.journals.values_mut().for_each(|journal| lifted(&mut journal.hold));
+        self.record.requested_at = Some(now);
+    }
+
+    /// An attempt begins at the CA of this index. Save the [`record`](Self::record) before anything is sent.
+    pub fn begin(&mut self, kind: Kind, ca: usize, now: Timestamp) {
         let resumed = self.record.attempt.as_ref().map_or(0, |a| a.resumed.saturating_add(1));
-        self.record.attempt = Some(Attempt { started_at: now, kind, resumed });
+        let ca = self.ca(ca).to_owned();
+        self.record.journal_mut(&ca).hold = None;
+        self.record.attempt = Some(Attempt { started_at: now, kind, resumed, ca });
         self.record.last_attempt = Some(now);
         self.record.hold = None;
     }
@@ -92,30 +142,43 @@ impl Lifecycle {
         self.served = Served::Certificate(validity);
         let record = &mut self.record;
         record.issued_for = Some(self.asked.product.clone());
-        record.attempt = None;
+        if let Some(attempt) = record.attempt.take() {
+            record.journals.remove(&attempt.ca);
+        }
         record.consecutive_failures = 0;
         record.last_failure = None;
         record.last_success = Some(now);
         record.hold = None;
+        record.requested_at = None;
         self.plan(rng);
-        self.brake(validity, now);
+        self.brake(validity, now, now);
     }
 
     /// The attempt gave none.
     pub fn failed(&mut self, failure: &Failure, now: Timestamp, rng: &mut impl Rng) {
         let remaining = self.served.validity().map_or(Duration::ZERO, |v| v.not_after.since(now));
+        let ca = self.record.attempt.take().map_or_else(|| self.ca(0).to_owned(), |attempt| attempt.ca);
         let record = &mut self.record;
-        record.attempt = None;
         record.consecutive_failures = record.consecutive_failures.saturating_add(1);
         record.note_failure(now);
-        record.hold = Some(match failure.retry {
+        let journal = record.journal_mut(&ca);
+        journal.failures = journal.failures.saturating_add(1);
+        if failure.reason.is_trouble_of_ca() {
+            journal.troubles = journal.troubles.saturating_add(1);
+        }
+        let failures = if failure.reason.is_about_us() { record.consecutive_failures } else { journal.failures };
+        let hold = match failure.retry {
             Retry::Never => Hold::UntilChanged,
             Retry::At(at) => Hold::ByIssuer { since: now, until: schedule::retry_at(at, now) },
             Retry::Backoff => {
-                let delay = schedule::backoff(failure.reason.class(), record.consecutive_failures, remaining, rng);
+                let delay = schedule::backoff(failure.reason.class(), failures, remaining, rng);
                 Hold::Backoff { since: now, until: now + delay }
             }
-        });
+        };
+        match failure.reason.is_about_us() {
+            true => record.hold = Some(hold),
+            false => record.journal_mut(&ca).hold = Some(hold),
+        }
         record.last_failure = Some(failure.noted(now));
     }
 
@@ -136,8 +199,11 @@ impl Lifecycle {
             state: State::of(self.served, now),
             not_before: validity.map(|v| v.not_before),
             not_after: validity.map(|v| v.not_after),
-            renewal_due: self.record.plan.as_ref().map(|plan| plan.at),
+            renewal_due: self.renewal_due(),
+            fallback: self.record.plan.as_ref().map(|plan| plan.at),
             emergency: validity.map(|v| v.emergency()),
+            overdue: self.overdue(),
+            info: validity.and_then(|v| self.record.info_of(v)).map(status::Info::of),
             next: self.next(now),
             consecutive_failures: self.record.consecutive_failures,
             last_failure: self.record.last_failure.clone(),
@@ -152,12 +218,33 @@ impl Lifecycle {
             return Next { action: attempt.kind.into(), at: Some(attempt.started_at), why };
         }
         match self.poll(now) {
-            Step::Obtain { kind, why } => Next { action: kind.into(), at: Some(now), why: why.to_string() },
+            Step::AskRenewalInfo => Next {
+                action: Action::Renew,
+                at: self.renewal(),
+                why: "the CA is being asked when to renew".to_owned(),
+            },
+            Step::Obtain { kind, why, .. } => Next { action: kind.into(), at: Some(now), why: why.to_string() },
             Step::Wait { until: None, why } => Next { action: Action::Nothing, at: None, why: why.to_string() },
+            Step::Wait { until, why: Why::RenewalPlanned } => {
+                Next { action: Action::Renew, at: until, why: self.why_then(until) }
+            }
             Step::Wait { until, why } => {
                 let kind = self.need(now).map_or(Kind::Renew, Why::kind);
                 Next { action: kind.into(), at: until, why: why.to_string() }
             }
+        }
+    }
+
+    /// What decided over the moment of a planned renewal, in words.
+    fn why_then(&self, at: Option<Timestamp>) -> String {
+        let info = self.served.validity().and_then(|validity| self.record.info_of(validity));
+        match info.and_then(|info| Some((info, info.window.as_ref()?))) {
+            Some((info, window)) if at == info.selected => format!(
+                "renewal is planned in the CA's window from {} to {}, asked for at {}",
+                window.start, window.end, info.asked_at
+            ),
+            Some(_) => "renewal is planned ahead of the CA's window, which begins too late".to_owned(),
+            None => Why::RenewalPlanned.to_string(),
         }
     }
 
@@ -170,10 +257,13 @@ impl Lifecycle {
         if now > validity.not_after {
             return Some(Why::Expired);
         }
+        if self.record.requested_at.is_some() {
+            return Some(Why::Requested);
+        }
         if now >= validity.emergency() {
             return Some(Why::Emergency);
         }
-        self.record.plan.as_ref().is_some_and(|plan| now >= plan.at).then_some(Why::RenewalDue)
+        self.renewal_due().is_some_and(|at| now >= at).then_some(Why::RenewalDue)
     }
 
     /// What forbids an attempt that is wanted, and until when; `None` for until the settings change.
@@ -186,7 +276,20 @@ impl Lifecycle {
 
     fn renewal(&self) -> Option<Timestamp> {
         let emergency = self.served.validity().map(|v| v.emergency());
-        self.record.plan.as_ref().map(|plan| plan.at).into_iter().chain(emergency).min()
+        self.renewal_due().into_iter().chain(emergency).min()
+    }
+
+    /// What the CA's window gave, else the moment drawn by ourselves.
+    fn renewal_due(&self) -> Option<Timestamp> {
+        let validity = self.served.validity()?;
+        let selected = self.record.info_of(validity).and_then(|info| info.selected);
+        selected.or_else(|| self.record.plan.as_ref().map(|plan| plan.at))
+    }
+
+    /// When somebody should look: a quarter of what is left behind the renewal's moment.
+    fn overdue(&self) -> Option<Timestamp> {
+        let (due, validity) = (self.renewal()?, self.served.validity()?);
+        Some(due + validity.not_after.since(due) / 4)
     }
 
     /// Draws the renewal of the served certificate, unless that was done before.
@@ -201,10 +304,9 @@ impl Lifecycle {
     }
 
     /// A certificate that is due the moment it comes (a clock far off) must not be ordered again and again.
-    fn brake(&mut self, validity: Validity, now: Timestamp) {
+    fn brake(&mut self, validity: Validity, issued_at: Timestamp, now: Timestamp) {
         if self.renewal().is_some_and(|at| now >= at) {
-            let pause = (validity.total() / 8).clamp(Duration::from_secs(60), Duration::from_secs(86_400));
-            self.record.hold = Some(Hold::Backoff { since: now, until: now + pause });
+            self.record.hold = Some(Hold::Backoff { since: now, until: issued_at + validity.brake() });
         }
     }
 }
@@ -219,12 +321,16 @@ pub enum Step {
         /// What is waited for.
         why: Why,
     },
+    /// Ask the CA when the certificate served is to be renewed, and tell by [`Lifecycle::informed`].
+    AskRenewalInfo,
     /// Get a certificate now.
     Obtain {
         /// First certificate or renewal.
         kind: Kind,
         /// What makes it necessary.
         why: Why,
+        /// Index of the CA to be asked, among [`Asked::cas`]; zero where there is none.
+        ca: usize,
     },
 }
 
@@ -263,6 +369,9 @@ pub enum Why {
     /// Obtain: `not_after` has passed.
     #[error("the certificate has expired")]
     Expired,
+    /// Obtain: the operator wants another.
+    #[error("a renewal was asked for")]
+    Requested,
     /// Obtain: a twentieth of the validity is left.
     #[error("the certificate expires soon")]
     Emergency,
@@ -287,10 +396,16 @@ pub enum Why {
 }
 
 impl Why {
+    /// Whether the CA's word on the time is of use first.
+    const fn may_wait_for_info(self) -> bool {
+        matches!(self, Self::RenewalDue)
+    }
+
     const fn kind(self) -> Kind {
         match self {
             Self::NothingServed | Self::AskedForSomethingElse => Kind::Issue,
             Self::Expired
+            | Self::Requested
             | Self::Emergency
             | Self::RenewalDue
             | Self::RenewalPlanned

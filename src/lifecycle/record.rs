@@ -1,7 +1,11 @@
 //! What is remembered of a certificate over restarts.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::choice::Journal;
+use super::info::Info;
 use super::schedule::{FAILURES_PER_HOUR, HOUR, SHORTEST, Validity};
 use super::{Kind, Reason, Served, Why};
 use crate::time::Timestamp;
@@ -27,6 +31,11 @@ pub struct Record {
     pub(super) plan: Option<Plan>,
     pub(super) hold: Option<Hold>,
     pub(super) recent_failures: Vec<Timestamp>,
+    pub(super) info: Option<Info>,
+    /// By directory of the CA.
+    pub(super) journals: BTreeMap<String, Journal>,
+    /// The operator wants a new certificate.
+    pub(super) requested_at: Option<Timestamp>,
 }
 
 impl Record {
@@ -42,10 +51,15 @@ impl Record {
     pub(super) fn asked_for(mut self, asked: &Asked) -> Self {
         if self.asked.product != asked.product {
             self.hold = None;
+            self.journals.clear();
             self.attempt = None;
             self.consecutive_failures = 0;
         } else if self.asked.way != asked.way {
-            self.hold = self.hold.filter(|hold| matches!(hold, Hold::ByIssuer { .. }));
+            self.hold = self.hold.filter(Hold::is_by_issuer);
+            for journal in self.journals.values_mut() {
+                let hold = journal.hold.take().filter(Hold::is_by_issuer);
+                *journal = Journal { hold, ..Journal::default() };
+            }
             self.consecutive_failures = 0;
         }
         self.asked = asked.clone();
@@ -58,13 +72,31 @@ impl Record {
         let is_its = self.attempt.as_ref().is_some_and(|attempt| attempt.started_at <= at);
         if is_its && !product.is_empty() {
             self.issued_for = Some(product.to_owned());
-            self.attempt = None;
+            if let Some(attempt) = self.attempt.take() {
+                self.journals.remove(&attempt.ca);
+            }
+            self.requested_at = None;
             self.consecutive_failures = 0;
             self.last_failure = None;
             self.last_success = Some(at);
             self.hold = None;
         }
         self
+    }
+
+    /// What is known of the renewal of the certificate with this validity.
+    pub(super) fn info_of(&self, validity: Validity) -> Option<&Info> {
+        self.info.as_ref().filter(|info| info.of == validity)
+    }
+
+    /// How it went at a CA.
+    pub(super) fn journal(&self, ca: &str) -> &Journal {
+        static NONE: Journal = Journal { failures: 0, troubles: 0, hold: None };
+        self.journals.get(ca).unwrap_or(&NONE)
+    }
+
+    pub(super) fn journal_mut(&mut self, ca: &str) -> &mut Journal {
+        self.journals.entry(ca.to_owned()).or_default()
     }
 
     pub(super) fn note_failure(&mut self, now: Timestamp) {
@@ -95,6 +127,8 @@ pub struct Asked {
     pub product: String,
     /// How it is got: contact, challenges and the like. A change lets a refused order be tried again.
     pub way: String,
+    /// Directories of the ACME CAs in the order to be asked; empty for other sources.
+    pub cas: Vec<String>,
 }
 
 /// An attempt that has begun.
@@ -107,6 +141,9 @@ pub struct Attempt {
     /// How often it was taken up again after the process had died in it.
     #[serde(default)]
     pub resumed: u32,
+    /// Directory of the CA that is asked; empty for other sources.
+    #[serde(default)]
+    pub ca: String,
 }
 
 /// How the last attempt failed.
@@ -147,6 +184,10 @@ impl Hold {
                 *since <= now + SHORTEST && now < *until
             }
         }
+    }
+
+    pub(super) const fn is_by_issuer(&self) -> bool {
+        matches!(self, Self::ByIssuer { .. })
     }
 
     pub(super) const fn until(&self) -> Option<Timestamp> {

@@ -28,6 +28,12 @@ impl Validity {
         self.not_after - self.total() / 20
     }
 
+    /// How long one that is due the moment it comes is kept before another is ordered: an eighth of the validity, from a
+    /// minute to a day.
+    pub(super) fn brake(self) -> Duration {
+        (self.total() / 8).clamp(Duration::from_secs(60), Duration::from_secs(86_400))
+    }
+
     /// Draws the moment to renew at: two thirds of the validity, one half under ten days of it, and up to a fiftieth of
     /// it earlier.
     ///
@@ -72,7 +78,7 @@ pub(super) const SHORTEST: Duration = Duration::from_secs(42);
 
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(7 * 86_400);
 
-const LONGEST_WITHOUT_CERTIFICATE: Duration = Duration::from_secs(6 * 3600);
+pub(super) const LONGEST_WITHOUT_CERTIFICATE: Duration = Duration::from_secs(6 * 3600);
 
 const SHORT_LIVED: Duration = Duration::from_secs(10 * 86_400);
 

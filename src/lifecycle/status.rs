@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Kind, LastFailure, Served};
+use super::{Kind, LastFailure, Served, Window, info};
 use crate::time::Timestamp;
 
 /// A certificate's life as plain values.
@@ -14,10 +14,16 @@ pub struct Status {
     pub not_before: Option<Timestamp>,
     /// Last second of the certificate served; `None` for a placeholder.
     pub not_after: Option<Timestamp>,
-    /// The drawn moment of renewal.
+    /// The moment of renewal: drawn from the CA's window, else [`fallback`](Self::fallback).
     pub renewal_due: Option<Timestamp>,
+    /// The moment that was drawn by the validity alone.
+    pub fallback: Option<Timestamp>,
     /// The latest moment of renewal.
     pub emergency: Option<Timestamp>,
+    /// When a renewal that has not come is late, and the alert fires: a quarter of what is left behind its moment.
+    pub overdue: Option<Timestamp>,
+    /// What the CA says about the renewal; `None` before it was asked.
+    pub info: Option<Info>,
     /// What happens next.
     pub next: Next,
     /// Failures since the last success.
@@ -43,7 +49,10 @@ impl Status {
             not_before: validity.map(|v| v.not_before),
             not_after: validity.map(|v| v.not_after),
             renewal_due: None,
+            fallback: None,
             emergency: None,
+            overdue: None,
+            info: None,
             next: Next {
                 action: Action::Nothing,
                 at: None,
@@ -53,6 +62,30 @@ impl Status {
             last_failure,
             last_attempt: None,
             last_success: None,
+        }
+    }
+}
+
+/// Renewal information of the CA (RFC 9773).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Info {
+    /// The window that it suggests; `None` when it offers none, or has never said so validly.
+    pub window: Option<Window>,
+    /// When it was asked last.
+    pub asked_at: Timestamp,
+    /// When it is asked next.
+    pub ask_at: Timestamp,
+    /// Why the last question was in vain.
+    pub trouble: Option<String>,
+}
+
+impl Info {
+    pub(super) fn of(info: &info::Info) -> Self {
+        Self {
+            window: info.window.clone(),
+            asked_at: info.asked_at,
+            ask_at: info.ask_at,
+            trouble: info.trouble.clone(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Settings as comparable texts.
 
 use crate::lifecycle::Asked;
-use crate::source::{AcmeSettings, CertificateSettings, Settings};
+use crate::source::{AcmeCas, AcmeSettings, CertificateSettings, Settings};
 
 /// What a certificate's settings ask for. The texts are kept in the store, so their form is part of its layout.
 pub(super) fn asked(settings: &CertificateSettings) -> Asked {
@@ -9,16 +9,17 @@ pub(super) fn asked(settings: &CertificateSettings) -> Asked {
     identifiers.sort_unstable();
     let identifiers = identifiers.join(",");
     match &settings.source {
-        Settings::Acme(acme) => Asked {
+        Settings::Acme(cas) => Asked {
             product: format!(
                 "acme {} profile={} key={} for {identifiers}",
-                acme.directory,
-                acme.profile.as_deref().unwrap_or_default(),
-                acme.key_type.as_str()
+                cas.first.directory,
+                cas.first.profile.as_deref().unwrap_or_default(),
+                cas.first.key_type.as_str()
             ),
-            way: way(acme),
+            way: ways(cas),
+            cas: cas.iter().map(|ca| ca.directory.clone()).collect(),
         },
-        Settings::Internal => Asked { product: format!("internal for {identifiers}"), way: String::new() },
+        Settings::Internal => Asked { product: format!("internal for {identifiers}"), ..Asked::default() },
         Settings::Files(_) => Asked::default(),
     }
 }
@@ -35,22 +36,30 @@ pub(super) const fn source_name(source: &Settings) -> &'static str {
 /// Who issues: host of the directory, `internal`, or a path.
 pub fn issuer(source: &Settings) -> String {
     match source {
-        Settings::Acme(acme) => {
-            let host =
-                acme.directory.parse::<http::Uri>().ok().and_then(|url| url.authority().map(ToString::to_string));
-            host.unwrap_or_else(|| acme.directory.clone())
-        }
+        Settings::Acme(cas) => host(&cas.first.directory),
         Settings::Internal => "internal".to_owned(),
         Settings::Files(files) => files.main().display().to_string(),
     }
 }
 
-/// Who issued a certificate that is kept, for people.
-pub(super) fn issued_by(source: &Settings) -> String {
-    match source {
-        Settings::Acme(acme) => format!("acme {}", acme.directory),
-        Settings::Internal | Settings::Files(_) => source_name(source).to_owned(),
+/// Host of a directory's URL.
+fn host(directory: &str) -> String {
+    let host = directory.parse::<http::Uri>().ok().and_then(|url| url.authority().map(ToString::to_string));
+    host.unwrap_or_else(|| directory.to_owned())
+}
+
+/// Who issued a certificate that is kept, for people; `directory` is that of the ACME CA.
+pub(super) fn issued_by(source: &Settings, directory: Option<&str>) -> String {
+    match directory {
+        Some(directory) => format!("acme {directory}"),
+        None => source_name(source).to_owned(),
     }
+}
+
+/// The first CA in full, of the others what makes them others.
+fn ways(cas: &AcmeCas) -> String {
+    let next = cas.next.iter().map(|ca| format!("; then {} {}", ca.directory, way(ca)));
+    std::iter::once(way(&cas.first)).chain(next).collect()
 }
 
 fn way(acme: &AcmeSettings) -> String {
@@ -89,14 +98,14 @@ mod tests {
         CertificateSettings {
             name: "m5".into(),
             identifiers: vec!["m5.test".into(), "api.m5.test".into()],
-            source: Settings::Acme(acme),
+            source: Settings::Acme(acme.into()),
         }
     }
 
     fn changed(change: impl FnOnce(&mut AcmeSettings)) -> CertificateSettings {
         let mut settings = settings();
-        if let Settings::Acme(acme) = &mut settings.source {
-            change(acme);
+        if let Settings::Acme(cas) = &mut settings.source {
+            change(&mut cas.first);
         }
         settings
     }

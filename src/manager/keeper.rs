@@ -3,36 +3,37 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use super::{Gate, Life, ManagerParts, Slot, Snapshot, asked, placeholder, uncovered, validity};
+use super::parts::{Leaf as _, NotSeen, Parts};
+use super::{Gate, Life, Slot, Snapshot, asked, uncovered};
 use crate::causes::with_causes;
 use crate::lifecycle::{
-    Event, Failure, Kind, LastFailure, Lifecycle, Origin, Reason, Record, Retry, Served, Step, Why,
+    Event, Failure, InfoAnswer, InfoStatus, Kind, LastFailure, Lifecycle, Origin, Reason, Record, Retry, Served, Step,
+    Why,
 };
-use crate::pki::Identity;
-use crate::source::acme::AcmeSource;
-use crate::source::internal::InternalSource;
-use crate::source::{self, CertificateSettings, Settings, Source, blocking};
-use crate::store::{LockGuard, Meta, Store, StoreError, Stored};
+use crate::source::{self, AcmeSettings, CertificateSettings, Settings};
+use crate::store::{Meta, StoreError, Stored};
 use crate::time::Timestamp;
 
 /// Keeps one certificate issued, renewed and served.
-pub(super) struct Keeper {
-    parts: Arc<ManagerParts>,
+pub(crate) struct Keeper<P: Parts> {
+    parts: Arc<P>,
     settings: CertificateSettings,
-    slot: Slot,
+    slot: Slot<P::Identity>,
     life: Lifecycle,
     /// What is served.
-    identity: Option<Identity>,
+    identity: Option<P::Identity>,
     /// Generation in the store of what is served.
     generation: Option<u64>,
+    /// Directory of the ACME CA that has issued what is served.
+    issued_by: Option<String>,
     /// The record as it lies in the store.
     kept: Option<Record>,
     /// The store was read once.
     has_looked: bool,
     /// An issued identity that the disk has refused.
-    unsaved: Option<Unsaved>,
+    unsaved: Option<Unsaved<P::Identity>>,
     /// Why what is served is not what the store should give.
     damage: Option<LastFailure>,
     /// Why the pointer in the store names no generation.
@@ -43,17 +44,11 @@ pub(super) struct Keeper {
     told: Option<(Option<Timestamp>, Why)>,
 }
 
-impl Keeper {
+impl<P: Parts> Keeper<P> {
     /// Publishes what there is: the stored certificate, a fresh one from the internal CA, else a placeholder.
-    pub(super) async fn begin(parts: Arc<ManagerParts>, settings: CertificateSettings, slot: Slot) -> Self {
-        let life = Lifecycle::open(
-            None,
-            asked::asked(&settings),
-            Served::Placeholder,
-            false,
-            parts.clock.now(),
-            &mut rand::rng(),
-        );
+    pub(crate) async fn begin(parts: Arc<P>, settings: CertificateSettings, slot: Slot<P::Identity>) -> Self {
+        let asked = asked::asked(&settings);
+        let life = Lifecycle::open(None, asked, Served::Placeholder, false, parts.now(), &mut parts.chance());
         let mut keeper = Self {
             parts,
             settings,
@@ -61,6 +56,7 @@ impl Keeper {
             life,
             identity: None,
             generation: None,
+            issued_by: None,
             kept: None,
             has_looked: false,
             unsaved: None,
@@ -84,12 +80,13 @@ impl Keeper {
     }
 
     /// Lives until it is aborted.
-    pub(super) async fn run(mut self, gate: Gate) {
+    pub(crate) async fn run(mut self, gate: Gate) {
         loop {
             self.save_late().await;
             self.adopt().await;
             match self.life.poll(self.now()) {
                 Step::Wait { until, why } => self.wait(until, why).await,
+                Step::AskRenewalInfo => self.ask_renewal_info().await,
                 Step::Obtain { kind, .. } if self.obtain_when_open(kind, &gate).await => {}
                 // The holder's certificate is looked for when it has had some time.
                 Step::Obtain { .. } => {
@@ -99,7 +96,7 @@ impl Keeper {
                             "another process orders it: waiting for its certificate"
                         );
                     }
-                    self.parts.clock.sleep_until(self.now() + LOCK_PAUSE).await;
+                    self.parts.sleep_until(self.now() + LOCK_PAUSE).await;
                 }
             }
         }
@@ -111,8 +108,50 @@ impl Keeper {
             self.told = Some((until, why));
             self.tell(&Event::Planned { at: until, why });
         }
-        let longest = self.now() + if self.unsaved.is_some() { SAVE_PAUSE } else { LONGEST_WAIT };
-        self.parts.clock.sleep_until(until.map_or(longest, |until| until.min(longest))).await;
+        let now = self.now();
+        let longest = now + if self.unsaved.is_some() { SAVE_PAUSE } else { LONGEST_WAIT };
+        let wake = until.into_iter().chain(self.life.info_due(now)).min();
+        self.parts.sleep_until(wake.map_or(longest, |wake| wake.min(longest))).await;
+    }
+
+    /// Asks the CA that has issued what is served when it wants that to be renewed.
+    async fn ask_renewal_info(&mut self) {
+        let answer = match (self.issuer(), &self.identity) {
+            (Some(ca), Some(identity)) => self.parts.renewal_info(ca, identity).await,
+            // Of a CA that is in the settings no more, or from before it was kept which one it was.
+            _ => InfoAnswer::NotOffered,
+        };
+        let before = self.life.status(self.now()).info;
+        self.life.informed(answer, self.now(), &mut self.parts.chance());
+        self.tell_of_info(before);
+        // Without it the CA is asked once more after a restart.
+        if let Err(error) = self.save_record().await {
+            debug!(
+                certificate = self.settings.name,
+                error = with_causes(&error),
+                "cannot keep the renewal information"
+            );
+        }
+        self.show();
+    }
+
+    fn tell_of_info(&self, before: Option<InfoStatus>) {
+        let status = self.life.status(self.now());
+        let Some(info) = status.info else { return };
+        let (window, trouble) = before.map_or((None, None), |before| (before.window, before.trouble));
+        match (info.window, info.trouble) {
+            (_, Some(new)) if trouble.as_ref() != Some(&new) => self.tell(&Event::Uninformed { trouble: new }),
+            (Some(new), _) if window.as_ref() != Some(&new) => {
+                self.tell(&Event::Informed { window: new, due: status.renewal_due });
+            }
+            _ => {}
+        }
+    }
+
+    /// The CA that has issued what is served, when it is still in the settings.
+    fn issuer(&self) -> Option<&AcmeSettings> {
+        let Settings::Acme(cas) = &self.settings.source else { return None };
+        cas.of(self.issued_by.as_deref()?)
     }
 
     async fn obtain_when_open(&mut self, kind: Kind, gate: &Gate) -> bool {
@@ -134,54 +173,65 @@ impl Keeper {
         };
         self.waits_for_other = false;
         self.look().await;
-        if let Step::Obtain { kind, why } = self.life.poll(self.now()) {
-            self.attempt(kind, why).await;
+        if let Step::Obtain { kind, why, ca } = self.life.poll(self.now()) {
+            self.attempt(kind, why, ca).await;
         }
         drop(guard);
         true
     }
 
-    async fn attempt(&mut self, kind: Kind, why: Why) {
+    async fn attempt(&mut self, kind: Kind, why: Why, ca: usize) {
         let failures = self.life.record().consecutive_failures;
-        self.life.begin(kind, self.now());
+        self.life.begin(kind, ca, self.now());
         // A CA is called only when the next start will know of it.
         if let Err(error) = self.save_record().await {
             return self.fail(kind, storage(&error)).await;
         }
         self.show();
         self.tell(&Event::Attempt { kind, why, failures });
-        match self.ask(failures).await {
-            Ok(identity) => self.succeed(kind, identity).await,
+        match self.ask(failures, ca).await {
+            Ok(identity) => self.succeed(kind, identity, ca).await,
             Err(failure) => self.fail(kind, failure).await,
         }
     }
 
-    async fn ask(&self, failures: u32) -> Result<Identity, Failure> {
+    async fn ask(&self, failures: u32, ca: usize) -> Result<P::Identity, Failure> {
         let order = source::Order {
             certificate: self.settings.name.clone(),
             identifiers: self.settings.identifiers.clone(),
             failures,
         };
-        let source = self.source()?;
-        unpanicked(source.obtain(&order)).await
+        let is_same_ca = self.issued_by.is_some() && self.issued_by.as_deref() == self.directory(ca);
+        let replaces = self.identity.as_ref().filter(|_| is_same_ca);
+        unpanicked(self.parts.obtain(&self.settings.source, ca, &order, replaces)).await
     }
 
-    async fn succeed(&mut self, kind: Kind, identity: Identity) {
-        let (now, validity) = (self.now(), validity(&identity));
+    /// Keeps and serves a new identity, and looks whether handshakes get it. When they do not, the one before comes back.
+    async fn succeed(&mut self, kind: Kind, identity: P::Identity, ca: usize) {
+        let (now, validity) = (self.now(), identity.validity());
+        let directory = self.directory(ca).map(str::to_owned);
         let meta = Meta {
-            source: asked::issued_by(&self.settings.source),
+            source: asked::issued_by(&self.settings.source, directory.as_deref()),
             issued_at: now,
             identifiers: self.settings.identifiers.clone(),
             product: asked::asked(&self.settings).product,
+            directory: directory.clone(),
         };
+        let before = self.served();
+        self.issued_by = directory;
         if let Err(error) = self.save_identity(&identity, &meta).await {
             let failure = storage(&error);
             self.tell(&Event::Trouble { failure: failure.clone() });
             self.unsaved = Some(Unsaved { identity: identity.clone(), meta, failure: failure.noted(now) });
         }
-        self.life.succeeded(validity, now, &mut rand::rng());
-        let serial = identity.chain().leaf().serial.clone();
-        let activated = self.publish(identity, Origin::Issued);
+        let serial = identity.serial();
+        let activated = self.publish(identity.clone(), Origin::Issued);
+        if let Err(not_seen) = self.parts.seen(&self.settings.name, &identity).await
+            && let Some(before) = before
+        {
+            return self.roll_back(kind, before, &not_seen).await;
+        }
+        self.life.succeeded(validity, self.now(), &mut self.parts.chance());
         self.show();
         self.tell(&Event::Issued { kind, validity, serial });
         self.tell(&activated);
@@ -191,8 +241,39 @@ impl Keeper {
         self.show();
     }
 
+    /// What is served and valid, to come back to; `None` for a placeholder, which is no better than anything.
+    fn served(&self) -> Option<Before<P::Identity>> {
+        let validity = self.life.served().validity().filter(|validity| self.now() <= validity.not_after)?;
+        let identity = self.identity.clone().filter(|identity| identity.validity() == validity)?;
+        Some(Before { identity, generation: self.generation, issued_by: self.issued_by.clone() })
+    }
+
+    async fn roll_back(&mut self, kind: Kind, before: Before<P::Identity>, not_seen: &NotSeen) {
+        let failure = not_served(not_seen);
+        self.unsaved = None;
+        self.generation = before.generation;
+        self.issued_by = before.issued_by;
+        if let Some(generation) = before.generation
+            && let Err(error) = self.parts.point_to(&self.settings.name, generation).await
+        {
+            self.note_damage(storage(&error));
+        }
+        let activated = self.publish(before.identity, Origin::Store);
+        self.tell(&Event::RolledBack { failure: failure.clone() });
+        self.tell(&activated);
+        self.fail(kind, failure).await;
+    }
+
+    /// Directory of the CA of this index; `None` for other sources.
+    fn directory(&self, ca: usize) -> Option<&str> {
+        match &self.settings.source {
+            Settings::Acme(cas) => cas.get(ca).map(|ca| ca.directory.as_str()),
+            Settings::Internal | Settings::Files(_) => None,
+        }
+    }
+
     async fn fail(&mut self, kind: Kind, failure: Failure) {
-        self.life.failed(&failure, self.now(), &mut rand::rng());
+        self.life.failed(&failure, self.now(), &mut self.parts.chance());
         let consecutive = self.life.record().consecutive_failures;
         self.show();
         self.tell(&Event::Failed { kind, failure, consecutive });
@@ -253,20 +334,21 @@ impl Keeper {
         self.take_up(stored, record, has_order);
     }
 
-    fn take_up(&mut self, stored: Option<Stored>, record: Option<Record>, has_order: bool) {
+    fn take_up(&mut self, stored: Option<Stored<P::Identity>>, record: Option<Record>, has_order: bool) {
         let served =
-            stored.as_ref().map_or(Served::Placeholder, |stored| Served::Certificate(validity(&stored.identity)));
+            stored.as_ref().map_or(Served::Placeholder, |stored| Served::Certificate(stored.identity.validity()));
         let asked = asked::asked(&self.settings);
         self.kept.clone_from(&record);
         let record = match &stored {
             Some(Stored { meta, .. }) => record.map(|record| record.completed(&meta.product, meta.issued_at)),
             None => record,
         };
-        self.life = Lifecycle::open(record, asked, served, has_order, self.now(), &mut rand::rng());
+        self.life = Lifecycle::open(record, asked, served, has_order, self.now(), &mut self.parts.chance());
         if let Some(stored) = stored
             && self.generation != Some(stored.generation)
         {
             self.generation = Some(stored.generation);
+            self.issued_by = stored.meta.directory.or_else(|| former_directory(&stored.meta.source));
             self.damage = None;
             if let Some(reason) = stored.fallback {
                 let served = format!("generation {} of the certificate is served", stored.generation);
@@ -286,7 +368,7 @@ impl Keeper {
             reason, "the newest certificate is served; the pointer to it was unusable, and is written anew"
         );
         let Ok(Some(_guard)) = self.lock().await else { return };
-        if let Err(error) = self.on_store(Store::mend_pointer).await {
+        if let Err(error) = self.parts.mend_pointer(&self.settings.name).await {
             self.note_damage(storage(&error));
         }
     }
@@ -297,70 +379,54 @@ impl Keeper {
     }
 
     /// Whether an order waits to be gone on with. One that has given the stored certificate is over.
-    async fn has_order(&self, stored: Option<&Stored>) -> bool {
-        let name = self.settings.name.clone();
-        let Ok(Some(order)) = blocking(&self.parts.store, move |store| store.load_order(&name)).await else {
-            return false;
-        };
-        if stored.is_none_or(|stored| stored.meta.issued_at < order.created) {
+    async fn has_order(&self, stored: Option<&Stored<P::Identity>>) -> bool {
+        let Ok(Some(created)) = self.parts.open_order(&self.settings.name).await else { return false };
+        if stored.is_none_or(|stored| stored.meta.issued_at < created) {
             return true;
         }
-        self.on_store(Store::clear_order).await.is_err()
+        self.parts.clear_order(&self.settings.name).await.is_err()
     }
 
     fn serve_placeholder(&mut self) {
-        match placeholder(&self.settings.identifiers, self.now()) {
+        match self.parts.placeholder(&self.settings.identifiers) {
             Some(identity) => self.serve(identity, Origin::Placeholder),
             None => self
                 .tell(&Event::Trouble { failure: failure(Reason::Storage, "no placeholder can be made".to_owned()) }),
         }
     }
 
-    fn serve(&mut self, identity: Identity, origin: Origin) {
+    fn serve(&mut self, identity: P::Identity, origin: Origin) {
         let activated = self.publish(identity, origin);
         self.tell(&activated);
     }
 
     /// Gives handshakes the identity, and its caller what there is to tell.
-    fn publish(&mut self, identity: Identity, origin: Origin) -> Event {
-        self.parts.publisher.publish(&self.settings.name, &identity, origin == Origin::Placeholder);
+    fn publish(&mut self, identity: P::Identity, origin: Origin) -> Event {
+        self.parts.publish(&self.settings.name, &identity, origin == Origin::Placeholder);
         let uncovered = match origin {
             Origin::Placeholder => self.settings.identifiers.clone(),
             Origin::Issued | Origin::Store | Origin::Files => uncovered(&identity, &self.settings.identifiers),
         };
-        let not_after = identity.chain().leaf().not_after;
+        let not_after = identity.validity().not_after;
         self.identity = Some(identity);
         Event::Activated { origin, not_after, uncovered }
     }
 
     /// A certificate for one of our names at least: better than a placeholder for all of them.
-    fn is_usable(&self, identity: &Identity) -> bool {
+    fn is_usable(&self, identity: &P::Identity) -> bool {
         uncovered(identity, &self.settings.identifiers).len() < self.settings.identifiers.len()
     }
 
-    fn source(&self) -> Result<Box<dyn Source>, Failure> {
-        let (store, clock) = (self.parts.store.clone(), self.parts.clock.clone());
-        match &self.settings.source {
-            Settings::Acme(acme) => {
-                Ok(Box::new(AcmeSource::new(acme.clone(), store, self.parts.challenges.clone(), clock)?))
-            }
-            Settings::Internal => Ok(Box::new(InternalSource::new(store, clock))),
-            Settings::Files(files) => {
-                Err(failure(Reason::Storage, format!("`{}` is read, not issued", files.main().display())))
-            }
-        }
+    async fn lock(&self) -> Result<Option<P::Guard>, StoreError> {
+        self.parts.lock(&self.settings.name).await
     }
 
-    async fn lock(&self) -> Result<Option<LockGuard>, StoreError> {
-        self.on_store(Store::lock).await
-    }
-
-    async fn load_identity(&self) -> Result<Option<Stored>, StoreError> {
-        self.on_store(Store::load_identity).await
+    async fn load_identity(&self) -> Result<Option<Stored<P::Identity>>, StoreError> {
+        self.parts.load_identity(&self.settings.name).await
     }
 
     async fn load_record(&mut self) -> Option<Record> {
-        match self.on_store(Store::load_record).await {
+        match self.parts.load_record(&self.settings.name).await {
             Ok(record) => record,
             Err(error) => {
                 self.tell(&Event::Trouble { failure: storage(&error) });
@@ -369,13 +435,12 @@ impl Keeper {
         }
     }
 
-    async fn save_identity(&mut self, identity: &Identity, meta: &Meta) -> Result<(), StoreError> {
-        let (identity, meta) = (identity.clone(), meta.clone());
-        let saved = self.on_store(move |store, name| store.save_identity(name, &identity, &meta)).await?;
+    async fn save_identity(&mut self, identity: &P::Identity, meta: &Meta) -> Result<(), StoreError> {
+        let saved = self.parts.save_identity(&self.settings.name, identity, meta).await?;
         self.generation = Some(saved);
         self.damage = None;
         // An order that stays is older than the certificate, and is cleared when it is met.
-        if let Err(error) = self.on_store(Store::clear_order).await {
+        if let Err(error) = self.parts.clear_order(&self.settings.name).await {
             self.tell(&Event::Trouble { failure: storage(&error) });
         }
         Ok(())
@@ -383,18 +448,9 @@ impl Keeper {
 
     async fn save_record(&mut self) -> Result<(), StoreError> {
         let record = self.life.record().clone();
-        let copy = record.clone();
-        self.on_store(move |store, name| store.save_record(name, &copy)).await?;
+        self.parts.save_record(&self.settings.name, &record).await?;
         self.kept = Some(record);
         Ok(())
-    }
-
-    async fn on_store<T: Send + 'static>(
-        &self,
-        call: impl FnOnce(&Store, &str) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let name = self.settings.name.clone();
-        blocking(&self.parts.store, move |store| call(store, &name)).await
     }
 
     fn show(&self) {
@@ -404,25 +460,32 @@ impl Keeper {
     }
 
     fn tell(&self, event: &Event) {
-        self.parts.observer.event(&self.settings.name, event);
+        self.parts.event(&self.settings.name, event);
     }
 
     fn now(&self) -> Timestamp {
-        self.parts.clock.now()
+        self.parts.now()
     }
+}
+
+/// What was served before a new identity.
+struct Before<I> {
+    identity: I,
+    generation: Option<u64>,
+    issued_by: Option<String>,
 }
 
 /// What waits for the disk.
 #[derive(Clone)]
-struct Unsaved {
-    identity: Identity,
+struct Unsaved<I> {
+    identity: I,
     meta: Meta,
     /// Why it is not there yet.
     failure: LastFailure,
 }
 
 /// Turns a panic of a source into a failure: it must not end the certificate's task.
-async fn unpanicked(work: impl Future<Output = Result<Identity, Failure>>) -> Result<Identity, Failure> {
+async fn unpanicked<I>(work: impl Future<Output = Result<I, Failure>>) -> Result<I, Failure> {
     let mut work = std::pin::pin!(work);
     std::future::poll_fn(move |context| {
         let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work.as_mut().poll(context)));
@@ -440,7 +503,21 @@ fn storage(error: &StoreError) -> Failure {
     failure(Reason::Storage, with_causes(error))
 }
 
-fn failure(reason: Reason, detail: String) -> Failure {
+fn not_served(not_seen: &NotSeen) -> Failure {
+    Failure {
+        reason: Reason::NotServed,
+        retry: Retry::Backoff,
+        detail: format!("handshakes do not get the new certificate: {not_seen}"),
+        fix: Some("find out who else answers on that address, then ask with `portvakt cert renew`".to_owned()),
+    }
+}
+
+/// An older portvakt kept the directory in the words for people alone.
+fn former_directory(source: &str) -> Option<String> {
+    source.strip_prefix("acme ").map(str::to_owned)
+}
+
+pub(super) fn failure(reason: Reason, detail: String) -> Failure {
     Failure { reason, retry: Retry::Backoff, detail, fix: None }
 }
 

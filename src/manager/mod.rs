@@ -13,16 +13,19 @@
 mod asked;
 pub mod client;
 mod files;
-mod keeper;
+pub(crate) mod keeper;
 mod observe;
+pub(crate) mod parts;
 
 pub use asked::issuer;
 pub use observe::{Observe, log};
+pub use parts::NotSeen;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -35,13 +38,25 @@ use crate::store::Store;
 use crate::time::{Clock, Timestamp};
 use files::FilesKeeper;
 use keeper::Keeper;
+use parts::Leaf;
 
 /// Takes identities to where handshakes find them.
+#[async_trait]
 pub trait Publish: Send + Sync {
     /// Serves `identity` for the certificate of this name from now on.
     ///
     /// `placeholder`: nobody will trust it. Called again for a name it replaces the identity whole.
     fn publish(&self, certificate: &str, identity: &Identity, placeholder: bool);
+
+    /// Whether handshakes on our own listeners get `identity` for the certificate of this name now.
+    ///
+    /// # Errors
+    ///
+    /// [`NotSeen`] only when they get something else, or none where they got one before: it takes a good certificate back.
+    /// A listener that is too busy to tell is no error.
+    async fn seen(&self, _certificate: &str, _identity: &Identity) -> Result<(), NotSeen> {
+        Ok(())
+    }
 }
 
 /// What a [`Manager`] works with.
@@ -69,7 +84,7 @@ pub struct Manager {
 }
 
 /// Open while certificates may be ordered.
-type Gate = Arc<tokio::sync::RwLock<()>>;
+pub(crate) type Gate = Arc<tokio::sync::RwLock<()>>;
 
 /// While it lives nothing is ordered or renewed.
 #[must_use = "it ends when this drops"]
@@ -236,28 +251,34 @@ impl Shown {
 }
 
 /// Where a task shows what it has.
-type Slot = Arc<ArcSwap<Snapshot>>;
+pub(crate) type Slot<I = Identity> = Arc<ArcSwap<Snapshot<I>>>;
 
-#[derive(Default)]
-struct Snapshot {
-    life: Life,
-    identity: Option<Identity>,
+/// What a task has.
+pub(crate) struct Snapshot<I = Identity> {
+    pub(crate) life: Life,
+    pub(crate) identity: Option<I>,
 }
 
-enum Life {
+impl<I> Default for Snapshot<I> {
+    fn default() -> Self {
+        Self { life: Life::default(), identity: None }
+    }
+}
+
+/// How a certificate came to be what it is.
+pub(crate) enum Life {
+    /// By its source.
     Issued {
         life: Box<Lifecycle>,
         /// Why the certificate served is not in the store, or not the one that should be.
         unsaved: Option<LastFailure>,
     },
-    Files {
-        served: Served,
-        last_failure: Option<LastFailure>,
-    },
+    /// By somebody who writes files.
+    Files { served: Served, last_failure: Option<LastFailure> },
 }
 
 impl Life {
-    fn status(&self, now: Timestamp) -> Status {
+    pub(crate) fn status(&self, now: Timestamp) -> Status {
         match self {
             Self::Issued { life, unsaved } => {
                 let status = life.status(now);
@@ -294,14 +315,12 @@ fn placeholder(identifiers: &[String], now: Timestamp) -> Option<Identity> {
     }
 }
 
-fn validity(identity: &Identity) -> Validity {
-    let leaf = identity.chain().leaf();
-    Validity { not_before: leaf.not_before, not_after: leaf.not_after }
+fn validity(identity: &impl Leaf) -> Validity {
+    identity.validity()
 }
 
-fn uncovered(identity: &Identity, identifiers: &[String]) -> Vec<String> {
-    let leaf = identity.chain().leaf();
-    identifiers.iter().filter(|name| !leaf.covers(name)).cloned().collect()
+fn uncovered(identity: &impl Leaf, identifiers: &[String]) -> Vec<String> {
+    identifiers.iter().filter(|name| !identity.covers(name)).cloned().collect()
 }
 
 const PLACEHOLDER_LIFE: std::time::Duration = std::time::Duration::from_secs(365 * 86_400);

@@ -29,6 +29,23 @@ pub fn log(certificate: &str, event: &Event) {
                 3.. => error!(certificate, kind, reason, consecutive, error, fix, "no certificate, again"),
             }
         }
+        Event::Informed { window, due } => {
+            let (start, end, due) = (window.start, window.end, due.unwrap_or(window.start));
+            match window.explanation.as_deref() {
+                Some(explanation) => warn!(
+                    certificate, %start, %end, %due, explanation,
+                    "the CA has a reason for the time of the renewal: read its explanation"
+                ),
+                None => info!(certificate, %start, %end, %due, "the CA suggests when to renew"),
+            }
+        }
+        Event::Uninformed { trouble } => {
+            info!(certificate, trouble, "the CA does not say when to renew: the time known before counts");
+        }
+        Event::RolledBack { failure } => {
+            let (error, fix) = (&failure.detail, failure.fix.as_deref());
+            error!(certificate, error, fix, "NEW CERTIFICATE ROLLED BACK: the one before is served again");
+        }
         Event::Activated { origin: Origin::Placeholder, uncovered, .. } => {
             warn!(
                 certificate,

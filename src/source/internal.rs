@@ -89,7 +89,7 @@ impl InternalSource {
 
 #[async_trait]
 impl Source for InternalSource {
-    async fn obtain(&self, order: &Order) -> Result<Identity, Failure> {
+    async fn obtain(&self, order: &Order, _replaces: Option<&Identity>) -> Result<Identity, Failure> {
         let (identifiers, now) = (order.identifiers.clone(), self.clock.now());
         let issue = move |store: &Store| InternalCa::open(store, now)?.issue(&identifiers, KeyType::P256, now);
         Ok(blocking(&self.store, issue).await?)

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
-use crate::lifecycle::Failure;
+use crate::lifecycle::{Failure, InfoAnswer};
 use crate::pki::{Identity, KeyType, Password, TrustAnchors};
 use crate::store::Store;
 use crate::time::Timestamp;
@@ -22,10 +22,17 @@ use crate::time::Timestamp;
 pub trait Source: Send + Sync {
     /// Gets an identity for the order; may take minutes. Dropping the future gives up; what was begun is in the store.
     ///
+    /// `replaces` is what it is a renewal of, when the same CA has issued that (RFC 9773 §5).
+    ///
     /// # Errors
     ///
     /// A [`Failure`] that says whether and when to try again.
-    async fn obtain(&self, order: &Order) -> Result<Identity, Failure>;
+    async fn obtain(&self, order: &Order, replaces: Option<&Identity>) -> Result<Identity, Failure>;
+
+    /// Asks when the issuer wants `identity` to be renewed (RFC 9773 §4). Ends within a minute.
+    async fn renewal_info(&self, _identity: &Identity) -> InfoAnswer {
+        InfoAnswer::NotOffered
+    }
 }
 
 /// Runs a call of the store, which waits for the disk, off the threads that serve requests.
@@ -60,8 +67,8 @@ pub struct Order {
 /// Where one certificate comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settings {
-    /// An ACME CA (RFC 8555).
-    Acme(AcmeSettings),
+    /// An ACME CA (RFC 8555), and perhaps others that help out.
+    Acme(AcmeCas),
     /// The CA in our own state directory.
     Internal,
     /// Files that somebody else renews, watched.
@@ -163,7 +170,39 @@ pub enum Trial {
     },
 }
 
-/// `[acme]`.
+/// ACME CAs in the order to be asked: `[acme]`, then each `[[acme.next]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcmeCas {
+    /// Asked unless it fails for long.
+    pub first: AcmeSettings,
+    /// Asked in its place when time grows short.
+    pub next: Vec<AcmeSettings>,
+}
+
+impl AcmeCas {
+    /// All of them, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &AcmeSettings> {
+        std::iter::once(&self.first).chain(&self.next)
+    }
+
+    /// The one of this index, counted from zero.
+    pub fn get(&self, index: usize) -> Option<&AcmeSettings> {
+        self.iter().nth(index)
+    }
+
+    /// The one with this directory.
+    pub fn of(&self, directory: &str) -> Option<&AcmeSettings> {
+        self.iter().find(|ca| ca.directory == directory)
+    }
+}
+
+impl From<AcmeSettings> for AcmeCas {
+    fn from(first: AcmeSettings) -> Self {
+        Self { first, next: Vec::new() }
+    }
+}
+
+/// `[acme]`, or an `[[acme.next]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcmeSettings {
     /// URL of the directory object (RFC 8555 §7.1.1).

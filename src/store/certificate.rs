@@ -25,15 +25,18 @@ pub struct Meta {
     /// What the settings asked for then, in the words of the lifecycle; empty in what an older portvakt has kept.
     #[serde(default)]
     pub product: String,
+    /// Directory of the ACME CA that issued it; `None` for other sources, and in what an older portvakt has kept.
+    #[serde(default)]
+    pub directory: Option<String>,
 }
 
 /// An identity as it was found.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct Stored<I = Identity> {
     /// Number of the generation, counted from 1.
     pub generation: u64,
     /// Chain and key, which belong together.
-    pub identity: Identity,
+    pub identity: I,
     /// What was saved beside them.
     pub meta: Meta,
     /// Why this is not the generation that it should be; `None` when it is.
@@ -57,6 +60,15 @@ impl Store {
         folder.point_to(number)?;
         folder.prune(number, meta.issued_at);
         Ok(number)
+    }
+
+    /// Makes another generation the current one, such as the one before. To be called under [`Store::lock`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`]; the pointer is as before then.
+    pub fn point_to(&self, name: &str, generation: u64) -> Result<(), StoreError> {
+        Generations::of(self, name).point_to(generation)
     }
 
     /// Lets the pointer name the newest generation again, when it names none and that generation is whole.
@@ -320,6 +332,7 @@ mod tests {
             issued_at: NOW,
             identifiers: vec!["m5.test".to_owned()],
             product: "x".to_owned(),
+            directory: None,
         }
     }
 

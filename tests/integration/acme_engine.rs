@@ -13,7 +13,7 @@ use portvakt::challenge::{Challenges, HTTP_PREFIX};
 use portvakt::lifecycle::{Event, Failure, Origin, Reason, State};
 use portvakt::manager::{CertificateStatus, Manager, ManagerParts, Observe, Publish};
 use portvakt::pki::{Identity, KeyType, TrustAnchors};
-use portvakt::source::{AcmeSettings, CertificateSettings, ChallengeKind, Settings};
+use portvakt::source::{AcmeCas, AcmeSettings, CertificateSettings, ChallengeKind, Settings};
 use portvakt::store::Store;
 use portvakt::time::{Clock, SystemClock, Timestamp};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -152,7 +152,7 @@ async fn given_only_tls_alpn_when_applied_then_issued_by_it() {
     let stage = Stage::new(|_| ()).await;
     let engine = stage.engine();
     let mut settings = stage.acme("m5", &["m5.test"]);
-    if let Settings::Acme(acme) = &mut settings.source {
+    if let Settings::Acme(AcmeCas { first: acme, .. }) = &mut settings.source {
         acme.challenges = vec![ChallengeKind::TlsAlpn01];
     }
 
@@ -252,7 +252,7 @@ async fn given_another_key_type_when_an_order_is_in_flight_then_the_certificate_
     until("the CA validates", || stage.visited().is_some()).await;
     let token = stage.visited().unwrap();
     let mut settings = stage.acme("m5", &["m5.test"]);
-    if let Settings::Acme(acme) = &mut settings.source {
+    if let Settings::Acme(AcmeCas { first: acme, .. }) = &mut settings.source {
         acme.key_type = KeyType::P384;
     }
 
@@ -272,7 +272,7 @@ async fn given_two_kinds_of_challenge_when_one_fails_then_the_other_is_tried_nex
     stage.door.send_replace(Door::Shut);
     let engine = stage.engine();
     let mut settings = stage.acme("m5", &["m5.test"]);
-    if let Settings::Acme(acme) = &mut settings.source {
+    if let Settings::Acme(AcmeCas { first: acme, .. }) = &mut settings.source {
         acme.challenges = vec![ChallengeKind::Http01, ChallengeKind::TlsAlpn01];
     }
     engine.manager.apply(vec![settings]).await;
@@ -362,7 +362,7 @@ async fn given_terms_not_agreed_when_applied_then_refused_until_the_settings_cha
     let stage = Stage::new(|_| ()).await;
     let engine = stage.engine();
     let mut settings = stage.acme("m5", &["m5.test"]);
-    if let Settings::Acme(acme) = &mut settings.source {
+    if let Settings::Acme(AcmeCas { first: acme, .. }) = &mut settings.source {
         acme.agree_tos = false;
     }
     engine.manager.apply(vec![settings]).await;
@@ -424,7 +424,7 @@ impl Stage {
         CertificateSettings {
             name: name.to_owned(),
             identifiers: identifiers.iter().map(|&name| name.to_owned()).collect(),
-            source: Settings::Acme(acme),
+            source: Settings::Acme(acme.into()),
         }
     }
 

@@ -125,7 +125,7 @@ impl RefusingCa {
             profile: None,
         };
         let identifiers = vec!["m5.test".to_owned()];
-        CertificateSettings { name: "m5".to_owned(), identifiers, source: Settings::Acme(acme) }
+        CertificateSettings { name: "m5".to_owned(), identifiers, source: Settings::Acme(acme.into()) }
     }
 
     fn orders(&self) -> usize {

@@ -12,12 +12,12 @@ use crate::source::{AcmeSettings, Settings};
 /// Reads `certificate`; the default is ACME.
 pub(super) fn read(check: &mut Check<'_>, site: &Section<'_>, domains: &[Domain<'_>], acme: &AcmeSettings) -> Settings {
     let source = match site.node("certificate").map(|node| &node.value) {
-        None => Settings::Acme(acme.clone()),
+        None => Settings::Acme(acme.clone().into()),
         Some(Value::Table(table)) => certificate_files::read(check, table, domains),
         Some(_) => named(check, site, acme),
     };
     match &source {
-        Settings::Acme(acme) => domains.iter().for_each(|domain| judge_order(check, domain, acme)),
+        Settings::Acme(cas) => domains.iter().for_each(|domain| judge_order(check, domain, &cas.first)),
         Settings::Internal => warn_of_internal(check, site, domains),
         Settings::Files(_) => {}
     }
@@ -41,7 +41,7 @@ fn named(check: &mut Check<'_>, site: &Section<'_>, acme: &AcmeSettings) -> Sett
             check.report(problem.at(text.place).why(why).fix(fix));
         }
     }
-    Settings::Acme(acme.clone())
+    Settings::Acme(acme.clone().into())
 }
 
 fn judge_order(check: &mut Check<'_>, domain: &Domain<'_>, acme: &AcmeSettings) {

@@ -31,7 +31,7 @@ fn with(top: &str, site: &str) -> Config {
 
 fn acme(keys: &str) -> AcmeSettings {
     match with(&format!("acme = {{ agree_tos = true, {keys} }}"), "").certificates.swap_remove(0).source {
-        Settings::Acme(acme) => acme,
+        Settings::Acme(cas) => cas.first,
         other => panic!("{other:?}"),
     }
 }
@@ -65,8 +65,8 @@ fn given_a_listener_that_is_off_when_read_then_its_challenge_is_not_tried() {
         ("listen = { https = [] }", &[http]),
         ("listen = { admin = [] }", &[http, alpn]),
     ] {
-        let Settings::Acme(acme) = with(listen, "").certificates.swap_remove(0).source else { unreachable!() };
-        assert_eq!(acme.challenges, kinds, "{listen}");
+        let Settings::Acme(cas) = with(listen, "").certificates.swap_remove(0).source else { unreachable!() };
+        assert_eq!(cas.first.challenges, kinds, "{listen}");
     }
 }
 

@@ -400,7 +400,13 @@ const fn hint(reason: Reason) -> Option<&'static str> {
         Reason::BadCsr => Some("check the site's domains and `acme.key_type`"),
         Reason::Account => Some("check `acme.contact` and what the CA says about the account"),
         Reason::Clock => Some("set the clock of this machine, and keep it right with NTP"),
-        Reason::Server | Reason::Network | Reason::Timeout | Reason::OrderNotReady | Reason::Storage => None,
+        Reason::Server
+        | Reason::Network
+        | Reason::Timeout
+        | Reason::OrderNotReady
+        | Reason::Storage
+        | Reason::NotServed
+        | Reason::Budget => None,
     }
 }
 

@@ -115,7 +115,7 @@ impl AcmeSource {
 
 #[async_trait]
 impl Source for AcmeSource {
-    async fn obtain(&self, order: &Order) -> Result<Identity, Failure> {
+    async fn obtain(&self, order: &Order, _replaces: Option<&Identity>) -> Result<Identity, Failure> {
         Ok(Self::obtain(self, order).await?)
     }
 }

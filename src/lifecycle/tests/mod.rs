@@ -6,6 +6,8 @@ use rand::rngs::SmallRng;
 
 use super::*;
 
+mod cas;
+
 const DAY: u64 = 86_400;
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
@@ -18,7 +20,7 @@ fn days(n: u64) -> Duration {
 }
 
 fn asked() -> Asked {
-    Asked { product: "acme m5.test".into(), way: "http-01".into() }
+    Asked { product: "m5.test".into(), way: "http-01".into(), cas: vec![] }
 }
 
 /// 90 days, issued ten days ago.
@@ -36,8 +38,8 @@ fn failure(reason: Reason, retry: Retry) -> Failure {
 
 fn obtains(step: Step) -> Option<(Kind, Why)> {
     match step {
-        Step::Obtain { kind, why } => Some((kind, why)),
-        Step::Wait { .. } => None,
+        Step::Obtain { kind, why, .. } => Some((kind, why)),
+        Step::Wait { .. } | Step::AskRenewalInfo => None,
     }
 }
 
@@ -109,7 +111,7 @@ fn given_changed_settings_when_opened_then_only_another_product_is_issued_anew()
 #[test]
 fn given_a_refusal_for_good_when_settings_change_then_tries_again() {
     let mut life = open(None, Served::Placeholder);
-    life.begin(Kind::Issue, NOW);
+    life.begin(Kind::Issue, 0, NOW);
     life.failed(&failure(Reason::RejectedIdentifier, Retry::Never), NOW, &mut rng());
     let later = NOW + days(300);
     assert_eq!(life.poll(later), Step::Wait { until: None, why: Why::WaitingForChange });
@@ -125,7 +127,7 @@ fn given_a_refusal_for_good_when_settings_change_then_tries_again() {
 fn given_a_retry_after_when_settings_change_then_it_is_kept_for_the_same_product() {
     let two_hours = NOW + Duration::from_secs(7200);
     let mut life = open(None, Served::Placeholder);
-    life.begin(Kind::Issue, NOW);
+    life.begin(Kind::Issue, 0, NOW);
     life.failed(&failure(Reason::RateLimited, Retry::At(two_hours)), NOW, &mut rng());
 
     let changed = Asked { way: "tls-alpn-01".into(), ..asked() };
@@ -153,7 +155,7 @@ fn given_a_retry_after_out_of_bounds_when_failed_then_clamped() {
 #[test]
 fn given_a_death_in_an_attempt_when_opened_then_resumes_once_and_then_backs_off() {
     let mut life = open(None, Served::Placeholder);
-    life.begin(Kind::Issue, NOW);
+    life.begin(Kind::Issue, 0, NOW);
 
     let died = Some(life.record().clone());
     let without_order = Lifecycle::open(died.clone(), asked(), Served::Placeholder, false, NOW, &mut rng());
@@ -162,7 +164,7 @@ fn given_a_death_in_an_attempt_when_opened_then_resumes_once_and_then_backs_off(
 
     let mut resumed = Lifecycle::open(died, asked(), Served::Placeholder, true, NOW, &mut rng());
     assert!(obtains(resumed.poll(NOW)).is_some());
-    resumed.begin(Kind::Issue, NOW);
+    resumed.begin(Kind::Issue, 0, NOW);
 
     let died_again = Some(resumed.record().clone());
     let second = Lifecycle::open(died_again, asked(), Served::Placeholder, true, NOW, &mut rng());
@@ -176,7 +178,7 @@ fn given_a_crash_loop_when_restarted_a_hundred_times_then_attempts_follow_the_sc
         let now = NOW + Duration::from_secs(n);
         let mut life = Lifecycle::open(record, asked(), Served::Placeholder, true, now, &mut rng);
         if let Step::Obtain { kind, .. } = life.poll(now) {
-            life.begin(kind, now);
+            life.begin(kind, 0, now);
             begun += 1;
         }
         record = Some(life.record().clone());
@@ -188,10 +190,10 @@ fn given_a_crash_loop_when_restarted_a_hundred_times_then_attempts_follow_the_sc
 #[test]
 fn given_a_success_when_polled_then_failures_are_forgotten() {
     let mut life = open(None, Served::Placeholder);
-    life.begin(Kind::Issue, NOW);
+    life.begin(Kind::Issue, 0, NOW);
     life.failed(&failure(Reason::Dns, Retry::Backoff), NOW, &mut rng());
     let later = NOW + days(1);
-    life.begin(Kind::Issue, later);
+    life.begin(Kind::Issue, 0, later);
     life.succeeded(Validity { not_before: later, not_after: later + days(90) }, later, &mut rng());
 
     let status = life.status(later);
@@ -203,7 +205,7 @@ fn given_a_success_when_polled_then_failures_are_forgotten() {
 #[test]
 fn given_a_new_certificate_that_is_due_at_once_when_polled_then_brakes() {
     let mut life = open(None, Served::Placeholder);
-    life.begin(Kind::Issue, NOW);
+    life.begin(Kind::Issue, 0, NOW);
     life.succeeded(Validity { not_before: NOW - days(100), not_after: NOW - days(10) }, NOW, &mut rng());
 
     assert_eq!(life.poll(NOW), Step::Wait { until: Some(NOW + days(1)), why: Why::Backoff });
@@ -224,7 +226,7 @@ fn given_a_hold_made_by_a_clock_years_ahead_when_it_is_put_right_then_tries_agai
 #[test]
 fn given_an_attempt_when_it_runs_then_status_says_so() {
     let mut life = open(None, Served::Placeholder);
-    life.begin(Kind::Issue, NOW);
+    life.begin(Kind::Issue, 0, NOW);
 
     let next = life.status(NOW).next;
     assert_eq!((next.action, next.at), (Action::Issue, Some(NOW)));
@@ -287,8 +289,9 @@ proptest! {
                     prop_assert!(until > now);
                     now = until;
                 }
+                Step::AskRenewalInfo => unreachable!("no ACME CA"),
                 Step::Obtain { kind, .. } => {
-                    life.begin(kind, now);
+                    life.begin(kind, 0, now);
                     life.failed(&failure(reasons[attempts.len() % reasons.len()], Retry::Backoff), now, &mut rng);
                     attempts.push(now);
                 }
