@@ -1,7 +1,7 @@
 //! Between `manager` and those who want to hear of certificates: handshakes, metrics, log.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
@@ -49,29 +49,26 @@ impl Publish for Certificates {
 /// Turns events into log lines and numbers.
 pub(super) struct Record {
     metrics: Arc<Metrics>,
-    /// The CA of each certificate that has one: label `ca`.
-    issuers: Mutex<HashMap<String, String>>,
 }
 
 impl Record {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, issuers: Mutex::default() }
+        Self { metrics }
     }
 
-    /// Learns the CAs, and lets their counters stand at zero.
+    /// Lets the counters of all CAs stand at zero.
     pub(super) fn apply(&self, config: &Config) {
-        let acme = config.certificates.iter().filter(|c| matches!(c.source, Settings::Acme(_)));
-        let issuers: HashMap<_, _> = acme.map(|c| (c.name.clone(), manager::issuer(&c.source))).collect();
-        for (certificate, ca) in &issuers {
-            self.metrics.acme(certificate, ca);
+        for certificate in &config.certificates {
+            let Settings::Acme(cas) = &certificate.source else { continue };
+            cas.iter().for_each(|ca| drop(self.metrics.acme(&certificate.name, &manager::host(&ca.directory))));
         }
-        *self.issuers.lock().unwrap_or_else(PoisonError::into_inner) = issuers;
     }
 
-    fn count(&self, certificate: &str, kind: Kind, failure: Option<Reason>) {
-        let issuer = self.issuers.lock().unwrap_or_else(PoisonError::into_inner).get(certificate).cloned();
-        let Some(ca) = issuer else { return };
-        let numbers = self.metrics.acme(certificate, &ca);
+    fn count(&self, certificate: &str, ca: &str, kind: Kind, failure: Option<Reason>) {
+        if ca == INTERNAL {
+            return;
+        }
+        let numbers = self.metrics.acme(certificate, ca);
         match failure {
             None => numbers.succeeded(kind),
             Some(reason) => numbers.failed(kind, reason),
@@ -79,12 +76,15 @@ impl Record {
     }
 }
 
+/// As [`manager::issuer`] calls the CA of our own, which is not asked by ACME.
+const INTERNAL: &str = "internal";
+
 impl Observe for Record {
     fn event(&self, certificate: &str, event: &Event) {
         manager::log(certificate, event);
         match event {
-            Event::Issued { kind, .. } => self.count(certificate, *kind, None),
-            Event::Failed { kind, failure, .. } => self.count(certificate, *kind, Some(failure.reason)),
+            Event::Issued { kind, ca, .. } => self.count(certificate, ca, *kind, None),
+            Event::Failed { kind, failure, ca, .. } => self.count(certificate, ca, *kind, Some(failure.reason)),
             Event::Planned { .. }
             | Event::Attempt { .. }
             | Event::Informed { .. }

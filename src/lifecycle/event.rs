@@ -21,6 +21,8 @@ pub enum Event {
         why: Why,
         /// Failures before this attempt.
         failures: u32,
+        /// Who is asked: the ACME directory's host, or `internal`.
+        ca: String,
     },
     /// The attempt gave a certificate.
     Issued {
@@ -30,6 +32,8 @@ pub enum Event {
         validity: Validity,
         /// Of the new certificate, lower-case hex.
         serial: String,
+        /// Who has issued it.
+        ca: String,
     },
     /// The attempt gave none.
     Failed {
@@ -39,6 +43,8 @@ pub enum Event {
         failure: Failure,
         /// Failures in a row, this one included.
         consecutive: u32,
+        /// Who was asked.
+        ca: String,
     },
     /// The CA has said when it wants the certificate to be renewed, and not the same as before (RFC 9773 §4.2).
     Informed {

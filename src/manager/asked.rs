@@ -42,8 +42,8 @@ pub fn issuer(source: &Settings) -> String {
     }
 }
 
-/// Host of a directory's URL.
-fn host(directory: &str) -> String {
+/// Host of a directory's URL: the label `ca` of metrics.
+pub fn host(directory: &str) -> String {
     let host = directory.parse::<http::Uri>().ok().and_then(|url| url.authority().map(ToString::to_string));
     host.unwrap_or_else(|| directory.to_owned())
 }

@@ -67,10 +67,10 @@ impl<P: Parts> Keeper<P> {
         };
         keeper.look().await;
         keeper.mend_pointer().await;
-        if let Step::Obtain { kind, .. } = keeper.life.poll(keeper.now())
+        if let Step::Obtain { kind, ca, .. } = keeper.life.poll(keeper.now())
             && keeper.settings.source == Settings::Internal
         {
-            keeper.obtain(kind).await;
+            keeper.obtain(kind, ca).await;
         }
         if keeper.identity.is_none() {
             keeper.serve_placeholder();
@@ -87,7 +87,7 @@ impl<P: Parts> Keeper<P> {
             match self.life.poll(self.now()) {
                 Step::Wait { until, why } => self.wait(until, why).await,
                 Step::AskRenewalInfo => self.ask_renewal_info().await,
-                Step::Obtain { kind, .. } if self.obtain_when_open(kind, &gate).await => {}
+                Step::Obtain { kind, ca, .. } if self.obtain_when_open(kind, ca, &gate).await => {}
                 // The holder's certificate is looked for when it has had some time.
                 Step::Obtain { .. } => {
                     if !std::mem::replace(&mut self.waits_for_other, true) {
@@ -154,20 +154,20 @@ impl<P: Parts> Keeper<P> {
         cas.of(self.issued_by.as_deref()?)
     }
 
-    async fn obtain_when_open(&mut self, kind: Kind, gate: &Gate) -> bool {
-        let _open = gate.read().await;
-        self.obtain(kind).await
+    async fn obtain_when_open(&mut self, kind: Kind, ca: usize, gate: &Gate) -> bool {
+        let _turn = gate.turn().await;
+        self.obtain(kind, ca).await
     }
 
     /// One attempt under the store's lock, unless it turns out that another process has got what was wanted.
     ///
     /// False when somebody else holds the lock.
-    async fn obtain(&mut self, kind: Kind) -> bool {
+    async fn obtain(&mut self, kind: Kind, ca: usize) -> bool {
         let guard = match self.lock().await {
             Ok(Some(guard)) => guard,
             Ok(None) => return false,
             Err(error) => {
-                self.fail(kind, storage(&error)).await;
+                self.fail(kind, ca, storage(&error)).await;
                 return true;
             }
         };
@@ -185,13 +185,13 @@ impl<P: Parts> Keeper<P> {
         self.life.begin(kind, ca, self.now());
         // A CA is called only when the next start will know of it.
         if let Err(error) = self.save_record().await {
-            return self.fail(kind, storage(&error)).await;
+            return self.fail(kind, ca, storage(&error)).await;
         }
         self.show();
-        self.tell(&Event::Attempt { kind, why, failures });
+        self.tell(&Event::Attempt { kind, why, failures, ca: self.issuer_label(ca) });
         match self.ask(failures, ca).await {
             Ok(identity) => self.succeed(kind, identity, ca).await,
-            Err(failure) => self.fail(kind, failure).await,
+            Err(failure) => self.fail(kind, ca, failure).await,
         }
     }
 
@@ -229,11 +229,11 @@ impl<P: Parts> Keeper<P> {
         if let Err(not_seen) = self.parts.seen(&self.settings.name, &identity).await
             && let Some(before) = before
         {
-            return self.roll_back(kind, before, &not_seen).await;
+            return self.roll_back(kind, ca, before, &not_seen).await;
         }
         self.life.succeeded(validity, self.now(), &mut self.parts.chance());
         self.show();
-        self.tell(&Event::Issued { kind, validity, serial });
+        self.tell(&Event::Issued { kind, validity, serial, ca: self.issuer_label(ca) });
         self.tell(&activated);
         if let Err(error) = self.save_record().await {
             self.tell(&Event::Trouble { failure: storage(&error) });
@@ -248,7 +248,7 @@ impl<P: Parts> Keeper<P> {
         Some(Before { identity, generation: self.generation, issued_by: self.issued_by.clone() })
     }
 
-    async fn roll_back(&mut self, kind: Kind, before: Before<P::Identity>, not_seen: &NotSeen) {
+    async fn roll_back(&mut self, kind: Kind, ca: usize, before: Before<P::Identity>, not_seen: &NotSeen) {
         let failure = not_served(not_seen);
         self.unsaved = None;
         self.generation = before.generation;
@@ -261,7 +261,15 @@ impl<P: Parts> Keeper<P> {
         let activated = self.publish(before.identity, Origin::Store);
         self.tell(&Event::RolledBack { failure: failure.clone() });
         self.tell(&activated);
-        self.fail(kind, failure).await;
+        self.fail(kind, ca, failure).await;
+    }
+
+    /// Label of metrics.
+    fn issuer_label(&self, ca: usize) -> String {
+        match self.directory(ca) {
+            Some(directory) => asked::host(directory),
+            None => asked::issuer(&self.settings.source),
+        }
     }
 
     /// Directory of the CA of this index; `None` for other sources.
@@ -272,11 +280,11 @@ impl<P: Parts> Keeper<P> {
         }
     }
 
-    async fn fail(&mut self, kind: Kind, failure: Failure) {
+    async fn fail(&mut self, kind: Kind, ca: usize, failure: Failure) {
         self.life.failed(&failure, self.now(), &mut self.parts.chance());
         let consecutive = self.life.record().consecutive_failures;
         self.show();
-        self.tell(&Event::Failed { kind, failure, consecutive });
+        self.tell(&Event::Failed { kind, failure, consecutive, ca: self.issuer_label(ca) });
         if let Err(error) = self.save_record().await {
             self.tell(&Event::Trouble { failure: storage(&error) });
         }

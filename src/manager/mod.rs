@@ -17,16 +17,16 @@ pub(crate) mod keeper;
 mod observe;
 pub(crate) mod parts;
 
-pub use asked::issuer;
+pub use asked::{host, issuer};
 pub use observe::{Observe, log};
 pub use parts::NotSeen;
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{RwLock, RwLockReadGuard, Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::challenge::Challenges;
@@ -79,12 +79,40 @@ pub struct ManagerParts {
 pub struct Manager {
     parts: Arc<ManagerParts>,
     tasks: tokio::sync::Mutex<HashMap<String, Task>>,
-    shown: RwLock<Vec<Shown>>,
+    shown: std::sync::RwLock<Vec<Shown>>,
     gate: Gate,
 }
 
-/// Open while certificates may be ordered.
-pub(crate) type Gate = Arc<tokio::sync::RwLock<()>>;
+/// Open while certificates may be ordered, by so many at a time.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate {
+    open: Arc<RwLock<()>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Gate {
+    /// Waits until an order may begin; it may last while this is held.
+    async fn turn(&self) -> Turn<'_> {
+        // Nobody closes it.
+        let turn = self.turns.acquire().await.ok();
+        Turn { _turn: turn, _open: self.open.read().await }
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { open: Arc::default(), turns: Arc::new(Semaphore::new(AT_A_TIME)) }
+    }
+}
+
+struct Turn<'a> {
+    _turn: Option<SemaphorePermit<'a>>,
+    _open: RwLockReadGuard<'a, ()>,
+}
+
+/// Orders that run at once: a thousand sites that start without certificates are no flood for a CA, and some that hang
+/// until their deadline do not hold up the others.
+const AT_A_TIME: usize = 32;
 
 /// While it lives nothing is ordered or renewed.
 #[must_use = "it ends when this drops"]
@@ -99,7 +127,7 @@ impl Manager {
         Self {
             parts: Arc::new(parts),
             tasks: tokio::sync::Mutex::default(),
-            shown: RwLock::default(),
+            shown: std::sync::RwLock::default(),
             gate: Gate::default(),
         }
     }
@@ -134,7 +162,7 @@ impl Manager {
 
     /// Lets what is being ordered come to its end, and nothing more begin; the internal CA's first certificates excepted.
     pub async fn pause(&self) -> Pause {
-        Pause { _closed: self.gate.clone().write_owned().await }
+        Pause { _closed: self.gate.open.clone().write_owned().await }
     }
 
     /// Ends every task. What it published is served on; an order in flight is gone on with by whoever opens the store next.

@@ -15,18 +15,18 @@ pub fn log(certificate: &str, event: &Event) {
     match event {
         Event::Planned { at: Some(at), why } => info!(certificate, next = %at, %why, "next attempt planned"),
         Event::Planned { at: None, why } => error!(certificate, %why, "no further attempt is planned"),
-        Event::Attempt { kind, why, failures } => {
-            info!(certificate, kind = kind.as_str(), failures, %why, "asking for a certificate");
+        Event::Attempt { kind, why, failures, ca } => {
+            info!(certificate, kind = kind.as_str(), ca, failures, %why, "asking for a certificate");
         }
-        Event::Issued { kind, validity, serial } => {
-            info!(certificate, kind = kind.as_str(), serial, until = %validity.not_after, "certificate issued");
+        Event::Issued { kind, validity, serial, ca } => {
+            info!(certificate, kind = kind.as_str(), ca, serial, until = %validity.not_after, "certificate issued");
         }
-        Event::Failed { kind, failure, consecutive } => {
+        Event::Failed { kind, failure, consecutive, ca } => {
             let (reason, fix) = (failure.reason.as_str(), failure.fix.as_deref());
             let (kind, error) = (kind.as_str(), &failure.detail);
             match consecutive {
-                0..3 => warn!(certificate, kind, reason, consecutive, error, fix, "no certificate"),
-                3.. => error!(certificate, kind, reason, consecutive, error, fix, "no certificate, again"),
+                0..3 => warn!(certificate, kind, ca, reason, consecutive, error, fix, "no certificate"),
+                3.. => error!(certificate, kind, ca, reason, consecutive, error, fix, "no certificate, again"),
             }
         }
         Event::Informed { window, due } => {

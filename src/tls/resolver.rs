@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache, StoresServerSessions};
 use rustls::sign::CertifiedKey;
 
 use super::{MinVersion, SiteSettings};
@@ -23,12 +23,29 @@ use crate::pki::Identity;
 pub struct Resolver {
     table: ArcSwap<Table>,
     challenges: Challenges,
+    shared: Shared,
 }
+
+/// What all sites have in common, made once: with a thousand sites it would be most of their memory.
+struct Shared {
+    provider: Arc<CryptoProvider>,
+    /// Sessions of TLS 1.2 clients that know no tickets. rustls resumes none under another server name (RFC 6066 §3).
+    sessions: Arc<dyn StoresServerSessions>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        Self { provider, sessions: ServerSessionMemoryCache::new(SESSIONS) }
+    }
+}
+
+const SESSIONS: usize = 1024;
 
 impl Resolver {
     /// A resolver without sites, which answers challenges only.
     pub fn new(challenges: Challenges) -> Self {
-        Self { table: ArcSwap::default(), challenges }
+        Self { table: ArcSwap::default(), challenges, shared: Shared::default() }
     }
 
     /// Replaces the sites.
@@ -44,8 +61,8 @@ impl Resolver {
             .iter()
             .map(|settings| match old.by_name.get(&settings.name) {
                 Some(site) if site.settings == *settings => Ok(site.clone()),
-                Some(site) => Site::new(settings, site.identity.clone()).map(Arc::new),
-                None => Site::new(settings, Arc::default()).map(Arc::new),
+                Some(site) => Site::new(settings, site.identity.clone(), &self.shared).map(Arc::new),
+                None => Site::new(settings, Arc::default(), &self.shared).map(Arc::new),
             })
             .collect::<Result<Vec<_>, _>>()?;
         self.table.store(Arc::new(Table::new(sites)));
@@ -101,16 +118,17 @@ pub struct Site {
 }
 
 impl Site {
-    fn new(settings: &SiteSettings, identity: Arc<CurrentIdentity>) -> Result<Self, rustls::Error> {
+    fn new(settings: &SiteSettings, identity: Arc<CurrentIdentity>, shared: &Shared) -> Result<Self, rustls::Error> {
         let versions: &[_] = match settings.min_version {
             MinVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
             MinVersion::Tls13 => &[&rustls::version::TLS13],
         };
-        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        let mut config = ServerConfig::builder_with_provider(shared.provider.clone())
             .with_protocol_versions(versions)?
             .with_no_client_auth()
             .with_cert_resolver(identity.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.session_storage = shared.sessions.clone();
         config.ticketer = aws_lc_rs::Ticketer::new()?;
         Ok(Self { name: settings.name.as_str().into(), settings: settings.clone(), identity, config: Arc::new(config) })
     }
