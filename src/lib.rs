@@ -6,7 +6,7 @@
 //! level 5   config                      TOML as written -> settings, every problem at once
 //! level 4   manager   proxy             certificates' carrier; pingora adapter
 //!           admin   control             operators' listener and socket
-//! level 3   source   listener   upstream
+//! level 3   source   listener   upstream   probe
 //! level 2   store   tls   metrics   access
 //! level 1   lifecycle   route   egress  pure decisions
 //! level 0   pki   challenge   time   platform   causes
@@ -31,6 +31,7 @@ pub mod manager;
 pub mod metrics;
 pub mod pki;
 pub mod platform;
+pub mod probe;
 pub mod proxy;
 pub mod route;
 pub mod source;

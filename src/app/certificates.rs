@@ -10,19 +10,21 @@ use crate::lifecycle::{Event, Kind, Reason};
 use crate::manager::{self, Observe, Publish};
 use crate::metrics::Metrics;
 use crate::pki::Identity;
+use crate::probe::Truth;
 use crate::source::Settings;
 use crate::tls::Resolver;
 
 /// Hands identities to the handshakes.
 pub(super) struct Certificates {
     resolver: Arc<Resolver>,
+    truth: Arc<Truth>,
     /// Whether a CA other than our own issues it, by certificate; decides over HSTS.
     issuer_is_foreign: ArcSwap<HashMap<String, bool>>,
 }
 
 impl Certificates {
-    pub(super) fn new(resolver: Arc<Resolver>, config: &Config) -> Self {
-        let certificates = Self { resolver, issuer_is_foreign: ArcSwap::default() };
+    pub(super) fn new(resolver: Arc<Resolver>, truth: Arc<Truth>, config: &Config) -> Self {
+        let certificates = Self { resolver, truth, issuer_is_foreign: ArcSwap::default() };
         certificates.apply(config);
         certificates
     }
@@ -43,6 +45,7 @@ impl Publish for Certificates {
         let is_foreign = self.issuer_is_foreign.load().get(certificate).copied().unwrap_or(false);
         let is_from_ca = is_foreign && !placeholder && !identity.chain().leaf().is_self_issued;
         self.resolver.publish(certificate, identity, is_from_ca);
+        self.truth.published(certificate, identity.chain());
     }
 }
 

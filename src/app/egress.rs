@@ -13,7 +13,7 @@ use super::listeners::Kind;
 use super::{App, Inner, listener_label, rejection};
 use crate::config::Config;
 use crate::egress::Listen;
-use crate::listener::{Acceptor, Incoming};
+use crate::listener::{Acceptor, Admission, Incoming};
 use crate::manager::client::ClientSettings;
 use crate::platform::LocalListener;
 use crate::proxy::{Caller, Egress};
@@ -152,7 +152,7 @@ impl App {
         crate::listener::accept(
             listener,
             // All of them come from few addresses.
-            move |client| (limits.limits(client).0, true),
+            move |peer| Admission { limits: limits.limits(peer.ip()).0, is_exempt: true, is_own: false },
             move |why| counted.rejected(rejection(why)),
             stop,
             move |incoming| {

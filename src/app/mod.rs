@@ -45,11 +45,12 @@ use self::upgrade::Predecessor;
 use crate::access::AccessLog;
 use crate::challenge::Challenges;
 use crate::config::{Config, Problems, Style};
-use crate::listener::{BindError, Refused};
+use crate::listener::{Admission, BindError, Refused};
 use crate::manager::client::ClientManager;
 use crate::manager::{Manager, ManagerParts};
 use crate::metrics::{BuildInfo, ConnectionRejection, Metrics};
 use crate::platform::{Notice, Program, Signal, Signals, Supervisor};
+use crate::probe::{Place, Prober, ProberError, Sources, Truth};
 use crate::proxy::{Clients, Listener, Server, ServerError, Snapshot};
 use crate::route::Routes;
 use crate::source::internal::{InternalCa, InternalCaError};
@@ -69,6 +70,7 @@ struct Inner {
     store: Store,
     resolver: Arc<Resolver>,
     certificates: Arc<Certificates>,
+    truth: Arc<Truth>,
     record: Arc<Record>,
     manager: Manager,
     client_identities: ClientIdentities,
@@ -106,7 +108,8 @@ impl App {
         let challenges = Challenges::default();
         let resolver = Arc::new(Resolver::new(challenges.clone()));
         resolver.apply(&config.tls).map_err(AppError::Tls)?;
-        let certificates = Arc::new(Certificates::new(resolver.clone(), &config));
+        let truth = Arc::new(Truth::new(Prober::new(Sources::default())?, clock.clone()));
+        let certificates = Arc::new(Certificates::new(resolver.clone(), truth.clone(), &config));
         let started = clock.now();
         let whole: Arc<OnceLock<Weak<Inner>>> = Arc::default();
         let seen = whole.clone();
@@ -115,6 +118,8 @@ impl App {
         let seen = whole.clone();
         metrics
             .show_client_identities(Arc::new(move || seen.get().map(status::client_identities).unwrap_or_default()))?;
+        let seen = truth.clone();
+        metrics.show_served(Arc::new(move || status::served(&seen)))?;
         metrics.reload_succeeded(started);
         let access_log = ArcSwapOption::new(access_log(&config, None, &metrics)?);
         let client_identities = ClientIdentities::new(clock.clone());
@@ -136,6 +141,7 @@ impl App {
             store,
             resolver,
             certificates,
+            truth,
             record,
             manager,
             clients: ClientManager::new(clock, client_identities.clone()),
@@ -225,6 +231,7 @@ impl App {
         inner.server.begin();
         inner.listeners().swap(bound, &config.listen, &*self.serve());
         self.swap_sockets(open, &config);
+        inner.look_at_listeners(&config);
         // Whoever asks from here on is answered by this process, and by this one alone as soon as the other is relieved.
         inner.phase.send_replace(Phase::Ready);
         self.open_control();
@@ -237,6 +244,7 @@ impl App {
         inner.tell(&[Notice::Ready, Notice::Status(&inner.status_line())]);
         tokio::spawn(self.clone().keep_supervisor_informed());
         tokio::spawn(self.clone().probe_upstreams());
+        tokio::spawn(inner.truth.clone().run());
         info!(sites = config.route.sites.len(), state_dir = %config.state_dir.display(), "ready");
         Ok(())
     }
@@ -259,13 +267,19 @@ impl App {
         let tls = (kind == Kind::Https).then(|| metrics.tls(&label));
         let listener_numbers = Listener { metrics: metrics.listener(&label), tls };
         let (server, limits) = (self.0.server.clone(), self.0.server.clone());
+        let own = self.0.truth.prober().sources().clone();
         // A drain waits for the last connection that is let in.
         let _open = server.keep_open();
         let (counted, stopped) = (listener_numbers.metrics.clone(), stop.clone());
         let refused = move |why| counted.rejected(rejection(why));
         crate::listener::accept(
             listener,
-            move |client| limits.limits(client),
+            move |peer| {
+                let (limits, is_exempt) = limits.limits(peer.ip());
+                // Nobody else can connect from an address of ours.
+                let is_own = kind == Kind::Https && own.contains(peer);
+                Admission { limits, is_exempt, is_own }
+            },
             refused,
             stop,
             move |incoming| server.clone().serve(incoming, listener_numbers.clone(), stopped.clone()),
@@ -279,6 +293,7 @@ impl App {
         info!(?limit, "draining");
         inner.phase.send_replace(Phase::Draining);
         inner.tell(&[Notice::Stopping]);
+        inner.truth.stop();
         inner.listeners().stop_traffic();
         inner.local_sockets().stop();
         tokio::select! {
@@ -321,6 +336,15 @@ async fn probe(peer: &Peer) {
 impl Inner {
     fn is_ready(&self) -> bool {
         *self.phase.borrow() == Phase::Ready
+    }
+
+    /// What clients are served is seen from now on on the listeners that are open.
+    fn look_at_listeners(&self, config: &Config) {
+        let open = self.listeners().open();
+        let https = open.into_iter().filter(|(kind, _)| *kind == Kind::Https);
+        let places: Vec<_> =
+            https.map(|(kind, address)| Place { listener: listener_label(kind, address), address }).collect();
+        self.truth.watch(&places, &config.tls, &config.listen.proxy_protocol);
     }
 
     fn listeners(&self) -> std::sync::MutexGuard<'_, Listeners> {
@@ -435,6 +459,9 @@ pub enum AppError {
     /// The internal CA cannot be opened.
     #[error(transparent)]
     Internal(#[from] InternalCaError),
+    /// No handshake with ourselves can be made.
+    #[error(transparent)]
+    Prober(#[from] ProberError),
     /// The metrics cannot be set up.
     #[error("cannot set up the metrics")]
     Metrics(#[from] prometheus::Error),

@@ -117,6 +117,7 @@ impl App {
         inner.access_log.store(access_log);
         inner.listeners().swap(bound, &new.listen, &*self.serve());
         self.swap_sockets(open, &new);
+        inner.look_at_listeners(&new);
         inner.forget_what_is_gone(&new);
         let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
         inner.config.store(Arc::new(new));

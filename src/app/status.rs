@@ -10,8 +10,9 @@ use super::{App, Inner, client_status};
 use crate::admin::{self, Acme, Certificate, Listener, ListenerKind, Next, Observed, Observing, Reload, Status};
 use crate::lifecycle::State;
 use crate::manager;
-use crate::metrics::{CertificateRole, CertificateStatus, ClientIdentityStatus};
+use crate::metrics::{CertificateRole, CertificateStatus, ClientIdentityStatus, ServedStatus};
 use crate::pki::{CertificateChain, LeafFacts};
+use crate::probe::{Finding, Sight, Truth};
 use crate::route::{Line, Mode};
 use crate::source::Settings;
 use crate::source::acme::account_url;
@@ -82,6 +83,25 @@ pub(super) fn certificates(inner: &Weak<Inner>) -> Vec<CertificateStatus> {
     let Some(inner) = inner.upgrade() else { return Vec::new() };
     let own = inner.manager.statuses().into_iter().map(own);
     own.chain(inner.foreign()).chain(inner.internal_ca()).collect()
+}
+
+/// What our own listeners were seen to serve, for the metrics.
+pub(super) fn served(truth: &Truth) -> Vec<ServedStatus> {
+    let of = |sight: Sight| {
+        let shown = sight.proof.as_ref().and_then(|(_, finding)| match finding {
+            Finding::Shown { leaf, .. } => Some(leaf.not_after),
+            Finding::Fault(_) => None,
+        });
+        ServedStatus {
+            certificate: sight.target.certificate.clone(),
+            listener: sight.target.listener.clone(),
+            domain: sight.target.domain.clone(),
+            not_after: shown,
+            matches: sight.proof.as_ref().map(|(_, finding)| finding.is_good()),
+            at: sight.proof.map_or(sight.since, |(at, _)| at),
+        }
+    };
+    truth.sights().into_iter().map(of).collect()
 }
 
 /// How every client identity stands, for the metrics. Nothing once the process is gone.

@@ -62,6 +62,7 @@ impl App {
         let pause = tokio::time::timeout(ORDER_LIMIT, inner.manager.pause()).await.ok();
         let mut successor = program.start_successor().map_err(UpgradeError::Start)?;
         self.hand_over(&mut successor).await?;
+        inner.truth.stop();
         inner.listeners().stop_all();
         inner.local_sockets().stop();
         inner.manager.end().await;

@@ -25,6 +25,19 @@ pub struct Incoming<S = TcpStream> {
     pub local: SocketAddr,
     /// Keeps the place among the open connections.
     pub place: Place,
+    /// We ourselves look whether we are served: nobody's client.
+    pub is_own: bool,
+}
+
+/// How a connection is let in.
+#[derive(Clone, Copy, Debug)]
+pub struct Admission {
+    /// What holds for it.
+    pub limits: Limits,
+    /// Its client may have any number of them.
+    pub is_exempt: bool,
+    /// It comes from ourselves, and is let in however full the listener is.
+    pub is_own: bool,
 }
 
 /// Why a connection was closed at once.
@@ -38,12 +51,12 @@ pub enum Refused {
 
 /// Accepts until `stop` turns true or its sender is gone, and gives each connection to `handle` in a task of its own.
 ///
-/// `limits` is asked for each client, so that a reload changes it; it also says whether that client may have any number.
+/// `admission` is asked for each connection's far side, so that a reload changes it.
 /// Connections over a limit are closed at once. When the process has no descriptor left, accepting pauses instead of
 /// spinning.
 pub async fn accept<A, H, F>(
     listener: A,
-    limits: impl Fn(IpAddr) -> (Limits, bool) + Send,
+    admission: impl Fn(SocketAddr) -> Admission + Send,
     refused: impl Fn(Refused) + Send,
     mut stop: watch::Receiver<bool>,
     handle: H,
@@ -75,9 +88,8 @@ pub async fn accept<A, H, F>(
         if std::mem::take(&mut is_stuck) {
             info!("accepting connections again");
         }
-        let client = peer.ip();
-        let (limits, is_exempt) = limits(client);
-        let place = match places.take(client, &limits, is_exempt) {
+        let admission = admission(peer);
+        let place = match places.admit(peer.ip(), &admission) {
             Ok(place) => place,
             Err(why) => {
                 debug!(%peer, ?why, "closed: too many connections");
@@ -85,7 +97,7 @@ pub async fn accept<A, H, F>(
                 continue;
             }
         };
-        tokio::spawn(handle(Incoming { stream, peer, local, place }));
+        tokio::spawn(handle(Incoming { stream, peer, local, place, is_own: admission.is_own }));
     }
 }
 
@@ -147,6 +159,14 @@ struct Held {
 }
 
 impl Places {
+    fn admit(&self, client: IpAddr, admission: &Admission) -> Result<Place, Refused> {
+        match admission.is_own {
+            false => self.take(client, &admission.limits, admission.is_exempt),
+            // For some milliseconds it is one connection more than the limit.
+            true => self.take(client, &Limits { connections: usize::MAX, ..admission.limits }, true),
+        }
+    }
+
     fn take(&self, client: IpAddr, limits: &Limits, is_exempt: bool) -> Result<Place, Refused> {
         let mut open = self.lock();
         if open.all >= limits.connections {
@@ -278,6 +298,20 @@ mod tests {
         assert_eq!(places.take(ip(3), &limits, false).unwrap_err(), Refused::Listener);
         drop(first);
         assert!(places.take(ip(3), &limits, false).is_ok());
+    }
+
+    #[test]
+    fn given_a_full_listener_when_we_look_ourselves_then_let_in_and_nobody_is_the_worse_afterwards() {
+        let places = Places::default();
+        let limits = limits(1, 1);
+        let admission = |is_own| Admission { limits, is_exempt: false, is_own };
+        let first = places.admit(ip(1), &admission(false)).unwrap();
+
+        drop(places.admit(ip(1), &admission(true)).unwrap());
+
+        assert_eq!(places.admit(ip(1), &admission(false)).unwrap_err(), Refused::Listener);
+        drop(first);
+        assert!(places.admit(ip(1), &admission(false)).is_ok());
     }
 
     #[test]

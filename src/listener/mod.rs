@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use accept::{Acceptor, Incoming, Place, Refused, RequestPlace, accept};
+pub use accept::{Acceptor, Admission, Incoming, Place, Refused, RequestPlace, accept};
 pub use bind::{BindError, bind};
 pub use sockets::{Opened, Sockets};
 

@@ -15,6 +15,7 @@ mod client;
 mod egress;
 mod families;
 mod handles;
+mod served;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +31,7 @@ pub use handles::{
     AcmeMetrics, ConnectionRejection, HandshakeFailure, InFlight, ListenerMetrics, OpenConnection, RequestLimit,
     RouteMetrics, TlsMetrics, TlsVersion, UpstreamMetrics, UpstreamTlsFailure, method_label,
 };
+pub use served::{ServedSource, ServedStatus};
 
 use certificate::Certificates;
 use egress::EgressFamilies;
@@ -94,6 +96,15 @@ impl Metrics {
     /// When it was called before.
     pub fn show_client_identities(&self, identities: ClientIdentitySource) -> Result<(), prometheus::Error> {
         self.registry.register(Box::new(client::ClientIdentities::new(identities)?))
+    }
+
+    /// Shows what our own listeners are seen to serve. `served` is called at each scrape.
+    ///
+    /// # Errors
+    ///
+    /// When it was called before.
+    pub fn show_served(&self, served: ServedSource) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(served::Served::new(served)?))
     }
 
     /// The handle of a route; [`NO_ROUTE`] for requests that found none.

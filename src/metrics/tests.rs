@@ -42,6 +42,17 @@ fn client_identity() -> ClientIdentityStatus {
     ClientIdentityStatus { destination: "bankid".to_owned(), in_use: Some(Slot::Next), refusals: [0, 2, 0, 0, 0, 1] }
 }
 
+fn served(certificate: &str, matches: Option<bool>) -> ServedStatus {
+    ServedStatus {
+        certificate: certificate.to_owned(),
+        listener: "https 0.0.0.0:443".to_owned(),
+        domain: format!("{certificate}.test"),
+        not_after: matches.map(|_| Timestamp::from_unix(90)),
+        matches,
+        at: Timestamp::from_unix(60),
+    }
+}
+
 /// Lines of samples that hold every part.
 fn samples(metrics: &Metrics, parts: &[&str]) -> Vec<String> {
     let text = String::from_utf8(metrics.render()).expect("text");
@@ -70,6 +81,7 @@ fn given_everything_touched_when_rendered_then_names_and_labels_are_those_writte
     let metrics = metrics_of(vec![certificate("m5")]);
     touch_everything(&metrics);
     metrics.show_client_identities(Arc::new(|| vec![client_identity()])).expect("metrics");
+    metrics.show_served(Arc::new(|| vec![served("m5", Some(true))])).expect("metrics");
     let mut names: Vec<String> = metrics
         .registry
         .gather()
@@ -108,6 +120,24 @@ fn given_a_rotation_when_scraped_again_then_no_stale_series() {
     assert_eq!(samples(&metrics, &["portvakt_certificate_info"]).len(), 1);
     assert_eq!(samples(&metrics, &["portvakt_certificate_info", "serial=\"02\""]).len(), 1);
     assert_eq!(samples(&metrics, &["cert=\"old\""]), Vec::<String>::new());
+}
+
+#[test]
+fn given_what_was_seen_when_scraped_then_told_and_gone_with_its_listener() {
+    let now_seen = Arc::new(Mutex::new(vec![served("m5", Some(false)), served("new", None)]));
+    let source = now_seen.clone();
+    let metrics = metrics_of(vec![]);
+    metrics.show_served(Arc::new(move || source.lock().expect("lock").clone())).expect("metrics");
+    let labels = "cert=\"m5\",listener=\"https 0.0.0.0:443\",sni=\"m5.test\"";
+    assert_eq!(
+        samples(&metrics, &["portvakt_served_certificate_matches"]),
+        [format!("portvakt_served_certificate_matches{{{labels}}} 0")]
+    );
+    assert_eq!(samples(&metrics, &["portvakt_served_certificate_probe_timestamp_seconds"]).len(), 2);
+
+    now_seen.lock().expect("lock").clear();
+
+    assert_eq!(samples(&metrics, &["portvakt_served_"]), Vec::<String>::new());
 }
 
 #[test]

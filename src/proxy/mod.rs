@@ -162,10 +162,13 @@ impl Server {
     }
 
     async fn converse(&self, incoming: Incoming, listener: Listener, stop: watch::Receiver<bool>) {
-        let _counted = listener.metrics.opened();
         let started = Instant::now();
+        if incoming.is_own {
+            return self.answer_ourselves(incoming, started).await;
+        }
+        let _counted = listener.metrics.opened();
         let Some(incoming) = self.hear_load_balancer(incoming, &listener, started).await else { return };
-        let Incoming { stream, peer, local, place } = incoming;
+        let Incoming { stream, peer, local, place, is_own: _ } = incoming;
         let stream = L4Stream::from(stream);
         let (limits, unrouted) = {
             let snapshot = self.snapshot.load();
@@ -199,6 +202,22 @@ impl Server {
                 tls.failed(HandshakeFailure::Timeout);
                 debug!(%peer, limit = ?limits.handshake, "no TLS handshake: timed out");
             }
+        }
+    }
+
+    /// Shakes hands with ourselves as with any client, and says nothing of it: whoever looks tells what he has seen.
+    async fn answer_ourselves(&self, mut incoming: Incoming, started: Instant) {
+        let limit = self.snapshot.load().limits().handshake;
+        let is_load_balancer = self.snapshot.load().is_load_balancer(incoming.peer.ip().to_canonical());
+        let handshake = Box::pin(async {
+            if is_load_balancer && proxy_protocol::read(&mut incoming.stream).await.is_err() {
+                return;
+            }
+            let local = incoming.local.ip();
+            drop(accept(&self.resolver, L4Stream::from(incoming.stream), local, |_| Arc::new(())).await);
+        });
+        if tokio::time::timeout_at(started + limit, handshake).await.is_err() {
+            debug!(?limit, "our own look at a listener got no handshake in time");
         }
     }
 

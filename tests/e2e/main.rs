@@ -53,6 +53,7 @@ mod resumes_after_a_kill;
 mod rotates_client_identities;
 mod says_what_is_wrong_with_a_configuration;
 mod says_why_acme_fails;
+mod sees_what_it_serves;
 mod sends_hsts_with_a_certificate;
 mod serves_on_when_its_disk_fails;
 mod serves_only_listed_clients;

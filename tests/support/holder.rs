@@ -16,6 +16,11 @@ impl Holder {
         Self(addresses.iter().map(listen).collect())
     }
 
+    /// Holds `sockets`, which listen already.
+    pub(crate) fn of(sockets: Vec<TcpListener>) -> Self {
+        Self(sockets)
+    }
+
     /// `command` with the sockets as `LISTEN_FDS`: a shell knows the process id that its `exec` keeps.
     pub(crate) fn hand_to(&self, command: &Command) -> Command {
         let mut shell = Command::new("sh");

@@ -102,7 +102,7 @@ fn run(dir: &Path, http: u16) -> Child {
 fn tls_part(identity: &Leaf, dir: &Path, port: u16) -> String {
     let (chain, key) = identity.write(dir, "server");
     let (chain, key) = (chain.display(), key.display());
-    format!("listen 127.0.0.1:{port} ssl; ssl_certificate {chain}; ssl_certificate_key {key};")
+    format!("listen 127.0.0.1:{port} ssl reuseport; ssl_certificate {chain}; ssl_certificate_key {key};")
 }
 
 fn configuration(dir: &Path, http: u16, tls: &str) -> String {
