@@ -9,6 +9,7 @@
 //! level 3   source   listener   upstream   probe
 //! level 2   store   tls   metrics   access
 //! level 1   lifecycle   route   egress  pure decisions
+//!           dns                         questions to name servers
 //! level 0   pki   challenge   time   platform   causes
 //! ```
 //!
@@ -23,6 +24,7 @@ pub mod challenge;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod dns;
 pub mod egress;
 pub mod explain;
 pub mod lifecycle;

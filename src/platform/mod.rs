@@ -28,6 +28,7 @@ use windows as system;
 
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 
 pub use account::{Account, group_names, is_root, knows_group, own_id, owner, user_names};
@@ -104,6 +105,15 @@ pub fn is_mode_too_open(path: &Path) -> io::Result<bool> {
 /// Whether every user of the machine may read this file, whatever group they are in. What cannot be told is not.
 pub fn is_open_to_all(path: &Path) -> bool {
     system::is_open_to_all(path)
+}
+
+/// The name servers that the system asks, in their order. Waits for the disk.
+///
+/// # Errors
+///
+/// The system's own, and [`io::ErrorKind::InvalidData`] for settings that cannot be read.
+pub fn name_servers() -> io::Result<Vec<SocketAddr>> {
+    system::name_servers()
 }
 
 /// Who we are to the file system, for messages.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -41,6 +42,23 @@ pub(super) fn is_mode_too_open(path: &Path) -> io::Result<bool> {
 pub(super) fn is_open_to_all(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
 }
+
+/// As resolv.conf(5) has it: a file that names none, or is not there, means this machine.
+pub(super) fn name_servers() -> io::Result<Vec<SocketAddr>> {
+    let text = match fs::read("/etc/resolv.conf") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        other => other?,
+    };
+    let settings =
+        resolv_conf::Config::parse(&text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    let mut servers: Vec<IpAddr> = settings.nameservers.into_iter().map(IpAddr::from).collect();
+    if servers.is_empty() {
+        servers.push(Ipv4Addr::LOCALHOST.into());
+    }
+    Ok(servers.into_iter().map(|server| SocketAddr::new(server, DNS)).collect())
+}
+
+const DNS: u16 = 53;
 
 pub(super) fn user() -> String {
     format!("user id {}", rustix::process::geteuid().as_raw())

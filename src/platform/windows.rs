@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 
 pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
@@ -35,6 +36,16 @@ pub(super) fn is_mode_too_open(path: &Path) -> io::Result<bool> {
 pub(super) fn is_open_to_all(_path: &Path) -> bool {
     false
 }
+
+/// Those of all network adapters that are up.
+pub(super) fn name_servers() -> io::Result<Vec<SocketAddr>> {
+    let adapters = ipconfig::get_adapters().map_err(io::Error::other)?;
+    let up = adapters.iter().filter(|adapter| adapter.oper_status() == ipconfig::OperStatus::IfOperStatusUp);
+    let servers = up.flat_map(|adapter| adapter.dns_servers().iter().copied());
+    Ok(servers.map(|server| SocketAddr::new(server, DNS)).collect())
+}
+
+const DNS: u16 = 53;
 
 pub(super) fn user() -> String {
     match std::env::var("USERNAME") {

@@ -4,6 +4,7 @@
 mod support;
 
 mod acme_engine;
+mod asks_name_servers;
 mod bad_configurations;
 mod files;
 mod keeps_certificates;

@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports, reason = "two test binaries share this room, and each uses a part of it")]
 
 pub(crate) mod bankid;
+pub(crate) mod bind;
 pub(crate) mod ca;
 pub(crate) mod child;
 pub(crate) mod clock;
@@ -31,6 +32,7 @@ pub(crate) mod victims;
 pub(crate) mod witness;
 
 pub(crate) use bankid::BankId;
+pub(crate) use bind::Bind;
 pub(crate) use ca::{Ca, Leaf};
 pub(crate) use clock::eventually;
 pub(crate) use curl::{Answer, Curl};
