@@ -4,6 +4,7 @@
 //! level 7   cli                         arguments, exit codes, printed errors
 //! level 6   app   explain               builds the rooms, tasks, signals, reload, drain, demo; what a URL gets
 //! level 5   config                      TOML as written -> settings, every problem at once
+//!           simulate                    certificates' carrier in virtual time
 //! level 4   manager   proxy             certificates' carrier; pingora adapter
 //!           admin   control             operators' listener and socket
 //! level 3   source   listener   upstream   probe
@@ -36,6 +37,7 @@ pub mod platform;
 pub mod probe;
 pub mod proxy;
 pub mod route;
+pub mod simulate;
 pub mod source;
 pub mod store;
 pub mod time;

@@ -1,7 +1,7 @@
 //! Arguments, exit codes, and the one place that prints an error with its causes.
 //!
 //! In: the command line. Out: an exit code: 0 well, 1 a problem that was told, 2 a command line that makes no sense.
-//! Imports `app`, `config`, `control`, `explain` and `platform`. One file for each verb; what several need stands here, in `failure` and in `settings`.
+//! Imports `app`, `config`, `control`, `explain`, `platform` and `simulate`. One file for each verb; what several need stands here, in `failure` and in `settings`.
 
 mod ca;
 mod check;
@@ -15,6 +15,7 @@ mod init;
 mod run;
 mod settings;
 mod show;
+mod simulate;
 mod status;
 
 use std::io::Write;
@@ -47,6 +48,8 @@ enum Command {
     Config(show::Config),
     /// Say what a request for a URL gets, and why.
     Explain(explain::Explain),
+    /// Play the life of certificates through troubles of the CA, in virtual time.
+    Simulate(simulate::Simulate),
     /// Show how a running process and its certificates stand, what happens next, and why.
     Status(control::ShowStatus),
     /// Let a running process read its configuration again, and wait for the outcome.
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Init(init) => init.carry_out(),
         Command::Config(config) => config.carry_out(),
         Command::Explain(explain) => explain.carry_out(),
+        Command::Simulate(simulate) => simulate.carry_out(),
         Command::Status(status) => status.carry_out(),
         Command::Reload(reload) => reload.carry_out(),
         Command::Help(help) => help.carry_out(),

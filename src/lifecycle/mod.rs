@@ -76,11 +76,10 @@ impl Lifecycle {
 
     /// What to do now.
     pub fn poll(&self, now: Timestamp) -> Step {
-        let need = self.need(now);
-        if need.is_none_or(Why::may_wait_for_info) && self.info_due(now).is_some_and(|at| at <= now) {
+        if self.info_due(now).is_some_and(|at| at <= now) {
             return Step::AskRenewalInfo;
         }
-        let Some(need) = need else {
+        let Some(need) = self.need(now) else {
             return Step::Wait { until: self.renewal(), why: Why::RenewalPlanned };
         };
         if let Some((until, why)) = self.barrier(now) {
@@ -94,10 +93,12 @@ impl Lifecycle {
 
     /// When the CA is to be asked for renewal information, whatever else is waited for; `None` when it is not.
     ///
-    /// Only of a certificate of an ACME CA that has not expired (RFC 9773 §4.3.2).
+    /// Only of a certificate of an ACME CA that has not expired (RFC 9773 §4.3.2), and not when another is wanted whatever
+    /// the answer: who waits for a moment that has passed never sleeps.
     pub fn info_due(&self, now: Timestamp) -> Option<Timestamp> {
         let validity = self.served.validity().filter(|validity| now <= validity.not_after)?;
-        if self.asked.cas.is_empty() || self.record.attempt.is_some() {
+        let is_asked = !self.asked.cas.is_empty() && self.record.attempt.is_none();
+        if !is_asked || !self.need(now).is_none_or(Why::may_wait_for_info) {
             return None;
         }
         Some(self.record.info_of(validity).map_or(now, |info| info.ask_at(now)))

@@ -134,6 +134,17 @@ fn given_an_expired_certificate_or_another_source_when_polled_then_nobody_is_ask
     }
 }
 
+#[test]
+fn given_a_hold_in_the_emergency_when_waiting_then_no_question_whose_time_has_passed_ends_it() {
+    let mut life = informed(InfoAnswer::NotOffered);
+    let now = fresh().emergency();
+    life.begin(Kind::Renew, 0, now);
+    life.failed(&failure(Reason::Server, Retry::Backoff), now, &mut rng());
+
+    assert!(matches!(life.poll(now), Step::Wait { until: Some(until), why: Why::Backoff } if until > now));
+    assert_eq!(life.info_due(now), None);
+}
+
 /// Fails `times` at the CA that is chosen, each when it may be asked again; gives the last moment.
 fn fail(life: &mut Lifecycle, times: usize, reason: Reason, from: Timestamp) -> Timestamp {
     let mut now = from;

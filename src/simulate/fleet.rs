@@ -1,0 +1,201 @@
+//! Years of a fleet's life, with bad luck of every kind.
+
+use std::fmt;
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use serde::Serialize;
+
+use super::ca::{Limit, Names, seconds};
+use super::draw::{self, DAY, YEAR};
+use super::executor::Millis;
+use super::run::{Outcome, Scenario};
+use super::tally::Line;
+use super::world::Site;
+use crate::time::Timestamp;
+
+/// How large, how long, and which luck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fleet {
+    /// Certificates: a quarter each of 24 h, 160 h, 45 d and 90 d.
+    pub certificates: usize,
+    /// Of virtual time.
+    pub days: u32,
+    /// The same gives the same, to the last request.
+    pub seed: u64,
+}
+
+/// What was seen of a fleet.
+#[derive(Debug, Serialize)]
+pub struct FleetReport {
+    seed: u64,
+    certificates: usize,
+    days: u32,
+    faults: usize,
+    turns: u64,
+    requests: u64,
+    attempts: u64,
+    by_lifetime: Vec<(u64, Line)>,
+    failures: Vec<(&'static str, u64)>,
+    excused_lapses: Vec<(&'static str, u64)>,
+    busiest_minute_orders: u64,
+    busiest_minute: Timestamp,
+    reactions_seconds: Reactions,
+    limits: Vec<(&'static str, u32, u32, u64)>,
+    violations: u64,
+    told: Vec<String>,
+}
+
+/// How long after an incident certificates were renewed, in seconds.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct Reactions {
+    count: usize,
+    median: i64,
+    longest: i64,
+}
+
+impl Fleet {
+    /// Runs it.
+    pub fn run(self) -> FleetReport {
+        let scenario = self.scenario();
+        let faults = scenario.faults.len();
+        self.report(faults, scenario.run())
+    }
+
+    pub(super) fn scenario(self) -> Scenario {
+        let mut rng = SmallRng::seed_from_u64(self.seed);
+        let machines = self.certificates.div_ceil(PER_MACHINE).max(1);
+        let until = BEGIN + Millis::from(self.days) * DAY;
+        let site = |nth: usize| {
+            let machine = nth / PER_MACHINE;
+            Site {
+                name: format!("s{nth}"),
+                lifetime: LIFETIMES[nth % LIFETIMES.len()],
+                machine,
+                names: Names { set: nth, domain: machine as u64 },
+                cas: if machine.is_multiple_of(2) { vec![0] } else { vec![0, 1] },
+            }
+        };
+        Scenario {
+            seed: self.seed,
+            from: BEGIN,
+            until,
+            sites: (0..self.certificates).map(site).collect(),
+            begins: (0..machines).map(|_| BEGIN + rng.random_range(0..DAY)).collect(),
+            cas: 2,
+            processes: 1,
+            faults: draw::faults(self.seed, BEGIN + DAY, until, 2, machines),
+        }
+    }
+
+    fn report(self, faults: usize, outcome: Outcome) -> FleetReport {
+        let tally = &outcome.tally;
+        let (busiest, at) = tally.busiest();
+        let reactions: Vec<Millis> = tally.reactions().into_iter().map(|span| span / 1_000).collect();
+        let limit = |(limit, high): &(Limit, u32)| {
+            let refused = tally.limits().get(limit.in_words()).copied().unwrap_or(0);
+            (limit.in_words(), *high, limit.burst(), refused)
+        };
+        FleetReport {
+            seed: self.seed,
+            certificates: self.certificates,
+            days: self.days,
+            faults,
+            turns: outcome.turns,
+            requests: outcome.requests,
+            attempts: tally.attempts,
+            by_lifetime: tally.lines().map(|(lifetime, line)| (lifetime.as_secs(), line.clone())).collect(),
+            failures: tally.failures().iter().map(|(reason, count)| (*reason, *count)).collect(),
+            excused_lapses: tally.excuses().iter().map(|(words, count)| (*words, *count)).collect(),
+            busiest_minute_orders: busiest,
+            busiest_minute: seconds(at),
+            reactions_seconds: Reactions {
+                count: reactions.len(),
+                median: reactions.get(reactions.len() / 2).copied().unwrap_or(0),
+                longest: reactions.last().copied().unwrap_or(0),
+            },
+            limits: outcome.limits.iter().map(limit).collect(),
+            violations: tally.violations,
+            told: outcome.violations.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl FleetReport {
+    /// Whether nothing happened that should not.
+    pub fn is_clean(&self) -> bool {
+        self.violations == 0
+    }
+}
+
+impl fmt::Display for FleetReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "seed {}: {} certificates, {} days, {} faults",
+            self.seed, self.certificates, self.days, self.faults
+        )?;
+        writeln!(f, "{} wake-ups, {} attempts, {} requests", self.turns, self.attempts, self.requests)?;
+        writeln!(f)?;
+        writeln!(f, "lifetime  certificates  renewed  orders/year  requests/year  lapses  longest  least left")?;
+        let years = f64::from(self.days) * DAY as f64 / YEAR as f64;
+        for (lifetime, line) in &self.by_lifetime {
+            let each = |count: u64| count as f64 / line.certificates as f64 / years;
+            writeln!(
+                f,
+                "{:>6} h  {:>12}  {:>7}  {:>11.1}  {:>13.0}  {:>6}  {:>5.0} h  {:>8.1} %",
+                lifetime / 3_600,
+                line.certificates,
+                line.renewed,
+                each(line.orders),
+                each(line.requests),
+                line.lapses,
+                line.longest_lapse_seconds as f64 / 3_600.0,
+                line.least_left_permille.unwrap_or(1_000) as f64 / 10.0,
+            )?;
+        }
+        writeln!(f)?;
+        writeln!(f, "lapses with an excuse: {}", counts(&self.excused_lapses))?;
+        writeln!(f, "failed attempts: {}", counts(&self.failures))?;
+        writeln!(f, "most orders in a minute: {} at {}", self.busiest_minute_orders, self.busiest_minute)?;
+        let Reactions { count, median, longest } = self.reactions_seconds;
+        let (median, longest) = (median as f64 / 3_600.0, longest as f64 / 3_600.0);
+        writeln!(
+            f,
+            "renewed after mass revocation: {count}, half of them within {median:.1} h, all within {longest:.1} h"
+        )?;
+        writeln!(f)?;
+        writeln!(f, "limits: most taken of a bucket, its size, refusals")?;
+        for (words, high, burst, refused) in &self.limits {
+            writeln!(f, "  {words:<40} {high:>5} of {burst:>5}  {refused:>5}")?;
+        }
+        writeln!(f)?;
+        writeln!(f, "violations: {}", self.violations)?;
+        self.told.iter().try_for_each(|told| f.write_str(told))?;
+        if !self.is_clean() {
+            let Self { seed, certificates, days, .. } = self;
+            writeln!(f, "again: portvakt simulate --fleet {certificates} --days {days} --seed {seed}")?;
+        }
+        Ok(())
+    }
+}
+
+fn counts(of: &[(&'static str, u64)]) -> String {
+    if of.is_empty() {
+        return "none".to_owned();
+    }
+    of.iter().map(|(words, count)| format!("{words} {count}")).collect::<Vec<_>>().join(", ")
+}
+
+const LIFETIMES: [Duration; 4] = [hours(24), hours(160), hours(45 * 24), hours(90 * 24)];
+
+const fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours * 3_600)
+}
+
+/// Sites behind one sidecar, with one account, under one registered domain.
+const PER_MACHINE: usize = 25;
+
+/// 2027-01-01 00:00:00 UTC.
+const BEGIN: Millis = 1_798_761_600_000;
