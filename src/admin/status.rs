@@ -31,12 +31,32 @@ pub struct Status {
     pub observe: Vec<Observing>,
     /// Every certificate.
     pub certificates: Vec<Certificate>,
+    /// What handshakes with our own listeners show.
+    pub served: Vec<Served>,
     /// Every client identity.
     pub client_identities: Vec<ClientIdentity>,
     /// Every upstream.
     pub upstreams: Vec<Upstream>,
     /// Every CA that is ordered from.
     pub acme: Vec<Acme>,
+}
+
+/// What a handshake with one of our listeners shows for one name.
+#[derive(Clone, Debug, Serialize)]
+pub struct Served {
+    /// Name of the certificate that should be shown.
+    pub certificate: String,
+    /// The listener, as in the metrics.
+    pub listener: String,
+    /// The domain as configured.
+    pub name: String,
+    /// When a handshake last told something.
+    #[serde(serialize_with = "maybe_time")]
+    pub at: Option<Timestamp>,
+    /// It showed what was published, in date and for its name; `None` before there was one.
+    pub as_published: Option<bool>,
+    /// What was found last, in words.
+    pub found: String,
 }
 
 /// An attempt to load the configuration.

@@ -90,6 +90,8 @@ fn status() -> Status {
         last_attempt: None,
         last_success: None,
         next_attempt: None,
+        next_action: "renew",
+        information: None,
         stored: Some(true),
     };
     let next = Next {
@@ -124,6 +126,7 @@ fn status() -> Status {
             }],
         }],
         certificates: vec![Certificate::new(facts, Some(next), Some("& so on".to_owned()))],
+        served: vec![],
         client_identities: vec![bankid()],
         upstreams: vec![Upstream {
             name: "legacy".to_owned(),

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 
 use crate::config::Config;
 use crate::lifecycle::{Event, Kind, Reason};
-use crate::manager::{self, Observe, Publish};
+use crate::manager::{self, NotSeen, Observe, Publish};
 use crate::metrics::Metrics;
 use crate::pki::Identity;
-use crate::probe::Truth;
+use crate::probe::{Truth, Verdict};
 use crate::source::Settings;
 use crate::tls::Resolver;
 
@@ -40,12 +41,21 @@ impl Certificates {
     }
 }
 
+#[async_trait]
 impl Publish for Certificates {
     fn publish(&self, certificate: &str, identity: &Identity, placeholder: bool) {
         let is_foreign = self.issuer_is_foreign.load().get(certificate).copied().unwrap_or(false);
         let is_from_ca = is_foreign && !placeholder && !identity.chain().leaf().is_self_issued;
         self.resolver.publish(certificate, identity, is_from_ca);
         self.truth.published(certificate, identity.chain());
+    }
+
+    async fn seen(&self, certificate: &str, _identity: &Identity) -> Result<(), NotSeen> {
+        match self.truth.confirm(certificate).await {
+            Verdict::Seen => Ok(()),
+            Verdict::Unsure(detail) => Err(NotSeen { detail, is_certain: false }),
+            Verdict::Wrong(detail) => Err(NotSeen { detail, is_certain: true }),
+        }
     }
 }
 
@@ -93,6 +103,7 @@ impl Observe for Record {
             | Event::Informed { .. }
             | Event::Uninformed { .. }
             | Event::RolledBack { .. }
+            | Event::Unseen { .. }
             | Event::Activated { .. }
             | Event::Trouble { .. } => {}
         }

@@ -11,6 +11,7 @@ use crate::admin::State as _;
 use crate::causes::with_causes;
 use crate::config::Style;
 use crate::control::{Handler, Reply, Request, Server};
+use crate::manager::{Told, Wanted};
 
 impl App {
     /// Opens the socket and answers on it. When it cannot be opened, that is told and keeps nobody from being served.
@@ -56,6 +57,20 @@ impl Handler for App {
                     Reply::Failed(json!(describe_in(&error, style)))
                 }
             },
+            Request::Renew { certificate, force } => {
+                reply(self.0.manager.ask(&certificate, Wanted::Renewal { force }).await)
+            }
+            Request::Rollback { certificate, generation, force } => {
+                let wanted = Wanted::Generation { number: generation, force };
+                reply(self.0.manager.ask(&certificate, wanted).await)
+            }
         }
+    }
+}
+
+fn reply(told: Told) -> Reply {
+    match told {
+        Ok(text) => Reply::Done(json!(text)),
+        Err(refused) => Reply::Failed(json!(refused)),
     }
 }

@@ -363,6 +363,29 @@ async fn stopped_again(signals: &mut Signals) {
     while signals.next().await != Signal::Stop {}
 }
 
+/// The state directory as it is, to be read by whoever may; `None` when there is none yet.
+///
+/// # Errors
+///
+/// [`AppError::Store`] when it cannot be read.
+pub fn store(config: &Config) -> Result<Option<Store>, AppError> {
+    // Without it, opening would write.
+    if !config.state_dir.join("version").exists() {
+        return Ok(None);
+    }
+    Ok(Some(Store::open(&config.state_dir)?))
+}
+
+/// The state directory, to be changed. As root it becomes `user` first, so that what it writes can be used.
+///
+/// # Errors
+///
+/// [`AppError`] when the user cannot be become, or the directory not be opened.
+pub fn store_to_change(config: &Config) -> Result<Store, AppError> {
+    rights::become_user_of_state(config)?;
+    Ok(Store::open(&config.state_dir)?)
+}
+
 /// The internal CA's root, for `portvakt ca root`. As root it becomes `user` first, so that what it makes can be used.
 ///
 /// # Errors

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::listeners::Kind;
 use super::{App, Inner, client_status};
 use crate::admin::{self, Acme, Certificate, Listener, ListenerKind, Next, Observed, Observing, Reload, Status};
-use crate::lifecycle::State;
+use crate::lifecycle::{Action, State};
 use crate::manager;
-use crate::metrics::{CertificateRole, CertificateStatus, ClientIdentityStatus, ServedStatus};
+use crate::metrics::{CertificateRole, CertificateStatus, ClientIdentityStatus, RenewalInformation, ServedStatus};
 use crate::pki::{CertificateChain, LeafFacts};
 use crate::probe::{Finding, Sight, Truth};
 use crate::route::{Line, Mode};
@@ -52,6 +52,7 @@ impl admin::State for View {
             listeners: inner.listeners().open().into_iter().map(listener).collect(),
             observe: observing(inner),
             certificates: shown(inner),
+            served: inner.truth.sights().into_iter().map(sight).collect(),
             client_identities: inner.clients.statuses().into_iter().map(|it| client_status::shown(it, now)).collect(),
             upstreams: inner.server.upstreams().iter().map(|upstream| self::upstream(upstream)).collect(),
             acme: accounts(inner),
@@ -102,6 +103,18 @@ pub(super) fn served(truth: &Truth) -> Vec<ServedStatus> {
         }
     };
     truth.sights().into_iter().map(of).collect()
+}
+
+fn sight(sight: Sight) -> admin::Served {
+    let Sight { target, proof, last, .. } = sight;
+    admin::Served {
+        certificate: target.certificate.clone(),
+        listener: target.listener.clone(),
+        name: target.domain.clone(),
+        at: proof.as_ref().map(|(at, _)| *at),
+        as_published: proof.as_ref().map(|(_, finding)| finding.is_good()),
+        found: last.map_or_else(|| "not looked at yet".to_owned(), |finding| finding.to_string()),
+    }
 }
 
 /// How every client identity stands, for the metrics. Nothing once the process is gone.
@@ -223,6 +236,12 @@ fn own(status: manager::CertificateStatus) -> CertificateStatus {
         last_attempt: life.last_attempt,
         last_success: life.last_success,
         next_attempt: life.next.at,
+        next_action: life.next.action.as_str(),
+        information: life.info.as_ref().map(|info| RenewalInformation {
+            window: info.window.as_ref().map(|window| (window.start, window.end)),
+            asked_at: info.asked_at,
+            explanation: info.window.as_ref().and_then(|window| window.explanation.clone()),
+        }),
         stored: status.stored,
         name: status.name,
     }
@@ -265,6 +284,8 @@ pub(super) fn of_chain(name: &str, role: CertificateRole, state: State, chain: &
         last_attempt: None,
         last_success: None,
         next_attempt: None,
+        next_action: Action::Nothing.as_str(),
+        information: None,
         stored: None,
     }
 }

@@ -1,4 +1,4 @@
-//! The operators' socket: `portvakt status` and `portvakt reload`.
+//! The operators' socket: `portvakt status`, `reload`, `cert renew` and `cert rollback`.
 //!
 //! In: a path, and a [`Handler`] that knows the process. Out: answers to whoever may open the socket. Imports `platform`
 //! and serde; knows neither configuration nor status, which pass through as JSON.
@@ -23,7 +23,7 @@ pub use client::{AskError, ask};
 pub use server::{Handler, Server};
 
 /// What is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "snake_case")]
 pub enum Request {
     /// How everything stands.
@@ -32,6 +32,22 @@ pub enum Request {
     Reload {
         /// Problems are told in colour.
         color: bool,
+    },
+    /// Order a certificate now, and say how that went; a CA may take minutes.
+    Renew {
+        /// Its name.
+        certificate: String,
+        /// Not to wait for a time that the CA has named either.
+        force: bool,
+    },
+    /// Serve a certificate that is kept.
+    Rollback {
+        /// Its name.
+        certificate: String,
+        /// Which generation.
+        generation: u64,
+        /// Also an expired one.
+        force: bool,
     },
 }
 

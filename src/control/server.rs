@@ -85,7 +85,9 @@ mod tests {
         async fn answer(&self, request: Request) -> Reply {
             match request {
                 Request::Status => Reply::Done(serde_json::json!({ "well": true })),
-                Request::Reload { .. } => Reply::Failed(serde_json::json!("no")),
+                Request::Reload { .. } | Request::Renew { .. } | Request::Rollback { .. } => {
+                    Reply::Failed(serde_json::json!("no"))
+                }
             }
         }
     }

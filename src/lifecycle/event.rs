@@ -24,7 +24,7 @@ pub enum Event {
         /// Who is asked: the ACME directory's host, or `internal`.
         ca: String,
     },
-    /// The attempt gave a certificate.
+    /// The attempt gave a certificate, and handshakes get it.
     Issued {
         /// First certificate or renewal.
         kind: Kind,
@@ -57,6 +57,11 @@ pub enum Event {
     Uninformed {
         /// What happened.
         trouble: String,
+    },
+    /// The new certificate is served, but nobody has seen it yet: listeners are not open, or do not answer.
+    Unseen {
+        /// Which, and why.
+        detail: String,
     },
     /// Handshakes do not get the new certificate, so the one before is served again.
     RolledBack {

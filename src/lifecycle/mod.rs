@@ -42,7 +42,7 @@ use serde::{Deserialize, Serialize};
 use crate::time::Timestamp;
 use choice::Choice;
 use info::Info;
-use record::{Hold, Plan};
+use record::{Hold, Plan, Unseen};
 
 /// State machine of one certificate that is issued to us: ACME or internal CA.
 #[derive(Clone, Debug)]
@@ -138,10 +138,11 @@ impl Lifecycle {
         self.record.hold = None;
     }
 
-    /// The attempt gave a certificate, which is served now.
-    pub fn succeeded(&mut self, validity: Validity, now: Timestamp, rng: &mut impl Rng) {
+    /// The attempt gave a certificate, which is served now. It is a success when it was [`seen`](Self::seen).
+    pub fn succeeded(&mut self, kind: Kind, validity: Validity, now: Timestamp, rng: &mut impl Rng) {
         self.served = Served::Certificate(validity);
         let record = &mut self.record;
+        record.unseen = Some(Unseen { kind, last_success: record.last_success });
         record.issued_for = Some(self.asked.product.clone());
         if let Some(attempt) = record.attempt.take() {
             record.journals.remove(&attempt.ca);
@@ -153,6 +154,35 @@ impl Lifecycle {
         record.requested_at = None;
         self.plan(rng);
         self.brake(validity, now, now);
+    }
+
+    /// Whether what was got has yet to be seen in a handshake, and whether it replaced something.
+    pub fn unseen(&self) -> Option<Kind> {
+        self.record.unseen.as_ref().map(|unseen| unseen.kind)
+    }
+
+    /// What was got is what handshakes get.
+    pub fn seen(&mut self, now: Timestamp) {
+        if self.record.unseen.take().is_some() {
+            self.record.last_success = Some(now);
+        }
+    }
+
+    /// The operator has gone back to a certificate of before, which was issued for `product` and is served now.
+    ///
+    /// Nothing is ordered before its emergency, or until he asks for a renewal: he has a reason.
+    pub fn went_back(&mut self, product: &str, validity: Validity, now: Timestamp, rng: &mut impl Rng) {
+        self.served = Served::Certificate(validity);
+        let record = &mut self.record;
+        if !product.is_empty() {
+            record.issued_for = Some(product.to_owned());
+        }
+        record.attempt = None;
+        record.unseen = None;
+        record.requested_at = None;
+        let until = validity.emergency().max(now + schedule::HOUR);
+        record.hold = Some(Hold::ByOperator { since: now, until });
+        self.plan(rng);
     }
 
     /// The attempt gave none.
@@ -209,7 +239,10 @@ impl Lifecycle {
             consecutive_failures: self.record.consecutive_failures,
             last_failure: self.record.last_failure.clone(),
             last_attempt: self.record.last_attempt,
-            last_success: self.record.last_success,
+            last_success: match &self.record.unseen {
+                Some(unseen) => unseen.last_success,
+                None => self.record.last_success,
+            },
         }
     }
 
@@ -306,7 +339,8 @@ impl Lifecycle {
 
     /// A certificate that is due the moment it comes (a clock far off) must not be ordered again and again.
     fn brake(&mut self, validity: Validity, issued_at: Timestamp, now: Timestamp) {
-        if self.renewal().is_some_and(|at| now >= at) {
+        let is_held = matches!(&self.record.hold, Some(hold @ Hold::ByOperator { .. }) if hold.is_in_force(now));
+        if self.renewal().is_some_and(|at| now >= at) && !is_held {
             self.record.hold = Some(Hold::Backoff { since: now, until: issued_at + validity.brake() });
         }
     }
@@ -388,6 +422,9 @@ pub enum Why {
     /// Wait: the CA has named a time.
     #[error("the CA asks to wait")]
     IssuerSaysWait,
+    /// Wait: a certificate of before is what the operator wants.
+    #[error("the operator has gone back to this certificate")]
+    WentBack,
     /// Wait: trying again cannot help.
     #[error("refused for good: waiting for changed settings")]
     WaitingForChange,
@@ -407,6 +444,7 @@ impl Why {
             Self::NothingServed | Self::AskedForSomethingElse => Kind::Issue,
             Self::Expired
             | Self::Requested
+            | Self::WentBack
             | Self::Emergency
             | Self::RenewalDue
             | Self::RenewalPlanned

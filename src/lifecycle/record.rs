@@ -34,6 +34,8 @@ pub struct Record {
     pub(super) info: Option<Info>,
     /// By directory of the CA.
     pub(super) journals: BTreeMap<String, Journal>,
+    /// What is served was got, and nobody has seen it in a handshake yet.
+    pub(super) unseen: Option<Unseen>,
     /// The operator wants a new certificate.
     pub(super) requested_at: Option<Timestamp>,
 }
@@ -146,6 +148,15 @@ pub struct Attempt {
     pub ca: String,
 }
 
+/// A certificate that was got, and that nobody has seen yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Unseen {
+    pub(super) kind: Kind,
+    /// The success before.
+    #[serde(default)]
+    pub(super) last_success: Option<Timestamp>,
+}
+
 /// How the last attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastFailure {
@@ -173,6 +184,7 @@ pub(super) enum Hold {
     UntilChanged,
     ByIssuer { since: Timestamp, until: Timestamp },
     Backoff { since: Timestamp, until: Timestamp },
+    ByOperator { since: Timestamp, until: Timestamp },
 }
 
 impl Hold {
@@ -180,7 +192,7 @@ impl Hold {
     pub(super) fn is_in_force(&self, now: Timestamp) -> bool {
         match self {
             Self::UntilChanged => true,
-            Self::ByIssuer { since, until } | Self::Backoff { since, until } => {
+            Self::ByIssuer { since, until } | Self::Backoff { since, until } | Self::ByOperator { since, until } => {
                 *since <= now + SHORTEST && now < *until
             }
         }
@@ -193,7 +205,7 @@ impl Hold {
     pub(super) const fn until(&self) -> Option<Timestamp> {
         match self {
             Self::UntilChanged => None,
-            Self::ByIssuer { until, .. } | Self::Backoff { until, .. } => Some(*until),
+            Self::ByIssuer { until, .. } | Self::Backoff { until, .. } | Self::ByOperator { until, .. } => Some(*until),
         }
     }
 
@@ -202,6 +214,7 @@ impl Hold {
             Self::UntilChanged => Why::WaitingForChange,
             Self::ByIssuer { .. } => Why::IssuerSaysWait,
             Self::Backoff { .. } => Why::Backoff,
+            Self::ByOperator { .. } => Why::WentBack,
         }
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
+use super::parts::Parts;
+use super::wish::{Fate, fate};
 use super::{Life, ManagerParts, Slot, Snapshot, placeholder, uncovered, validity};
 use crate::causes::with_causes;
 use crate::lifecycle::{Event, Failure, LastFailure, Origin, Reason, Retry, Served};
@@ -109,13 +111,41 @@ impl FilesKeeper {
         self.source = source;
         match loaded.map_err(|errors| unusable(&errors)).and_then(|assembled| self.check(assembled)) {
             Ok(assembled) => {
+                let before = self.identity.clone().filter(|_| self.served.validity().is_some());
                 self.last_failure = None;
                 self.serve(assembled.identity.clone(), Origin::Files);
-                Some(assembled)
+                match self.confirm(&assembled.identity, before).await {
+                    Ok(()) => Some(assembled),
+                    Err(failure) => {
+                        self.refuse(failure);
+                        None
+                    }
+                }
             }
             Err(failure) => {
                 self.refuse(failure);
                 None
+            }
+        }
+    }
+
+    /// Looks whether clients get what was just published. Where something is wrong with it that is not wrong with the one
+    /// before, that comes back.
+    async fn confirm(&mut self, new: &Identity, before: Option<Identity>) -> Result<(), Failure> {
+        let (parts, name) = (self.parts.clone(), self.name.clone());
+        let seen = Parts::seen(&*parts, &name, new).await;
+        let is_wrong = matches!(&seen, Err(not_seen) if not_seen.is_certain);
+        let Some(before) = before.filter(|_| is_wrong) else { return Ok(()) };
+        parts.publisher.publish(&name, &before, false);
+        match fate(seen, Some(Parts::seen(&*parts, &name, &before).await)) {
+            Fate::GoBack(not_seen) => {
+                self.serve(before, Origin::Files);
+                let detail = format!("clients do not get the certificate in the files: {not_seen}");
+                Err(failure(Reason::NotServed, detail))
+            }
+            Fate::Seen | Fate::Unseen(_) => {
+                parts.publisher.publish(&name, new, false);
+                Ok(())
             }
         }
     }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 use super::parts::{Leaf as _, NotSeen, Parts};
+use super::wish::{Fate, Wish, fate};
 use super::{Gate, Life, Slot, Snapshot, asked, uncovered};
 use crate::causes::with_causes;
 use crate::lifecycle::{
@@ -18,30 +20,34 @@ use crate::time::Timestamp;
 
 /// Keeps one certificate issued, renewed and served.
 pub(crate) struct Keeper<P: Parts> {
-    parts: Arc<P>,
-    settings: CertificateSettings,
+    pub(super) parts: Arc<P>,
+    pub(super) settings: CertificateSettings,
     slot: Slot<P::Identity>,
-    life: Lifecycle,
+    pub(super) life: Lifecycle,
     /// What is served.
-    identity: Option<P::Identity>,
+    pub(super) identity: Option<P::Identity>,
     /// Generation in the store of what is served.
-    generation: Option<u64>,
+    pub(super) generation: Option<u64>,
     /// Directory of the ACME CA that has issued what is served.
-    issued_by: Option<String>,
+    pub(super) issued_by: Option<String>,
     /// The record as it lies in the store.
     kept: Option<Record>,
     /// The store was read once.
     has_looked: bool,
     /// An issued identity that the disk has refused.
-    unsaved: Option<Unsaved<P::Identity>>,
+    pub(super) unsaved: Option<Unsaved<P::Identity>>,
     /// Why what is served is not what the store should give.
-    damage: Option<LastFailure>,
+    pub(super) damage: Option<LastFailure>,
     /// Why the pointer in the store names no generation.
     unpointed: Option<String>,
     /// Another process has been seen to order.
     waits_for_other: bool,
     /// The plan that was told last.
     told: Option<(Option<Timestamp>, Why)>,
+    /// What was told last of why nobody has seen the certificate.
+    unseen: Option<String>,
+    /// What operators ask for; `None` when nobody can.
+    wishes: Option<mpsc::Receiver<Wish>>,
 }
 
 impl<P: Parts> Keeper<P> {
@@ -64,6 +70,8 @@ impl<P: Parts> Keeper<P> {
             unpointed: None,
             waits_for_other: false,
             told: None,
+            unseen: None,
+            wishes: None,
         };
         keeper.look().await;
         keeper.mend_pointer().await;
@@ -79,13 +87,23 @@ impl<P: Parts> Keeper<P> {
         keeper
     }
 
+    /// Does what is wished for on this channel, between what has to be done.
+    pub(super) fn heeding(self, wishes: mpsc::Receiver<Wish>) -> Self {
+        Self { wishes: Some(wishes), ..self }
+    }
+
     /// Lives until it is aborted.
     pub(crate) async fn run(mut self, gate: Gate) {
         loop {
             self.save_late().await;
             self.adopt().await;
+            self.look_for_it().await;
             match self.life.poll(self.now()) {
-                Step::Wait { until, why } => self.wait(until, why).await,
+                Step::Wait { until, why } => {
+                    if let Some(wish) = self.wait(until, why).await {
+                        self.grant(wish, &gate).await;
+                    }
+                }
                 Step::AskRenewalInfo => self.ask_renewal_info().await,
                 Step::Obtain { kind, ca, .. } if self.obtain_when_open(kind, ca, &gate).await => {}
                 // The holder's certificate is looked for when it has had some time.
@@ -102,16 +120,67 @@ impl<P: Parts> Keeper<P> {
         }
     }
 
-    async fn wait(&mut self, until: Option<Timestamp>, why: Why) {
+    /// Waits until something is to be done, or wished for.
+    async fn wait(&mut self, until: Option<Timestamp>, why: Why) -> Option<Wish> {
         self.show();
         if self.told != Some((until, why)) {
             self.told = Some((until, why));
             self.tell(&Event::Planned { at: until, why });
         }
         let now = self.now();
-        let longest = now + if self.unsaved.is_some() { SAVE_PAUSE } else { LONGEST_WAIT };
+        let longest = now
+            + match (&self.unsaved, self.life.unseen()) {
+                (None, None) => LONGEST_WAIT,
+                (Some(_), None) => SAVE_PAUSE,
+                (_, Some(_)) => LOOK_PAUSE,
+            };
         let wake = until.into_iter().chain(self.life.info_due(now)).min();
-        self.parts.sleep_until(wake.map_or(longest, |wake| wake.min(longest))).await;
+        let wake = wake.map_or(longest, |wake| wake.min(longest));
+        let Some(wishes) = &mut self.wishes else {
+            self.parts.sleep_until(wake).await;
+            return None;
+        };
+        tokio::select! {
+            wish = wishes.recv() => {
+                if wish.is_none() {
+                    self.wishes = None;
+                }
+                wish
+            }
+            () = self.parts.sleep_until(wake) => None,
+        }
+    }
+
+    /// Looks whether clients get what was issued, as long as nobody has seen it: before the listeners are open, or while
+    /// they do not answer.
+    async fn look_for_it(&mut self) {
+        let (Some(kind), Some(identity)) = (self.life.unseen(), self.identity.clone()) else { return };
+        match self.parts.seen(&self.settings.name, &identity).await {
+            Ok(()) => {
+                self.life.seen(self.now());
+                self.tell_success(kind, &identity).await;
+            }
+            Err(not_seen) => self.tell_unseen(not_seen),
+        }
+    }
+
+    /// It is issued, kept, served and seen.
+    async fn tell_success(&mut self, kind: Kind, identity: &P::Identity) {
+        self.unseen = None;
+        self.show();
+        let ca = self.issued_by.as_deref().map_or_else(|| asked::issuer(&self.settings.source), asked::host);
+        self.tell(&Event::Issued { kind, validity: identity.validity(), serial: identity.serial(), ca });
+        if let Err(error) = self.save_record().await {
+            self.tell(&Event::Trouble { failure: storage(&error) });
+        }
+        self.show();
+    }
+
+    fn tell_unseen(&mut self, not_seen: NotSeen) {
+        if self.unseen.as_ref() != Some(&not_seen.detail) {
+            self.unseen = Some(not_seen.detail.clone());
+            self.tell(&Event::Unseen { detail: not_seen.detail });
+        }
     }
 
     /// Asks the CA that has issued what is served when it wants that to be renewed.
@@ -154,7 +223,7 @@ impl<P: Parts> Keeper<P> {
         cas.of(self.issued_by.as_deref()?)
     }
 
-    async fn obtain_when_open(&mut self, kind: Kind, ca: usize, gate: &Gate) -> bool {
+    pub(super) async fn obtain_when_open(&mut self, kind: Kind, ca: usize, gate: &Gate) -> bool {
         let _turn = gate.turn().await;
         self.obtain(kind, ca).await
     }
@@ -224,25 +293,43 @@ impl<P: Parts> Keeper<P> {
             self.tell(&Event::Trouble { failure: failure.clone() });
             self.unsaved = Some(Unsaved { identity: identity.clone(), meta, failure: failure.noted(now) });
         }
-        let serial = identity.serial();
         let activated = self.publish(identity.clone(), Origin::Issued);
-        if let Err(not_seen) = self.parts.seen(&self.settings.name, &identity).await
-            && let Some(before) = before
-        {
-            return self.roll_back(kind, ca, before, &not_seen).await;
+        let fate = self.fate(&identity, before.as_ref().map(|before| &before.identity)).await;
+        if let (Fate::GoBack(not_seen), Some(before)) = (&fate, before) {
+            return self.roll_back(kind, ca, before, not_seen).await;
         }
-        self.life.succeeded(validity, self.now(), &mut self.parts.chance());
-        self.show();
-        self.tell(&Event::Issued { kind, validity, serial, ca: self.issuer_label(ca) });
+        self.life.succeeded(kind, validity, self.now(), &mut self.parts.chance());
         self.tell(&activated);
+        match fate {
+            Fate::Seen => {
+                self.life.seen(self.now());
+                return self.tell_success(kind, &identity).await;
+            }
+            Fate::Unseen(not_seen) | Fate::GoBack(not_seen) => self.tell_unseen(not_seen),
+        }
         if let Err(error) = self.save_record().await {
             self.tell(&Event::Trouble { failure: storage(&error) });
         }
         self.show();
     }
 
+    /// Looks whether clients get what was just published. Where something is wrong, the one before is served for a moment and
+    /// looked for in the same way: only what the new one alone has wrong speaks against it.
+    pub(super) async fn fate(&self, new: &P::Identity, before: Option<&P::Identity>) -> Fate {
+        let name = &self.settings.name;
+        let seen = self.parts.seen(name, new).await;
+        let is_wrong = matches!(&seen, Err(not_seen) if not_seen.is_certain);
+        let Some(before) = before.filter(|_| is_wrong) else { return fate(seen, None) };
+        self.parts.publish(name, before, false);
+        let fate = fate(seen, Some(self.parts.seen(name, before).await));
+        if !matches!(fate, Fate::GoBack(_)) {
+            self.parts.publish(name, new, false);
+        }
+        fate
+    }
+
     /// What is served and valid, to come back to; `None` for a placeholder, which is no better than anything.
-    fn served(&self) -> Option<Before<P::Identity>> {
+    pub(super) fn served(&self) -> Option<Before<P::Identity>> {
         let validity = self.life.served().validity().filter(|validity| self.now() <= validity.not_after)?;
         let identity = self.identity.clone().filter(|identity| identity.validity() == validity)?;
         Some(Before { identity, generation: self.generation, issued_by: self.issued_by.clone() })
@@ -409,7 +496,7 @@ impl<P: Parts> Keeper<P> {
     }
 
     /// Gives handshakes the identity, and its caller what there is to tell.
-    fn publish(&mut self, identity: P::Identity, origin: Origin) -> Event {
+    pub(super) fn publish(&mut self, identity: P::Identity, origin: Origin) -> Event {
         self.parts.publish(&self.settings.name, &identity, origin == Origin::Placeholder);
         let uncovered = match origin {
             Origin::Placeholder => self.settings.identifiers.clone(),
@@ -425,11 +512,11 @@ impl<P: Parts> Keeper<P> {
         uncovered(identity, &self.settings.identifiers).len() < self.settings.identifiers.len()
     }
 
-    async fn lock(&self) -> Result<Option<P::Guard>, StoreError> {
+    pub(super) async fn lock(&self) -> Result<Option<P::Guard>, StoreError> {
         self.parts.lock(&self.settings.name).await
     }
 
-    async fn load_identity(&self) -> Result<Option<Stored<P::Identity>>, StoreError> {
+    pub(super) async fn load_identity(&self) -> Result<Option<Stored<P::Identity>>, StoreError> {
         self.parts.load_identity(&self.settings.name).await
     }
 
@@ -454,38 +541,38 @@ impl<P: Parts> Keeper<P> {
         Ok(())
     }
 
-    async fn save_record(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn save_record(&mut self) -> Result<(), StoreError> {
         let record = self.life.record().clone();
         self.parts.save_record(&self.settings.name, &record).await?;
         self.kept = Some(record);
         Ok(())
     }
 
-    fn show(&self) {
+    pub(super) fn show(&self) {
         let unsaved = self.unsaved.as_ref().map(|unsaved| &unsaved.failure).or(self.damage.as_ref()).cloned();
         let life = Life::Issued { life: Box::new(self.life.clone()), unsaved };
         self.slot.store(Arc::new(Snapshot { life, identity: self.identity.clone() }));
     }
 
-    fn tell(&self, event: &Event) {
+    pub(super) fn tell(&self, event: &Event) {
         self.parts.event(&self.settings.name, event);
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.parts.now()
     }
 }
 
 /// What was served before a new identity.
-struct Before<I> {
-    identity: I,
-    generation: Option<u64>,
+pub(super) struct Before<I> {
+    pub(super) identity: I,
+    pub(super) generation: Option<u64>,
     issued_by: Option<String>,
 }
 
 /// What waits for the disk.
 #[derive(Clone)]
-struct Unsaved<I> {
+pub(super) struct Unsaved<I> {
     identity: I,
     meta: Meta,
     /// Why it is not there yet.
@@ -521,7 +608,7 @@ fn not_served(not_seen: &NotSeen) -> Failure {
 }
 
 /// An older portvakt kept the directory in the words for people alone.
-fn former_directory(source: &str) -> Option<String> {
+pub(super) fn former_directory(source: &str) -> Option<String> {
     source.strip_prefix("acme ").map(str::to_owned)
 }
 
@@ -530,6 +617,8 @@ pub(super) fn failure(reason: Reason, detail: String) -> Failure {
 }
 
 const LOCK_PAUSE: Duration = Duration::from_secs(5);
+/// Between two looks for what nobody has seen yet.
+const LOOK_PAUSE: Duration = Duration::from_secs(2);
 const SAVE_PAUSE: Duration = Duration::from_secs(15);
 
 /// Wall time jumps, and another process may have got a certificate.

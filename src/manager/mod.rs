@@ -13,13 +13,18 @@
 mod asked;
 pub mod client;
 mod files;
+mod granted;
 pub(crate) mod keeper;
 mod observe;
 pub(crate) mod parts;
+mod rest;
+mod wish;
 
 pub use asked::{host, issuer};
 pub use observe::{Observe, log};
 pub use parts::NotSeen;
+pub use rest::{at_rest, go_back_at_rest};
+pub use wish::{Refused, Told, Wanted};
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -31,7 +36,7 @@ use tokio::task::JoinHandle;
 
 use crate::challenge::Challenges;
 use crate::lifecycle::{LastFailure, Lifecycle, Served, Status, Validity};
-use crate::pki::{Identity, LeafFacts};
+use crate::pki::{CertificateChain, Identity, LeafFacts};
 use crate::source::files::FilesSource;
 use crate::source::{CertificateSettings, Settings};
 use crate::store::Store;
@@ -39,6 +44,7 @@ use crate::time::{Clock, Timestamp};
 use files::FilesKeeper;
 use keeper::Keeper;
 use parts::Leaf;
+use wish::Wish;
 
 /// Takes identities to where handshakes find them.
 #[async_trait]
@@ -52,8 +58,7 @@ pub trait Publish: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`NotSeen`] only when they get something else, or none where they got one before: it takes a good certificate back.
-    /// A listener that is too busy to tell is no error.
+    /// [`NotSeen`], which says whether that is certain: only then may the certificate before come back.
     async fn seen(&self, _certificate: &str, _identity: &Identity) -> Result<(), NotSeen> {
         Ok(())
     }
@@ -172,6 +177,43 @@ impl Manager {
         }
     }
 
+    /// Carries out what an operator asks of a certificate, and tells what came of it; a CA may take minutes.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] when it cannot be done, or not now; what is served is as before then.
+    pub async fn ask(&self, certificate: &str, wanted: Wanted) -> Told {
+        let (asker, told) = oneshot::channel();
+        let wishes = self.tasks.lock().await.get(certificate).map(|task| task.wishes.clone());
+        let Some(wishes) = wishes else {
+            let fix = "ask with the configuration that the process runs with";
+            return Err(Refused::new(
+                format!("the process knows no certificate `{certificate}`"),
+                "its site is not there",
+                fix,
+            ));
+        };
+        let Some(wishes) = wishes else {
+            let fix = "put another certificate into its files: they are followed";
+            return Err(Refused::new(
+                "nothing was asked for",
+                "the certificate lies in files, which portvakt only reads",
+                fix,
+            ));
+        };
+        let gone =
+            || Refused::new("it is not known what came of it", "the configuration has changed meanwhile", "ask again");
+        match wishes.try_send(Wish { what: wanted, asker }) {
+            Ok(()) => told.await.unwrap_or_else(|_| Err(gone())),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(gone()),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Refused::new(
+                "nothing was begun",
+                "somebody else has asked for something just now",
+                "ask again later",
+            )),
+        }
+    }
+
     /// How every certificate is, in the order of the settings.
     pub fn statuses(&self) -> Vec<CertificateStatus> {
         let now = self.parts.clock.now();
@@ -194,6 +236,8 @@ pub struct CertificateStatus {
     pub life: Status,
     /// What is served, a placeholder too; `None` when nothing is.
     pub leaf: Option<LeafFacts>,
+    /// All of it.
+    pub chain: Option<CertificateChain>,
     /// The earliest end in the chain served.
     pub chain_not_after: Option<Timestamp>,
     /// Identifiers that the certificate served is not issued to.
@@ -208,24 +252,27 @@ struct Task {
     handle: JoinHandle<()>,
     /// Asks for a look at the files; `None` for what does not lie in files.
     ask: Option<mpsc::Sender<oneshot::Sender<()>>>,
+    /// Takes wishes; `None` for what lies in files.
+    wishes: Option<mpsc::Sender<Wish>>,
 }
 
 impl Task {
     async fn begin(parts: Arc<ManagerParts>, settings: CertificateSettings, gate: Gate) -> Self {
         let slot = Slot::new(ArcSwap::from_pointee(Snapshot::default()));
-        let (handle, ask) = match &settings.source {
+        let (handle, ask, wishes) = match &settings.source {
             Settings::Acme(_) | Settings::Internal => {
-                let keeper = Keeper::begin(parts, settings.clone(), slot.clone()).await;
-                (tokio::spawn(keeper.run(gate)), None)
+                let (wishes, wished) = mpsc::channel(1);
+                let keeper = Keeper::begin(parts, settings.clone(), slot.clone()).await.heeding(wished);
+                (tokio::spawn(keeper.run(gate)), None, Some(wishes))
             }
             Settings::Files(files) => {
                 let source = FilesSource::new(files.clone());
                 let keeper = FilesKeeper::begin(parts, &settings, source, slot.clone()).await;
                 let (ask, asked) = mpsc::channel(1);
-                (tokio::spawn(keeper.run(asked)), Some(ask))
+                (tokio::spawn(keeper.run(asked)), Some(ask), None)
             }
         };
-        Self { settings, slot, handle, ask }
+        Self { settings, slot, handle, ask, wishes }
     }
 
     /// Has the files looked at now, and waits for it.
@@ -271,6 +318,7 @@ impl Shown {
             issuer: asked::issuer(&self.settings.source),
             life: snapshot.life.status(now),
             leaf: chain.map(|chain| chain.leaf().clone()),
+            chain: chain.cloned(),
             chain_not_after: chain.map(|chain| chain.not_after()),
             stored: snapshot.life.stored(),
             uncovered: snapshot.identity.as_ref().map_or_else(Vec::new, |i| uncovered(i, &self.settings.identifiers)),

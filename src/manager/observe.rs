@@ -42,6 +42,9 @@ pub fn log(certificate: &str, event: &Event) {
         Event::Uninformed { trouble } => {
             info!(certificate, trouble, "the CA does not say when to renew: the time known before counts");
         }
+        Event::Unseen { detail } => {
+            warn!(certificate, detail, "the new certificate is served, but nobody has seen it in a handshake yet");
+        }
         Event::RolledBack { failure } => {
             let (error, fix) = (&failure.detail, failure.fix.as_deref());
             error!(certificate, error, fix, "NEW CERTIFICATE ROLLED BACK: the one before is served again");

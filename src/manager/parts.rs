@@ -104,6 +104,8 @@ pub(crate) trait Parts: Send + Sync + 'static {
 pub struct NotSeen {
     /// Which listener and name, and what they got; for the operator.
     pub detail: String,
+    /// They were completed with something else, or refused; not only too slow, or not made yet.
+    pub is_certain: bool,
 }
 
 #[async_trait]

@@ -55,8 +55,23 @@ pub struct CertificateStatus {
     pub last_success: Option<Timestamp>,
     /// When it is tried next.
     pub next_attempt: Option<Timestamp>,
+    /// What is done then: label `action`.
+    pub next_action: &'static str,
+    /// What the CA says about when to renew it.
+    pub information: Option<RenewalInformation>,
     /// Whether what is served lies whole in the state directory; `None` for what is not kept there.
     pub stored: Option<bool>,
+}
+
+/// Renewal information (RFC 9773).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenewalInformation {
+    /// Begin and end of the window that the CA suggests; `None` where it suggests none.
+    pub window: Option<(Timestamp, Timestamp)>,
+    /// When the CA was last asked.
+    pub asked_at: Timestamp,
+    /// Address of a page that explains it to humans.
+    pub explanation: Option<String>,
 }
 
 labels! {
@@ -127,6 +142,11 @@ struct Families {
     last_success: IntGaugeVec,
     next_attempt: IntGaugeVec,
     stored: IntGaugeVec,
+    next_action: IntGaugeVec,
+    window_start: IntGaugeVec,
+    window_end: IntGaugeVec,
+    asked_at: IntGaugeVec,
+    explanation: IntGaugeVec,
 }
 
 impl Families {
@@ -149,10 +169,15 @@ impl Families {
             last_success: family("portvakt_acme_last_success_timestamp_seconds", "When the certificate was last obtained.", &cert)?,
             next_attempt: family("portvakt_acme_next_attempt_timestamp_seconds", "When the certificate is tried to be obtained next.", &cert)?,
             stored: family("portvakt_certificate_stored", "1 where the certificate in use lies whole in the state directory, 0 where the disk refused or damaged it.", &cert)?,
+            next_action: family("portvakt_next_action_timestamp_seconds", "When something is done about the certificate by itself next; in the past while it runs, or is late.", &["cert", "action"])?,
+            window_start: family("portvakt_acme_ari_window_start_timestamp_seconds", "First moment at which the CA wants the certificate to be renewed (RFC 9773).", &cert)?,
+            window_end: family("portvakt_acme_ari_window_end_timestamp_seconds", "Last moment at which the CA wants the certificate to be renewed (RFC 9773).", &cert)?,
+            asked_at: family("portvakt_acme_ari_last_poll_timestamp_seconds", "When the CA was last asked when to renew the certificate.", &cert)?,
+            explanation: family("portvakt_acme_ari_explanation_info", "Where the CA explains when it wants the certificate to be renewed; always 1.", &["cert", "url"])?,
         })
     }
 
-    fn all(&self) -> [&IntGaugeVec; 13] {
+    fn all(&self) -> [&IntGaugeVec; 18] {
         [
             &self.not_before,
             &self.not_after,
@@ -167,6 +192,11 @@ impl Families {
             &self.last_success,
             &self.next_attempt,
             &self.stored,
+            &self.next_action,
+            &self.window_start,
+            &self.window_end,
+            &self.asked_at,
+            &self.explanation,
         ]
     }
 
@@ -203,10 +233,25 @@ impl Families {
         set_time(&self.last_attempt, &cert, certificate.last_attempt);
         set_time(&self.last_success, &cert, certificate.last_success);
         set_time(&self.next_attempt, &cert, certificate.next_attempt);
+        set_time(&self.next_action, &[cert[0], certificate.next_action], certificate.next_attempt);
+        if let Some(information) = &certificate.information {
+            self.set_information(cert[0], information);
+        }
         if let Some(stored) = certificate.stored {
             self.stored.with_label_values(&cert).set(stored.into());
         }
         self.consecutive_failures.with_label_values(&cert).set(certificate.consecutive_failures.into());
+    }
+
+    fn set_information(&self, cert: &str, information: &RenewalInformation) {
+        let (start, end) = information.window.unzip();
+        set_time(&self.window_start, &[cert], start);
+        set_time(&self.window_end, &[cert], end);
+        set_time(&self.asked_at, &[cert], Some(information.asked_at));
+        if let Some(url) = &information.explanation {
+            let url: String = url.chars().take(LONGEST_URL).collect();
+            self.explanation.with_label_values(&[cert, &url]).set(1);
+        }
     }
 
     fn set_info(&self, certificate: &CertificateStatus) {
@@ -239,3 +284,5 @@ fn joined(names: &[String]) -> String {
 }
 
 const MOST_NAMES: usize = 10;
+/// A CA's word is not ours to bound otherwise.
+const LONGEST_URL: usize = 256;

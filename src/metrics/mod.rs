@@ -24,7 +24,7 @@ use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder}
 
 use crate::time::Timestamp;
 
-pub use certificate::{CertificateRole, CertificateSource, CertificateStatus};
+pub use certificate::{CertificateRole, CertificateSource, CertificateStatus, RenewalInformation};
 pub use client::{ClientIdentitySource, ClientIdentityStatus};
 pub use egress::{CollectGap, EgressMetrics, OrderEnd};
 pub use handles::{

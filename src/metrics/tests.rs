@@ -29,6 +29,12 @@ fn certificate(name: &str) -> CertificateStatus {
         last_attempt: day(159),
         last_success: day(100),
         next_attempt: day(161),
+        next_action: "renew",
+        information: Some(RenewalInformation {
+            window: day(160).zip(day(162)),
+            asked_at: Timestamp::from_unix(8_640_000),
+            explanation: Some("https://ca.test/why".to_owned()),
+        }),
         stored: Some(true),
     }
 }

@@ -146,12 +146,12 @@ impl Store {
 }
 
 /// The folder of one certificate.
-struct Generations {
+pub(super) struct Generations {
     folder: PathBuf,
 }
 
 impl Generations {
-    fn of(store: &Store, name: &str) -> Self {
+    pub(super) fn of(store: &Store, name: &str) -> Self {
         Self { folder: store.layout.certificate(name) }
     }
 
@@ -163,12 +163,12 @@ impl Generations {
         atomic::write(&self.pointer(), format!("{number}\n").as_bytes())
     }
 
-    fn generation(&self, number: u64) -> PathBuf {
+    pub(super) fn generation(&self, number: u64) -> PathBuf {
         self.folder.join(number.to_string())
     }
 
     /// All that are there, whole or not, in rising order.
-    fn numbers(&self) -> Result<Vec<u64>, StoreError> {
+    pub(super) fn numbers(&self) -> Result<Vec<u64>, StoreError> {
         let refused = || StoreError::io("list the folder", &self.folder);
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -184,7 +184,7 @@ impl Generations {
     }
 
     /// The generation that the pointer names, or why there is none.
-    fn current(&self) -> Result<u64, String> {
+    pub(super) fn current(&self) -> Result<u64, String> {
         let text = document::read(&self.pointer()).map_err(|error| error.with_causes())?;
         let text = text.ok_or_else(|| format!("`{}` is missing", self.pointer().display()))?;
         let number = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
@@ -206,7 +206,7 @@ impl Generations {
         Ok(())
     }
 
-    fn read(&self, number: u64) -> Result<(Identity, Meta), String> {
+    pub(super) fn read(&self, number: u64) -> Result<(Identity, Meta), String> {
         let folder = self.generation(number);
         let bytes = |file: &str| {
             let bytes = document::read(&folder.join(file)).map_err(|error| error.with_causes())?;

@@ -30,6 +30,7 @@ mod ca;
 mod certificate;
 mod document;
 mod error;
+mod generation;
 mod layout;
 mod lock;
 mod order;
@@ -39,6 +40,7 @@ use std::path::Path;
 pub use account::{Account, Credentials};
 pub use certificate::{Meta, Stored};
 pub use error::StoreError;
+pub use generation::Generation;
 pub use lock::LockGuard;
 pub use order::OrderRecord;
 

@@ -56,7 +56,7 @@ fn given_a_window_in_the_past_when_polled_then_renews_at_once() {
 fn given_a_window_in_the_past_for_what_was_just_issued_when_polled_then_brakes() {
     let mut life = open_with(&[FIRST], Served::Placeholder);
     life.begin(Kind::Issue, 0, NOW);
-    life.succeeded(Validity { not_before: NOW, not_after: NOW + days(90) }, NOW, &mut rng());
+    life.succeeded(Kind::Renew, Validity { not_before: NOW, not_after: NOW + days(90) }, NOW, &mut rng());
 
     life.informed(answer(NOW - days(2), NOW - days(1)), NOW + SHORTEST, &mut rng());
 
@@ -217,7 +217,7 @@ fn given_a_success_at_the_second_ca_when_due_again_then_the_first_is_asked_first
     let mut life = open_with(&[FIRST, SECOND], Served::Placeholder);
     let now = fail(&mut life, 3, Reason::Server, NOW);
     life.begin(Kind::Issue, 1, now);
-    life.succeeded(Validity { not_before: now, not_after: now + days(90) }, now, &mut rng());
+    life.succeeded(Kind::Renew, Validity { not_before: now, not_after: now + days(90) }, now, &mut rng());
     life.informed(InfoAnswer::NotOffered, now, &mut rng());
 
     let due = life.status(now).renewal_due.unwrap();

@@ -194,7 +194,7 @@ fn given_a_success_when_polled_then_failures_are_forgotten() {
     life.failed(&failure(Reason::Dns, Retry::Backoff), NOW, &mut rng());
     let later = NOW + days(1);
     life.begin(Kind::Issue, 0, later);
-    life.succeeded(Validity { not_before: later, not_after: later + days(90) }, later, &mut rng());
+    life.succeeded(Kind::Renew, Validity { not_before: later, not_after: later + days(90) }, later, &mut rng());
 
     let status = life.status(later);
     assert_eq!((status.state, status.consecutive_failures, status.last_failure), (State::Issued, 0, None));
@@ -206,7 +206,7 @@ fn given_a_success_when_polled_then_failures_are_forgotten() {
 fn given_a_new_certificate_that_is_due_at_once_when_polled_then_brakes() {
     let mut life = open(None, Served::Placeholder);
     life.begin(Kind::Issue, 0, NOW);
-    life.succeeded(Validity { not_before: NOW - days(100), not_after: NOW - days(10) }, NOW, &mut rng());
+    life.succeeded(Kind::Renew, Validity { not_before: NOW - days(100), not_after: NOW - days(10) }, NOW, &mut rng());
 
     assert_eq!(life.poll(NOW), Step::Wait { until: Some(NOW + days(1)), why: Why::Backoff });
 }
