@@ -85,7 +85,17 @@ impl Reload {
 }
 
 impl Socket {
-    fn ask(&self, request: Request) -> Result<Reply, Failure> {
+    /// The configuration that the process is taken to run with.
+    pub(super) fn config(&self) -> &ConfigFile {
+        &self.config
+    }
+
+    /// Somebody has named it, so a process is meant to be there.
+    pub(super) fn is_given(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    pub(super) fn ask(&self, request: Request) -> Result<Reply, Failure> {
         let path = match &self.socket {
             Some(path) => path.clone(),
             None => config::control_socket(self.config.path())?,
@@ -109,7 +119,7 @@ fn failure(error: &AskError, config: &Path) -> Failure {
     Failure::Plain { what: error.to_string(), why: source, fix }
 }
 
-fn understood<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
+pub(super) fn understood<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
     serde_json::from_value(value).map_err(|error| Failure::Plain {
         what: "the process answers in another way than this program expects".to_owned(),
         why: error.to_string(),

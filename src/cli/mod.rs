@@ -4,6 +4,7 @@
 //! Imports `app`, `config`, `control`, `explain`, `platform` and `simulate`. One file for each verb; what several need stands here, in `failure` and in `settings`.
 
 mod ca;
+mod cert;
 mod check;
 mod control;
 mod egress;
@@ -56,6 +57,9 @@ enum Command {
     Reload(control::Reload),
     /// Show the main job on this machine: a legacy server, an internal CA, HTTPS enforced on a path.
     Demo,
+    /// Certificates of our sites: list, show, renew, export, go back.
+    #[command(subcommand)]
+    Cert(cert::Cert),
     /// The internal CA.
     #[command(subcommand)]
     Ca(ca::Ca),
@@ -76,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run.carry_out(),
         Command::Check(check) => check.carry_out(),
         Command::Demo => block_on(app::demo(&mut std::io::stdout())),
+        Command::Cert(cert) => cert.carry_out(),
         Command::Ca(ca) => ca.carry_out(),
         Command::Egress(egress) => egress.carry_out(),
         Command::Init(init) => init.carry_out(),

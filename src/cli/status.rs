@@ -274,7 +274,7 @@ fn dated(time: &str, now: &str) -> String {
 }
 
 /// Such as `in 62 days` or `3 hours ago`: in the largest unit of which there are two.
-fn distance(time: Timestamp, now: Timestamp) -> String {
+pub(super) fn distance(time: Timestamp, now: Timestamp) -> String {
     let seconds = time.as_unix().saturating_sub(now.as_unix());
     let units = [("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1)];
     let length = seconds.unsigned_abs();

@@ -49,7 +49,7 @@ impl Password {
     }
 
     /// Whether it has no characters. Programs disagree on what the bytes of such a one are.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }

@@ -28,6 +28,8 @@ const SHOW: &str = "portvakt config show --effective";
 const EXPLAIN: &str = "portvakt explain https://app.example.com/login";
 const HELP: &str = "portvakt help PV0204";
 const STATUS: &str = "portvakt status";
+const LIST: &str = "portvakt cert list";
+const SHOW_ONE: &str = "portvakt cert show app.example.com";
 const RELOAD_AND_WAIT: &str = "portvakt reload";
 const RELOAD: &str = "kill -HUP $(pidof portvakt)";
 const UPGRADE: &str = "kill -USR2 $(pidof portvakt)";
@@ -53,6 +55,8 @@ fn given_the_readme_then_its_commands_are_those_that_are_tested_here() {
             EXPLAIN,
             HELP,
             STATUS,
+            LIST,
+            SHOW_ONE,
             RELOAD_AND_WAIT,
             ROOT,
             RELOAD,
@@ -102,6 +106,8 @@ fn given_the_four_lines_when_followed_then_the_server_is_served_over_https() {
         (EXPLAIN, "HTTPS       goes to upstream 127.0.0.1:"),
         (HELP, "PV0204: unknown certificate source"),
         (STATUS, "certificate app.example.com (listener): issued"),
+        (LIST, "app.example.com  issued"),
+        (SHOW_ONE, "  next action  renew 20"),
         (RELOAD_AND_WAIT, "reloaded: nothing has changed"),
     ] {
         let output = run(home.path(), &arguments(command));

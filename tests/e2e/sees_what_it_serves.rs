@@ -2,9 +2,6 @@
 //! serve; nobody counts it as a client.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
-
-use socket2::{Domain, Socket, Type};
 
 use crate::stage::Stage;
 use crate::support::clock::PATIENCE;
@@ -93,7 +90,7 @@ fn given_another_server_on_the_port_when_running_then_it_is_told_loudly_that_cli
     stage.configure("", "");
     let configured = fs::read_to_string(stage.home.file()).unwrap();
     fs::write(stage.home.file(), configured.replace(&text, &format!("https = \"0.0.0.0:{}\"", nginx.https))).unwrap();
-    let holder = Holder::of(vec![shared("0.0.0.0", nginx.https)]);
+    let holder = Holder::share(nginx.https);
     let mut portvakt = stage.home.launch_as(&mut holder.hand_to(&stage.home.command()));
     portvakt.wait_ready(&stage.home);
 
@@ -101,17 +98,6 @@ fn given_another_server_on_the_port_when_running_then_it_is_told_loudly_that_cli
 
     let line = portvakt.child.wait_line("told", |line| line.contains("CLIENTS DO NOT GET THE CERTIFICATE"));
     assert!(line.contains("another certificate is shown") && line.contains("m5.test"), "{line}");
-}
-
-/// A listening socket that lets others listen on its port.
-fn shared(address: &str, port: u16) -> TcpListener {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.set_reuse_port(true).unwrap();
-    socket.set_reuse_address(true).unwrap();
-    let address: SocketAddr = format!("{address}:{port}").parse().unwrap();
-    socket.bind(&address.into()).unwrap();
-    socket.listen(128).unwrap();
-    socket.into()
 }
 
 fn wait_match(home: &Home, domain: &str, value: f64) {

@@ -52,6 +52,14 @@ impl Ca {
         self.issue_for(names, Duration::from_secs(90 * 86_400))
     }
 
+    /// As [`Self::issue`], for a key that browsers do not take.
+    pub(crate) fn issue_ed25519(&self, names: &[&str]) -> Leaf {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
+        let params = leaf_params(names, Duration::from_secs(90 * 86_400));
+        let certificate = params.signed_by(&key, &self.root).expect("a leaf");
+        Leaf { chain: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }
+    }
+
     /// As [`Self::issue`], valid in the past or in the future.
     pub(crate) fn issue_in(&self, names: &[&str], life: Life) -> Leaf {
         let key = KeyPair::generate().expect("a key");

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::process::Command;
 
 use command_fds::{CommandFdExt, FdMapping};
+use socket2::{Domain, Socket, Type};
 
 /// Listening sockets that outlive the processes that use them.
 pub(crate) struct Holder(Vec<TcpListener>);
@@ -16,9 +17,9 @@ impl Holder {
         Self(addresses.iter().map(listen).collect())
     }
 
-    /// Holds `sockets`, which listen already.
-    pub(crate) fn of(sockets: Vec<TcpListener>) -> Self {
-        Self(sockets)
+    /// Listens on `port` of every IPv4 address, and lets others listen there too.
+    pub(crate) fn share(port: u16) -> Self {
+        Self(vec![shared(([0, 0, 0, 0], port).into())])
     }
 
     /// `command` with the sockets as `LISTEN_FDS`: a shell knows the process id that its `exec` keeps.
@@ -38,6 +39,15 @@ impl Holder {
         shell.fd_mappings(mappings).expect("each number is given once");
         shell
     }
+}
+
+/// A listening socket that lets others listen on its port (SO_REUSEPORT): the more specific address is preferred.
+pub(crate) fn shared(address: SocketAddr) -> TcpListener {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_port(true).expect("Linux knows it");
+    socket.bind(&address.into()).expect("a port that is free or shared");
+    socket.listen(128).expect("it listens");
+    socket.into()
 }
 
 /// sd_listen_fds(3).

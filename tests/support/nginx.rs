@@ -34,6 +34,11 @@ impl Nginx {
         Self::launch(Some(identity))
     }
 
+    /// nginx that proves itself with `identity` on a port of 127.0.0.1 that others may listen on too.
+    pub(crate) fn start_tls_on(port: u16, identity: &Leaf) -> Self {
+        Self::launch_on(port, Some(identity), None)
+    }
+
     /// nginx that proves itself with `identity` and demands a client certificate that `clients` has issued.
     pub(crate) fn start_for_clients_of(identity: &Leaf, clients: &Ca) -> Self {
         Self::launch_with(Some(identity), Some(clients))
@@ -73,8 +78,12 @@ impl Nginx {
     }
 
     fn launch_with(identity: Option<&Leaf>, clients: Option<&Ca>) -> Self {
+        Self::launch_on(free_port(), identity, clients)
+    }
+
+    fn launch_on(https: u16, identity: Option<&Leaf>, clients: Option<&Ca>) -> Self {
         let dir = TempDir::new().expect("a temporary folder");
-        let (http, https) = (free_port(), free_port());
+        let http = free_port();
         fs::create_dir_all(dir.path().join("root/files")).expect("a folder for files");
         let mut tls = identity.map(|identity| tls_part(identity, dir.path(), https)).unwrap_or_default();
         if let Some(clients) = clients {
