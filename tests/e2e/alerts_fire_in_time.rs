@@ -10,29 +10,43 @@ use crate::support::peers::program;
 
 #[test]
 fn given_the_rules_when_promtool_checks_them_then_nothing_is_wrong() {
-    let output = Command::new(program("promtool")).args(["check", "rules"]).arg(rules("egress")).output().unwrap();
-
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for name in FILES {
+        let output = Command::new(program("promtool")).args(["check", "rules"]).arg(rules(name)).output().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]
 fn given_days_that_pass_when_promtool_plays_them_then_each_alert_fires_from_its_moment_on() {
     let dir = TempDir::new().unwrap();
-    let test = fs::read_to_string(root().join("tests/data/alerts/egress.test.yml")).unwrap();
     let folder = root().join("deploy/prometheus");
-    let file = dir.path().join("egress.test.yml");
-    fs::write(&file, test.replace("RULES", folder.to_str().unwrap())).unwrap();
+    for name in FILES {
+        let test = fs::read_to_string(root().join(format!("tests/data/alerts/{name}.test.yml"))).unwrap();
+        let file = dir.path().join(format!("{name}.test.yml"));
+        fs::write(&file, test.replace("RULES", folder.to_str().unwrap())).unwrap();
 
-    let output = Command::new(program("promtool")).args(["test", "rules"]).arg(file).output().unwrap();
+        let output = Command::new(program("promtool")).args(["test", "rules"]).arg(file).output().unwrap();
 
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
+fn given_an_alert_when_looked_for_in_the_tests_then_it_is_seen_to_fire_and_to_be_silent() {
+    for name in FILES {
+        let test = fs::read_to_string(root().join(format!("tests/data/alerts/{name}.test.yml"))).unwrap();
+        let rules = fs::read_to_string(rules(name)).unwrap();
+        for alert in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+            assert!(test.contains(&format!("alertname: {alert}\n")), "{alert} is never seen to fire");
+        }
+    }
 }
 
 #[test]
 fn given_a_metric_that_a_rule_names_when_looked_up_then_it_is_one_of_ours() {
     let names = fs::read_to_string(root().join("src/metrics/names.txt")).unwrap();
     let names: Vec<_> = names.lines().filter_map(|line| line.split('{').next()).collect();
-    let rules = fs::read_to_string(rules("egress")).unwrap();
+    let rules = FILES.map(|name| fs::read_to_string(rules(name)).unwrap()).concat();
     let expressions: Vec<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).collect();
     assert_eq!(expressions.len(), rules.matches("- alert: ").count());
 
@@ -45,6 +59,8 @@ fn given_a_metric_that_a_rule_names_when_looked_up_then_it_is_one_of_ours() {
         }
     }
 }
+
+const FILES: [&str; 2] = ["egress", "certificates"];
 
 fn rules(name: &str) -> PathBuf {
     root().join(format!("deploy/prometheus/{name}.rules.yml"))
