@@ -104,7 +104,10 @@ impl<P: Parts> Keeper<P> {
                         self.grant(wish, &gate).await;
                     }
                 }
-                Step::AskRenewalInfo => self.ask_renewal_info().await,
+                Step::AskRenewalInfo => {
+                    let _turn = gate.turn().await;
+                    self.ask_renewal_info().await;
+                }
                 Step::Obtain { kind, ca, .. } if self.obtain_when_open(kind, ca, &gate).await => {}
                 // The holder's certificate is looked for when it has had some time.
                 Step::Obtain { .. } => {
@@ -190,11 +193,21 @@ impl<P: Parts> Keeper<P> {
             // Of a CA that is in the settings no more, or from before it was kept which one it was.
             _ => InfoAnswer::NotOffered,
         };
-        let before = self.life.status(self.now()).info;
-        self.life.informed(answer, self.now(), &mut self.parts.chance());
-        self.tell_of_info(before);
+        let asked_about = self.life.served();
+        // What another process has noted meanwhile must not be lost; while it orders, it alone writes.
+        let guard = self.lock().await.ok().flatten();
+        if guard.is_some() {
+            self.look().await;
+        }
+        if self.life.served() == asked_about {
+            let before = self.life.status(self.now()).info;
+            self.life.informed(answer, self.now(), &mut self.parts.chance());
+            self.tell_of_info(before);
+        }
         // Without it the CA is asked once more after a restart.
-        if let Err(error) = self.save_record().await {
+        if guard.is_some()
+            && let Err(error) = self.save_record().await
+        {
             debug!(
                 certificate = self.settings.name,
                 error = with_causes(&error),
