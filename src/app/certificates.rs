@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -12,7 +13,9 @@ use crate::manager::{self, NotSeen, Observe, Publish};
 use crate::metrics::Metrics;
 use crate::pki::Identity;
 use crate::probe::{Truth, Verdict};
-use crate::source::Settings;
+use crate::source::acme::{Operation, Traffic};
+use crate::source::{AcmeSettings, ChallengeKind, Settings};
+use crate::time::Timestamp;
 use crate::tls::Resolver;
 
 /// Hands identities to the handshakes.
@@ -108,4 +111,31 @@ impl Observe for Record {
             | Event::Trouble { .. } => {}
         }
     }
+}
+
+impl Traffic for Record {
+    fn requested(&self, ca: &str, operation: Operation, status: Option<u16>, took: Duration) {
+        self.metrics.ca_requested(ca, operation.as_str(), status, took);
+    }
+
+    fn skew(&self, ca: &str, seconds: i64) {
+        self.metrics.ca_clock_skew(ca, seconds);
+    }
+
+    fn retry_after(&self, ca: &str, at: Timestamp) {
+        self.metrics.ca_retry_after(ca, at);
+    }
+
+    fn challenged(&self, kind: ChallengeKind, is_valid: bool) {
+        self.metrics.challenged(kind.as_str(), is_valid);
+    }
+}
+
+/// Hosts of the ACME CAs that a configuration may ask: label `ca`.
+pub(super) fn cas(config: &Config) -> Vec<String> {
+    let all = config.certificates.iter().filter_map(|certificate| match &certificate.source {
+        Settings::Acme(cas) => Some(cas.iter().map(AcmeSettings::host)),
+        Settings::Internal | Settings::Files(_) => None,
+    });
+    all.flatten().collect()
 }

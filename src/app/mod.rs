@@ -53,6 +53,7 @@ use crate::platform::{Notice, Program, Signal, Signals, Supervisor};
 use crate::probe::{Place, Prober, ProberError, Sources, Truth};
 use crate::proxy::{Clients, Listener, Server, ServerError, Snapshot};
 use crate::route::Routes;
+use crate::source::acme;
 use crate::source::internal::{InternalCa, InternalCaError};
 use crate::store::{Store, StoreError};
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -129,6 +130,7 @@ impl App {
         let manager = Manager::new(ManagerParts {
             store: store.clone(),
             challenges,
+            clients: acme::Clients::new(record.clone()),
             clock: clock.clone(),
             publisher: certificates.clone(),
             observer: record.clone(),

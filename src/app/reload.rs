@@ -173,6 +173,7 @@ impl Inner {
                 .collect::<Vec<_>>(),
             upstreams: &config.upstreams.iter().map(|upstream| &*upstream.name).collect::<Vec<_>>(),
             certificates: &config.certificates.iter().map(|certificate| &*certificate.name).collect::<Vec<_>>(),
+            cas: &crate::app::certificates::cas(config).iter().map(String::as_str).collect::<Vec<_>>(),
             egresses: &config.egress.iter().map(|egress| &*egress.settings.name).collect::<Vec<_>>(),
         });
     }

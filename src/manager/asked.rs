@@ -1,5 +1,7 @@
 //! Settings as comparable texts.
 
+pub use crate::source::host;
+
 use crate::lifecycle::Asked;
 use crate::source::{AcmeCas, AcmeSettings, CertificateSettings, Settings};
 
@@ -36,16 +38,10 @@ pub(super) const fn source_name(source: &Settings) -> &'static str {
 /// Who issues: host of the directory, `internal`, or a path.
 pub fn issuer(source: &Settings) -> String {
     match source {
-        Settings::Acme(cas) => host(&cas.first.directory),
+        Settings::Acme(cas) => cas.first.host(),
         Settings::Internal => "internal".to_owned(),
         Settings::Files(files) => files.main().display().to_string(),
     }
-}
-
-/// Host of a directory's URL: the label `ca` of metrics.
-pub fn host(directory: &str) -> String {
-    let host = directory.parse::<http::Uri>().ok().and_then(|url| url.authority().map(ToString::to_string));
-    host.unwrap_or_else(|| directory.to_owned())
 }
 
 /// Who issued a certificate that is kept, for people; `directory` is that of the ACME CA.
@@ -66,13 +62,23 @@ fn way(acme: &AcmeSettings) -> String {
     let challenges: Vec<&str> = acme.challenges.iter().map(|kind| kind.as_str()).collect();
     let anchors: Vec<String> =
         acme.trust_anchors.iter().flat_map(|anchors| anchors.certificates()).map(fingerprint).collect();
-    format!(
+    let mut way = format!(
         "agree_tos={} contact={} challenges={} trust_anchors={}",
         acme.agree_tos,
         acme.contact.join(","),
         challenges.join(","),
         anchors.join(",")
-    )
+    );
+    // What is not set leaves the text of before these keys were known.
+    let others = [
+        ("eab", acme.eab.as_ref().map(|eab| eab.kid.clone())),
+        ("proxy", acme.proxy.as_ref().map(ToString::to_string)),
+        ("preferred_chain", acme.preferred_chain.clone()),
+    ];
+    for (key, value) in others.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+        way.push_str(&format!(" {key}={value}"));
+    }
+    way
 }
 
 fn fingerprint(certificate: &rustls::pki_types::CertificateDer<'_>) -> String {
@@ -94,6 +100,7 @@ mod tests {
             challenges: vec![ChallengeKind::Http01],
             key_type: KeyType::P256,
             profile: None,
+            ..AcmeSettings::default()
         };
         CertificateSettings {
             name: "m5".into(),

@@ -38,7 +38,7 @@ use crate::challenge::Challenges;
 use crate::lifecycle::{LastFailure, Lifecycle, Served, Status, Validity};
 use crate::pki::{CertificateChain, Identity, LeafFacts};
 use crate::source::files::FilesSource;
-use crate::source::{CertificateSettings, Settings};
+use crate::source::{CertificateSettings, Settings, acme};
 use crate::store::Store;
 use crate::time::{Clock, Timestamp};
 use files::FilesKeeper;
@@ -70,6 +70,8 @@ pub struct ManagerParts {
     pub store: Store,
     /// Answers CAs.
     pub challenges: Challenges,
+    /// Connections to CAs.
+    pub clients: acme::Clients,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Gets identities.

@@ -214,7 +214,7 @@ impl Parts for ManagerParts {
 impl ManagerParts {
     fn acme(&self, ca: &AcmeSettings) -> Result<AcmeSource, Failure> {
         let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
-        Ok(AcmeSource::new(ca.clone(), store, self.challenges.clone(), clock)?)
+        Ok(AcmeSource::new(ca.clone(), store, self.challenges.clone(), clock, &self.clients)?)
     }
 
     async fn on_store<T: Send + 'static>(

@@ -10,6 +10,7 @@
 //! closed set exists from the start, so that `increase()` sees the first failure; what a reload removed leaves no series
 //! ([`Metrics::retain`]), and certificates never do, since they are read at scrape.
 
+mod ca;
 mod certificate;
 mod client;
 mod egress;
@@ -19,6 +20,7 @@ mod served;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
@@ -42,6 +44,7 @@ pub struct Metrics {
     registry: Registry,
     families: Families,
     egress_families: EgressFamilies,
+    ca_families: ca::CaFamilies,
     reload: Reload,
     access_log_dropped: IntCounter,
     routes: Handles<String, RouteMetrics>,
@@ -77,6 +80,7 @@ impl Metrics {
         Ok(Self {
             families: Families::register(&registry)?,
             egress_families: EgressFamilies::register(&registry)?,
+            ca_families: ca::CaFamilies::register(&registry)?,
             reload: Reload::register(&registry)?,
             access_log_dropped,
             registry,
@@ -139,6 +143,26 @@ impl Metrics {
         self.acme.get(key, || AcmeMetrics::new(&self.families, certificate, ca))
     }
 
+    /// Counts a request to an ACME CA. `operation` comes from a closed list; no status where no answer came.
+    pub fn ca_requested(&self, ca: &str, operation: &'static str, status: Option<u16>, took: Duration) {
+        self.ca_families.requested(ca, operation, status, took);
+    }
+
+    /// Says how far an ACME CA's clock is ahead of ours.
+    pub fn ca_clock_skew(&self, ca: &str, seconds: i64) {
+        self.ca_families.set_clock_skew(ca, seconds);
+    }
+
+    /// Says before which time an ACME CA wants no further request.
+    pub fn ca_retry_after(&self, ca: &str, at: Timestamp) {
+        self.ca_families.set_retry_after(ca, at);
+    }
+
+    /// Counts an answered challenge. `kind` comes from a closed list.
+    pub fn challenged(&self, kind: &'static str, is_valid: bool) {
+        self.ca_families.challenged(kind, is_valid);
+    }
+
     /// The handle of a way out.
     pub fn egress(&self, destination: &str) -> Arc<EgressMetrics> {
         self.egress.get(destination.to_owned(), || EgressMetrics::new(&self.egress_families, destination))
@@ -182,6 +206,7 @@ impl Metrics {
         let is_egress = |name: &str| live.egresses.contains(&name);
         self.egress.retain(|name| is_egress(name)).iter().for_each(|egress| egress.retired.set());
         self.egress_families.retain(&is_egress);
+        self.ca_families.retain(&|ca| live.cas.contains(&ca));
     }
 
     /// Everything in Prometheus' text format 0.0.4; to be sent as [`CONTENT_TYPE`].
@@ -206,6 +231,8 @@ pub struct Live<'a> {
     pub certificates: &'a [&'a str],
     /// Names of ways out.
     pub egresses: &'a [&'a str],
+    /// Hosts of ACME CAs.
+    pub cas: &'a [&'a str],
 }
 
 /// Labels of `portvakt_build_info`.

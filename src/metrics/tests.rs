@@ -75,6 +75,10 @@ fn touch_everything(metrics: &Metrics) {
     metrics.upstream("legacy").answered(StatusCode::OK);
     metrics.upstream_health("legacy", "127.0.0.1:8080", true, true);
     metrics.acme("m5", "letsencrypt");
+    metrics.ca_requested("letsencrypt", "order", Some(201), Duration::from_millis(3));
+    metrics.ca_clock_skew("letsencrypt", -3);
+    metrics.ca_retry_after("letsencrypt", Timestamp::from_unix(43));
+    metrics.challenged("http-01", true);
     let egress = metrics.egress("bankid");
     egress.answered("collect", "v6.0", StatusCode::OK, Duration::from_millis(3));
     egress.answered_here("not_allowed");
@@ -304,6 +308,7 @@ fn given_one_name_gone_when_retained_then_none_of_its_series() {
         peers: &peers,
         certificates: &["m5"],
         egresses: &["bankid"],
+        cas: &["letsencrypt"],
     };
     #[rustfmt::skip]
     let table = [
@@ -313,6 +318,7 @@ fn given_one_name_gone_when_retained_then_none_of_its_series() {
         ("a peer",        Live { peers: &[], ..live },        "peer=\""),
         ("a certificate", Live { certificates: &[], ..live }, "cert=\""),
         ("an egress",     Live { egresses: &[], ..live },     "destination=\""),
+        ("a CA",          Live { cas: &[], ..live },          "operation=\""),
     ];
     for (what, fewer, label) in table {
         let metrics = metrics_of(Vec::new());

@@ -15,7 +15,7 @@ use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
 use super::pem::{self, PemError};
 use super::subject::{self, Purposes};
-use super::{Fingerprint, Pkcs12, SpkiPin, pkcs7};
+use super::{Fingerprint, Pkcs12, RenewalId, SpkiPin, pkcs7};
 use crate::time::Timestamp;
 
 /// Leaf first, then intermediates, no root (RFC 8446 §4.4.2). Never empty; every certificate can be read.
@@ -102,6 +102,18 @@ impl CertificateChain {
     /// The earliest `not_after` of the chain, the leaf included.
     pub fn not_after(&self) -> Timestamp {
         self.not_after
+    }
+
+    /// Common name of each certificate's issuer, in their order; empty where there is none.
+    pub fn issuers(&self) -> Vec<String> {
+        let issuer =
+            |der| X509Certificate::from_der(der).map(|(_, read)| common_name(read.issuer())).unwrap_or_default();
+        self.certificates.iter().map(|der| issuer(der)).collect()
+    }
+
+    /// How the leaf's CA knows it (RFC 9773 §4.1); `None` when it names no authority.
+    pub fn renewal_id(&self) -> Option<RenewalId> {
+        self.certificates.first().and_then(RenewalId::of)
     }
 }
 

@@ -36,6 +36,8 @@ impl PrivateKey {
             KeyType::P256 => generate_ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING),
             KeyType::P384 => generate_ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING),
             KeyType::Rsa2048 => generate_rsa(KeySize::Rsa2048),
+            KeyType::Rsa3072 => generate_rsa(KeySize::Rsa3072),
+            KeyType::Rsa4096 => generate_rsa(KeySize::Rsa4096),
         };
         der.map(Self::from_checked).ok_or(KeyError::Generate)
     }
@@ -172,15 +174,21 @@ pub enum KeyType {
     P384,
     /// RSA with 2048 bits, for old clients.
     Rsa2048,
+    /// RSA with 3072 bits.
+    Rsa3072,
+    /// RSA with 4096 bits; its handshakes cost the most.
+    Rsa4096,
 }
 
 impl KeyType {
-    /// For records and people: `P-256`, `P-384` or `RSA-2048`.
+    /// For records and people, such as `P-256` or `RSA-2048`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::P256 => "P-256",
             Self::P384 => "P-384",
             Self::Rsa2048 => "RSA-2048",
+            Self::Rsa3072 => "RSA-3072",
+            Self::Rsa4096 => "RSA-4096",
         }
     }
 }

@@ -34,8 +34,8 @@ impl Password {
         Ok(Self::new(text))
     }
 
-    /// Its bytes in UTF-8, as PBES2 takes it (RFC 8018 §3).
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    /// Its bytes in UTF-8, as PBES2 takes it (RFC 8018 §3). For the eyes of cryptography alone.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 

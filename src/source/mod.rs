@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
+use acme::{ExternalAccount, Proxy};
+
 use crate::lifecycle::{Failure, InfoAnswer};
 use crate::pki::{Identity, KeyType, Password, TrustAnchors};
 use crate::store::Store;
@@ -217,8 +219,16 @@ pub struct AcmeSettings {
     pub challenges: Vec<ChallengeKind>,
     /// Key of the certificate.
     pub key_type: KeyType,
-    /// Profile to ask for, checked by the CA.
+    /// Profile to ask for; must be one that the CA's directory names.
     pub profile: Option<String>,
+    /// Who we are to a CA that gives accounts only to those whom it knows (RFC 8555 §7.3.4).
+    pub eab: Option<ExternalAccount>,
+    /// Common name of the issuer whose chain is taken, when the CA offers several (RFC 8555 §7.4.2).
+    pub preferred_chain: Option<String>,
+    /// On the way to the CA.
+    pub proxy: Option<Proxy>,
+    /// Directory of the CA's twin for rehearsals.
+    pub staging: Option<String>,
 }
 
 impl AcmeSettings {
@@ -227,6 +237,22 @@ impl AcmeSettings {
 
     /// Its twin for tries: high limits, certificates that nobody trusts.
     pub const LETS_ENCRYPT_STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
+
+    /// Directory of the CA's twin for rehearsals: the one that is set, and Let's Encrypt's own.
+    pub fn twin(&self) -> Option<&str> {
+        let known = (self.directory == Self::LETS_ENCRYPT).then_some(Self::LETS_ENCRYPT_STAGING);
+        self.staging.as_deref().or(known)
+    }
+
+    /// Whether nobody trusts what the CA issues.
+    pub fn is_for_tries(&self) -> bool {
+        self.directory == Self::LETS_ENCRYPT_STAGING
+    }
+
+    /// Host of the directory, and its port where it has another than 443: label `ca`.
+    pub fn host(&self) -> String {
+        host(&self.directory)
+    }
 
     /// Whether the CA is Let's Encrypt, staging included.
     pub fn is_lets_encrypt(&self) -> bool {
@@ -245,8 +271,18 @@ impl Default for AcmeSettings {
             challenges: vec![ChallengeKind::Http01, ChallengeKind::TlsAlpn01],
             key_type: KeyType::default(),
             profile: None,
+            eab: None,
+            preferred_chain: None,
+            proxy: None,
+            staging: None,
         }
     }
+}
+
+/// Host of a directory's URL, and its port where it has another than 443: the label `ca` of metrics.
+pub fn host(directory: &str) -> String {
+    let host = directory.parse::<http::Uri>().ok().and_then(|url| url.authority().map(ToString::to_string));
+    host.unwrap_or_else(|| directory.to_owned())
 }
 
 /// How control over a name is proven.

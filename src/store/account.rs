@@ -1,6 +1,7 @@
 //! ACME accounts, one for each directory.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -71,9 +72,59 @@ impl Store {
     pub fn save_account(&self, directory: &str, account: &Account) -> Result<(), StoreError> {
         let folder = self.layout.account(directory);
         if let Some(before) = document::read(&folder.join(ACCOUNT))? {
-            super::atomic::write(&folder.join("account.prev.json"), &before)?;
+            super::atomic::write(&folder.join(PREVIOUS), &before)?;
         }
         document::save(&folder.join(ACCOUNT), account)
+    }
+
+    /// File of the account at a directory, whether or not there is one.
+    pub fn account_file(&self, directory: &str) -> PathBuf {
+        self.layout.account(directory).join(ACCOUNT)
+    }
+
+    /// Loads what the account at a directory is about to become; `None` when it stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::load_account`].
+    pub fn load_next_account(&self, directory: &str) -> Result<Option<Account>, StoreError> {
+        let path = self.layout.account(directory).join(NEXT);
+        document::load(&path, "delete it when the account works; else it holds the key that the CA knows")
+    }
+
+    /// Saves what the account at a directory is about to become; what it is stays.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`].
+    pub fn save_next_account(&self, directory: &str, account: &Account) -> Result<(), StoreError> {
+        document::save(&self.layout.account(directory).join(NEXT), account)
+    }
+
+    /// Makes the next account the one in use. The one before is kept beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`]; then the next one is still there, and this can be called again.
+    pub fn promote_next_account(&self, directory: &str) -> Result<(), StoreError> {
+        let folder = self.layout.account(directory);
+        let Some(next) = document::read(&folder.join(NEXT))? else { return Ok(()) };
+        let before = document::read(&folder.join(ACCOUNT))?;
+        // Called again after it was broken off half way: what is in use is the next one already.
+        if let Some(before) = before.filter(|before| *before != next) {
+            super::atomic::write(&folder.join(PREVIOUS), &before)?;
+        }
+        super::atomic::write(&folder.join(ACCOUNT), &next)?;
+        super::atomic::remove(&folder.join(NEXT))
+    }
+
+    /// Forgets the next account.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`].
+    pub fn discard_next_account(&self, directory: &str) -> Result<(), StoreError> {
+        super::atomic::remove(&self.layout.account(directory).join(NEXT))
     }
 }
 
@@ -87,6 +138,8 @@ fn zeroize(value: &mut Value) {
 }
 
 const ACCOUNT: &str = "account.json";
+const PREVIOUS: &str = "account.prev.json";
+const NEXT: &str = "account.next.json";
 
 #[cfg(test)]
 mod tests {
@@ -135,6 +188,29 @@ mod tests {
         let before: Account = document::load(&path, "").unwrap().unwrap();
         assert_eq!(before.credentials.expose()["id"], "2");
         assert!(!platform::is_mode_too_open(&path).unwrap());
+    }
+
+    #[test]
+    fn given_a_next_account_when_promoted_then_in_use_and_the_one_before_beside_it() {
+        let (_dir, store) = store();
+        let id = |account: Option<Account>| account.map(|account| account.credentials.expose()["id"].clone());
+        store.save_account(DIRECTORY, &account("1")).unwrap();
+        store.save_next_account(DIRECTORY, &account("2")).unwrap();
+        assert_eq!(id(store.load_account(DIRECTORY).unwrap()), Some(json!("1")));
+        assert_eq!(id(store.load_next_account(DIRECTORY).unwrap()), Some(json!("2")));
+
+        store.promote_next_account(DIRECTORY).unwrap();
+        store.promote_next_account(DIRECTORY).unwrap();
+        assert_eq!(id(store.load_account(DIRECTORY).unwrap()), Some(json!("2")));
+        assert!(store.load_next_account(DIRECTORY).unwrap().is_none());
+        let path = store.layout.account(DIRECTORY).join(PREVIOUS);
+        assert_eq!(id(document::load(&path, "").unwrap()), Some(json!("1")));
+
+        store.save_next_account(DIRECTORY, &account("3")).unwrap();
+        store.discard_next_account(DIRECTORY).unwrap();
+        store.promote_next_account(DIRECTORY).unwrap();
+        assert_eq!(id(store.load_account(DIRECTORY).unwrap()), Some(json!("2")));
+        assert!(!platform::is_mode_too_open(&store.account_file(DIRECTORY)).unwrap());
     }
 
     #[test]

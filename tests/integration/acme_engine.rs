@@ -13,6 +13,7 @@ use portvakt::challenge::{Challenges, HTTP_PREFIX};
 use portvakt::lifecycle::{Event, Failure, Origin, Reason, State};
 use portvakt::manager::{CertificateStatus, Manager, ManagerParts, Observe, Publish};
 use portvakt::pki::{Identity, KeyType, TrustAnchors};
+use portvakt::source::acme::Clients;
 use portvakt::source::{AcmeCas, AcmeSettings, CertificateSettings, ChallengeKind, Settings};
 use portvakt::store::Store;
 use portvakt::time::{Clock, SystemClock, Timestamp};
@@ -376,17 +377,17 @@ async fn given_terms_not_agreed_when_applied_then_refused_until_the_settings_cha
 }
 
 /// A CA, the port that it validates on, and a state directory.
-struct Stage {
-    pebble: Pebble,
-    challenges: Challenges,
+pub(crate) struct Stage {
+    pub(crate) pebble: Pebble,
+    pub(crate) challenges: Challenges,
     door: Arc<watch::Sender<Door>>,
     visited: Arc<Mutex<Option<String>>>,
-    clock: SkippingClock,
+    pub(crate) clock: SkippingClock,
     dir: tempfile::TempDir,
 }
 
 impl Stage {
-    async fn new(change: impl FnOnce(&mut pebble::Settings)) -> Self {
+    pub(crate) async fn new(change: impl FnOnce(&mut pebble::Settings)) -> Self {
         let challenges = Challenges::default();
         let door = Arc::new(watch::Sender::new(Door::Open));
         let visited = Arc::default();
@@ -401,30 +402,34 @@ impl Stage {
         Self { pebble, challenges, door, visited, clock: SkippingClock::default(), dir }
     }
 
-    fn state(&self) -> &Path {
+    pub(crate) fn state(&self) -> &Path {
         self.dir.path()
     }
 
     /// What a process would build.
-    fn engine(&self) -> Engine {
+    pub(crate) fn engine(&self) -> Engine {
         Engine::new(self.state(), self.challenges.clone(), Arc::new(self.clock.clone()))
     }
 
-    fn acme(&self, name: &str, identifiers: &[&str]) -> CertificateSettings {
+    pub(crate) fn acme(&self, name: &str, identifiers: &[&str]) -> CertificateSettings {
+        CertificateSettings {
+            name: name.to_owned(),
+            identifiers: identifiers.iter().map(|&name| name.to_owned()).collect(),
+            source: Settings::Acme(self.settings().into()),
+        }
+    }
+
+    /// `[acme]`.
+    pub(crate) fn settings(&self) -> AcmeSettings {
         let anchors = fs::read(self.pebble.trust_anchors()).unwrap();
-        let acme = AcmeSettings {
+        AcmeSettings {
             directory: self.pebble.directory(),
             trust_anchors: Some(TrustAnchors::from_pem(&anchors).unwrap()),
             agree_tos: true,
             contact: vec!["mailto:operator@m5.test".to_owned()],
             challenges: vec![ChallengeKind::Http01],
             key_type: KeyType::P256,
-            profile: None,
-        };
-        CertificateSettings {
-            name: name.to_owned(),
-            identifiers: identifiers.iter().map(|&name| name.to_owned()).collect(),
-            source: Settings::Acme(acme.into()),
+            ..AcmeSettings::default()
         }
     }
 
@@ -446,6 +451,7 @@ impl Engine {
         let seen = Arc::new(Seen::default());
         let store = Store::open(state).unwrap();
         let manager = Manager::new(ManagerParts {
+            clients: Clients::default(),
             store: store.clone(),
             challenges,
             clock,
@@ -463,7 +469,7 @@ impl Engine {
         self.manager.statuses().into_iter().find(|status| status.name == name).unwrap()
     }
 
-    async fn issued(&self, name: &str) {
+    pub(crate) async fn issued(&self, name: &str) {
         until("issued", || self.seen.origins(name).contains(&Origin::Issued)).await;
     }
 

@@ -4,6 +4,7 @@
 mod support;
 
 mod acme_engine;
+mod asks_a_ca_for_more;
 mod asks_name_servers;
 mod bad_configurations;
 mod files;

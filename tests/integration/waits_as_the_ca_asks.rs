@@ -122,7 +122,7 @@ impl RefusingCa {
             contact: vec![format!("mailto:{contact}")],
             challenges: vec![ChallengeKind::Http01],
             key_type: KeyType::P256,
-            profile: None,
+            ..AcmeSettings::default()
         };
         let identifiers = vec!["m5.test".to_owned()];
         CertificateSettings { name: "m5".to_owned(), identifiers, source: Settings::Acme(acme.into()) }

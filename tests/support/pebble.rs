@@ -39,12 +39,27 @@ pub(crate) struct Settings {
     pub(crate) delay: u8,
     /// Life of a certificate, in seconds.
     pub(crate) validity: u32,
+    /// Accounts must be bound to [`EAB_KID`] and its key.
+    pub(crate) eab: bool,
+    /// Chains to further roots that it offers beside the first.
+    pub(crate) alternate_roots: u8,
+    /// The names of its profiles.
+    pub(crate) profiles: &'static [&'static str],
 }
 
 impl Settings {
     /// Checks on these ports, at once, and refuses nothing; certificates live for ninety days.
     pub(crate) fn on(http_port: u16, tls_port: u16) -> Self {
-        Self { http_port, tls_port, nonce_reject: 0, delay: 0, validity: 90 * 86_400 }
+        Self {
+            http_port,
+            tls_port,
+            nonce_reject: 0,
+            delay: 0,
+            validity: 90 * 86_400,
+            eab: false,
+            alternate_roots: 0,
+            profiles: &["default"],
+        }
     }
 }
 
@@ -75,7 +90,8 @@ impl Pebble {
             .args(["-config", "config.json", "-dnsserver", &dns::start().to_string()])
             .env("PEBBLE_WFE_NONCEREJECT", self.settings.nonce_reject.to_string())
             // Every order proves control anew, so that every test sees its challenges.
-            .env("PEBBLE_AUTHZREUSE", "0");
+            .env("PEBBLE_AUTHZREUSE", "0")
+            .env("PEBBLE_ALTERNATE_ROOTS", self.settings.alternate_roots.to_string());
         match self.settings.delay {
             0 => command.env("PEBBLE_VA_NOSLEEP", "1"),
             seconds => command.env("PEBBLE_VA_SLEEPTIME", seconds.to_string()),
@@ -130,6 +146,15 @@ impl Pebble {
         path
     }
 
+    /// Common name of one of the roots that its certificates chain to, counted from zero.
+    pub(crate) fn root_name(&self, index: u8) -> String {
+        let url = format!("https://127.0.0.1:{}/roots/{index}", self.management);
+        let root = Curl::new().cacert(&self.trust_anchors()).get(&url);
+        assert_eq!(root.status, 200);
+        let root = portvakt::pki::CertificateChain::from_pem(&root.body).expect("a certificate");
+        root.leaf().common_name.clone()
+    }
+
     /// The same, for a client of ours.
     pub(crate) fn issued_roots(&self) -> RootCertStore {
         roots(&self.issued_root())
@@ -138,6 +163,22 @@ impl Pebble {
     /// What a client of ours believes the directory's own certificate by.
     pub(crate) fn listener_roots(&self) -> RootCertStore {
         roots(&self.trust_anchors())
+    }
+
+    /// Sets what it answers when it is asked when to renew a certificate (PEM of the leaf).
+    pub(crate) fn set_renewal_info(&self, leaf: &str, answer: &serde_json::Value) {
+        let body = serde_json::json!({ "certificate": leaf, "ariResponse": answer.to_string() }).to_string();
+        let url = format!("https://127.0.0.1:{}/set-renewal-info/", self.management);
+        let answer = Curl::new().cacert(&self.trust_anchors()).with(&["--data", &body]).get(&url);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    /// Whether it has revoked the certificate of this serial number, in hex.
+    pub(crate) fn is_revoked(&self, serial: &str) -> bool {
+        let url = format!("https://127.0.0.1:{}/cert-status-by-serial/{serial}", self.management);
+        let answer = Curl::new().cacert(&self.trust_anchors()).get(&url);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.text().contains("\"Revoked\"")
     }
 
     /// How many accounts were made.
@@ -177,7 +218,9 @@ impl Pebble {
     }
 
     fn configuration(&self) -> String {
-        let profile = serde_json::json!({ "description": "the only one", "validityPeriod": self.settings.validity });
+        let profile = serde_json::json!({ "description": "one of them", "validityPeriod": self.settings.validity });
+        let profiles: serde_json::Map<_, _> =
+            self.settings.profiles.iter().map(|name| ((*name).to_owned(), profile.clone())).collect();
         let settings = serde_json::json!({
             "listenAddress": format!("127.0.0.1:{}", self.acme),
             "managementListenAddress": format!("127.0.0.1:{}", self.management),
@@ -186,13 +229,19 @@ impl Pebble {
             "httpPort": self.settings.http_port,
             "tlsPort": self.settings.tls_port,
             "ocspResponderURL": "",
-            "externalAccountBindingRequired": false,
+            "externalAccountBindingRequired": self.settings.eab,
+            "externalAccountMACKeys": { EAB_KID: EAB_KEY },
             "retryAfter": { "authz": 1, "order": 1 },
-            "profiles": { "default": profile },
+            "profiles": profiles,
         });
         serde_json::json!({ "pebble": settings }).to_string()
     }
 }
+
+/// An account that pebble knows beside ACME.
+pub(crate) const EAB_KID: &str = "kid-1";
+/// Its MAC key.
+pub(crate) const EAB_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
 
 /// Trust anchors from a file that was written before.
 fn roots(path: &Path) -> RootCertStore {

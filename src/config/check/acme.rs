@@ -181,5 +181,10 @@ const DIRECTORIES: [(&str, &str); 2] =
 const CHALLENGES: [(&str, ChallengeKind); 2] =
     [("http-01", ChallengeKind::Http01), ("tls-alpn-01", ChallengeKind::TlsAlpn01)];
 
-const KEY_TYPES: [(&str, KeyType); 3] =
-    [("p256", KeyType::P256), ("p384", KeyType::P384), ("rsa2048", KeyType::Rsa2048)];
+const KEY_TYPES: [(&str, KeyType); 5] = [
+    ("p256", KeyType::P256),
+    ("p384", KeyType::P384),
+    ("rsa2048", KeyType::Rsa2048),
+    ("rsa3072", KeyType::Rsa3072),
+    ("rsa4096", KeyType::Rsa4096),
+];

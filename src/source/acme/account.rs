@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use instant_acme::{Account, Key};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use http::header::LOCATION;
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use super::again;
 use super::error::{AcmeError, Step};
 use super::http::CaClient;
+use super::jose::{Name, Session, Signer, bound};
 use crate::causes::with_causes;
 use crate::pki::{KeyType, PrivateKey};
-use crate::source::{AcmeSettings, blocking};
+use crate::source::{AcmeSettings, blocking, off_thread};
 use crate::store::{self, LockGuard, Store};
 use crate::time::Clock;
 
@@ -32,21 +34,42 @@ pub(super) struct Accounts<'a> {
     pub(super) clock: &'a Arc<dyn Clock>,
 }
 
+/// An account that is ready for use.
+pub(super) struct Opened {
+    pub(super) account: instant_acme::Account,
+    pub(super) signer: Signer,
+}
+
+impl Opened {
+    /// Sends requests of the account that instant-acme does not know.
+    pub(super) fn session<'a>(&'a self, client: &'a CaClient) -> Session<'a> {
+        Session { client, signer: &self.signer, name: Name::Account(self.account.id()) }
+    }
+}
+
 impl Accounts<'_> {
     /// The kept account, else a new one.
-    pub(super) async fn open(&self) -> Result<Account, AcmeError> {
+    pub(super) async fn open(&self) -> Result<Opened, AcmeError> {
+        self.settle().await?;
         if let Some(Stored { key, url: Some(url), contact }) = self.load().await? {
-            let account = self.restore(&key, url.clone()).await?;
-            self.tell_contact(&account, &key, url, &contact).await;
-            return Ok(account);
+            let opened = self.restore(&key, url.clone()).await?;
+            self.tell_contact(&opened, &key, url, &contact).await;
+            return Ok(opened);
         }
         self.register(None).await
+    }
+
+    /// The account again, when another key or URL is kept for it than it was opened with; somebody else has changed it.
+    pub(super) async fn reopen(&self, used: &Opened) -> Result<Option<Opened>, AcmeError> {
+        let Some(Stored { key, url: Some(url), .. }) = self.load().await? else { return Ok(None) };
+        let is_same = url == used.account.id() && key.signer()?.thumbprint() == used.signer.thumbprint();
+        if is_same { Ok(None) } else { self.restore(&key, url).await.map(Some) }
     }
 
     /// Registers the kept key, or a new one, unless somebody else has done so meanwhile.
     ///
     /// `gone` is the account that the CA has forgotten.
-    pub(super) async fn register(&self, gone: Option<&str>) -> Result<Account, AcmeError> {
+    pub(super) async fn register(&self, gone: Option<&str>) -> Result<Opened, AcmeError> {
         if !self.settings.agree_tos {
             return Err(AcmeError::TermsNotAgreed { directory: self.settings.directory.clone() });
         }
@@ -61,29 +84,80 @@ impl Accounts<'_> {
             Some(stored) => stored.key,
             None => self.new_key().await?,
         };
-        let account = again!(self.builder().create_from_key(self.pair(&key)?, self.settings.directory.clone()).await)
-            .map_err(|error| self.error(Step::Register, error))?
-            .0;
-        let url = account.id().to_owned();
+        let url = self.ask_for_account(&key).await?;
         self.save(Stored { key: key.clone(), url: Some(url.clone()), contact: Vec::new() }).await?;
         info!(directory = self.settings.directory, account = url, "account registered");
-        self.tell_contact(&account, &key, url, &[]).await;
-        Ok(account)
+        let opened = self.restore(&key, url.clone()).await?;
+        self.tell_contact(&opened, &key, url, &[]).await;
+        Ok(opened)
     }
 
-    async fn restore(&self, key: &StoredKey, url: String) -> Result<Account, AcmeError> {
-        let key = PrivatePkcs8KeyDer::from(key.private_key()?.der().to_vec());
-        let restored = self.builder().from_parts(url, key, self.settings.directory.clone()).await;
-        restored.map_err(|error| self.error(Step::Connect, error))
+    /// Finds the account of this key, else makes it (RFC 8555 §7.3). The key of an external account may be good for one
+    /// account only, so that an answer that was lost must not spend it twice.
+    async fn ask_for_account(&self, key: &StoredKey) -> Result<String, AcmeError> {
+        if self.settings.eab.is_some()
+            && let Some(url) = self.find(key).await?
+        {
+            return Ok(url);
+        }
+        let signer = key.signer()?;
+        let payload = self.new_account(&signer).await?;
+        self.post_account(&signer, &payload).await
+    }
+
+    /// URL of the account that the CA knows this key by; `None` when it knows none.
+    pub(super) async fn find(&self, key: &StoredKey) -> Result<Option<String>, AcmeError> {
+        match self.post_account(&key.signer()?, &json!({ "onlyReturnExisting": true })).await {
+            Ok(url) => Ok(Some(url)),
+            Err(error) if error.is_account_gone() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn new_account(&self, signer: &Signer) -> Result<Value, AcmeError> {
+        let directory = self.client.directory().await.map_err(|error| self.error(Step::Connect, error.into()))?;
+        let mut payload = json!({ "termsOfServiceAgreed": true });
+        match &self.settings.eab {
+            Some(eab) => {
+                let external = eab.clone();
+                let key = off_thread(move || external.key()).await?;
+                payload["externalAccountBinding"] = bound(signer, &eab.kid, &key, &directory.new_account);
+            }
+            None if directory.meta.external_account_required => {
+                return Err(AcmeError::ExternalAccountRequired { directory: self.settings.directory.clone() });
+            }
+            None => {}
+        }
+        Ok(payload)
+    }
+
+    async fn post_account(&self, signer: &Signer, payload: &Value) -> Result<String, AcmeError> {
+        let directory = self.client.directory().await.map_err(|error| self.error(Step::Connect, error.into()))?;
+        self.client.seen().doing(Step::Register);
+        let session = Session { client: self.client, signer, name: Name::Key };
+        let posted = session.post(&directory.new_account, Some(payload)).await;
+        let (parts, _) = posted.map_err(|error| self.error(Step::Register, error))?;
+        let url = parts.headers.get(LOCATION).and_then(|url| url.to_str().ok()).map(str::to_owned);
+        url.ok_or_else(|| self.error(Step::Register, instant_acme::Error::Str("no URL of the account (RFC 8555 §7.3)")))
+    }
+
+    pub(super) async fn restore(&self, key: &StoredKey, url: String) -> Result<Opened, AcmeError> {
+        self.client.seen().doing(Step::Connect);
+        let der = PrivatePkcs8KeyDer::from(key.private_key()?.der().to_vec());
+        let builder = instant_acme::Account::builder_with_http(Box::new(self.client.clone()));
+        let restored = builder.from_parts(url, der, self.settings.directory.clone()).await;
+        let account = restored.map_err(|error| self.error(Step::Connect, error))?;
+        Ok(Opened { account, signer: key.signer()? })
     }
 
     /// Brings the CA's list of contacts up to date. Nothing depends on it, so a refusal is only told.
-    async fn tell_contact(&self, account: &Account, key: &StoredKey, url: String, told: &[String]) {
+    async fn tell_contact(&self, opened: &Opened, key: &StoredKey, url: String, told: &[String]) {
         let contact: Vec<&str> = self.settings.contact.iter().map(String::as_str).collect();
         if told == contact {
             return;
         }
-        if let Err(error) = again!(account.update_contacts(&contact).await) {
+        self.client.seen().doing(Step::Register);
+        if let Err(error) = again!(opened.account.update_contacts(&contact).await) {
             let error = self.error(Step::Register, error);
             warn!(error = with_causes(&error), "the CA does not take `acme.contact`");
             return;
@@ -94,7 +168,7 @@ impl Accounts<'_> {
         }
     }
 
-    async fn lock(&self) -> Result<LockGuard, AcmeError> {
+    pub(super) async fn lock(&self) -> Result<LockGuard, AcmeError> {
         for _ in 0..LOCK_TRIES {
             if let Some(guard) = blocking(self.store, |store| store.lock(LOCK)).await? {
                 return Ok(guard);
@@ -105,58 +179,67 @@ impl Accounts<'_> {
     }
 
     async fn new_key(&self) -> Result<StoredKey, AcmeError> {
-        let key = StoredKey(PrivateKey::generate(KeyType::P256)?.to_pem());
+        let key = StoredKey::generate()?;
         self.save(Stored { key: key.clone(), url: None, contact: Vec::new() }).await?;
         Ok(key)
     }
 
-    async fn load(&self) -> Result<Option<Stored>, AcmeError> {
+    pub(super) async fn load(&self) -> Result<Option<Stored>, AcmeError> {
         let directory = self.settings.directory.clone();
-        let Some(kept) = blocking(self.store, move |store| store.load_account(&directory)).await? else {
-            return Ok(None);
-        };
-        let credentials = Credentials::deserialize(kept.credentials.expose())
-            .map_err(|source| AcmeError::AccountUnreadable { directory: self.settings.directory.clone(), source })?;
-        Ok(Some(Stored { key: credentials.key, url: credentials.url, contact: kept.contact }))
+        let kept = blocking(self.store, move |store| store.load_account(&directory)).await?;
+        kept.map(|kept| self.read(&kept)).transpose()
+    }
+
+    pub(super) async fn load_next(&self) -> Result<Option<Stored>, AcmeError> {
+        let directory = self.settings.directory.clone();
+        let kept = blocking(self.store, move |store| store.load_next_account(&directory)).await?;
+        kept.map(|kept| self.read(&kept)).transpose()
+    }
+
+    fn read(&self, kept: &store::Account) -> Result<Stored, AcmeError> {
+        Stored::read(kept)
+            .map_err(|source| AcmeError::AccountUnreadable { directory: self.settings.directory.clone(), source })
     }
 
     async fn save(&self, stored: Stored) -> Result<(), AcmeError> {
-        let Stored { key, url, contact } = stored;
-        // Two strings always have a JSON form.
-        let credentials = serde_json::to_value(Credentials { key, url }).unwrap_or_default();
-        let account = store::Account {
-            directory: self.settings.directory.clone(),
-            contact,
-            credentials: store::Credentials::new(credentials),
-        };
+        let account = stored.written(&self.settings.directory);
         Ok(blocking(self.store, move |store| store.save_account(&account.directory, &account)).await?)
     }
 
-    fn pair(&self, key: &StoredKey) -> Result<(Key, PrivateKeyDer<'static>), AcmeError> {
-        let der = PrivatePkcs8KeyDer::from(key.private_key()?.der().to_vec());
-        let signer = Key::from_pkcs8_der(der.clone_key()).map_err(|error| self.error(Step::Register, error))?;
-        Ok((signer, PrivateKeyDer::Pkcs8(der)))
-    }
-
-    fn builder(&self) -> instant_acme::AccountBuilder {
-        Account::builder_with_http(Box::new(self.client.clone()))
-    }
-
-    fn error(&self, step: Step, error: instant_acme::Error) -> AcmeError {
+    pub(super) fn error(&self, step: Step, error: instant_acme::Error) -> AcmeError {
         AcmeError::at(step, &self.settings.directory, self.client.seen(), error)
     }
 }
 
 /// URL of a kept account; `None` while its key waits to be registered, or when it cannot be read.
 pub fn account_url(account: &store::Account) -> Option<String> {
-    Credentials::deserialize(account.credentials.expose()).ok()?.url
+    Stored::read(account).ok()?.url
+}
+
+/// SHA-256 of a kept account's public key (RFC 7638), in base64url; `None` when it cannot be read.
+pub fn account_thumbprint(account: &store::Account) -> Option<String> {
+    Some(Stored::read(account).ok()?.key.signer().ok()?.thumbprint())
 }
 
 /// What is kept of an account.
-struct Stored {
-    key: StoredKey,
-    url: Option<String>,
-    contact: Vec<String>,
+pub(super) struct Stored {
+    pub(super) key: StoredKey,
+    pub(super) url: Option<String>,
+    pub(super) contact: Vec<String>,
+}
+
+impl Stored {
+    fn read(kept: &store::Account) -> Result<Self, serde_json::Error> {
+        let Credentials { key, url } = Credentials::deserialize(kept.credentials.expose())?;
+        Ok(Self { key, url, contact: kept.contact.clone() })
+    }
+
+    pub(super) fn written(self, directory: &str) -> store::Account {
+        let Self { key, url, contact } = self;
+        // Two strings always have a JSON form.
+        let credentials = serde_json::to_value(Credentials { key, url }).unwrap_or_default();
+        store::Account { directory: directory.to_owned(), contact, credentials: store::Credentials::new(credentials) }
+    }
 }
 
 /// What proves the account. A key without a URL was about to be registered.
@@ -170,7 +253,7 @@ struct Credentials {
 /// PKCS #8 in PEM.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-struct StoredKey(Zeroizing<String>);
+pub(super) struct StoredKey(Zeroizing<String>);
 
 impl From<String> for StoredKey {
     fn from(pem: String) -> Self {
@@ -185,8 +268,16 @@ impl From<StoredKey> for String {
 }
 
 impl StoredKey {
-    fn private_key(&self) -> Result<PrivateKey, AcmeError> {
+    pub(super) fn generate() -> Result<Self, AcmeError> {
+        Ok(Self(PrivateKey::generate(KeyType::P256)?.to_pem()))
+    }
+
+    pub(super) fn private_key(&self) -> Result<PrivateKey, AcmeError> {
         Ok(PrivateKey::from_pem(self.0.as_bytes())?)
+    }
+
+    pub(super) fn signer(&self) -> Result<Signer, AcmeError> {
+        Signer::new(&self.private_key()?).map_err(|_| AcmeError::AccountKey)
     }
 }
 

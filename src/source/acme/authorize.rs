@@ -43,6 +43,7 @@ impl AcmeSource {
     }
 
     async fn answer_all(&self, at_ca: &mut instant_acme::Order, order: &Order) -> Result<Vec<Pending>, AcmeError> {
+        self.client.seen().doing(Step::Authorize);
         self.fetch_all(at_ca).await?;
         let mut pending = Vec::new();
         let mut authorizations = at_ca.authorizations();

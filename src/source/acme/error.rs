@@ -1,5 +1,6 @@
 //! Why ACME gave no certificate: the CA's words, what they mean for the next attempt, and what the operator can do.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
@@ -7,8 +8,11 @@ use std::time::Duration;
 use instant_acme::Problem;
 use rustls::CertificateError;
 
-use super::http::{Seen, TransportError};
+use super::eab::EabError;
+use super::http::TransportError;
 use super::masked::masked;
+use super::seen::Seen;
+use super::traffic::Operation;
 use crate::causes::with_causes;
 use crate::lifecycle::{Failure, Reason, Retry};
 use crate::pki::{ChainError, IdentityError, KeyError};
@@ -92,6 +96,56 @@ pub enum AcmeError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// The CA wants an account that is bound to one of its operator's, and none is set.
+    #[error("`{directory}` gives accounts only to those who are known to its operator (external account binding)")]
+    ExternalAccountRequired {
+        /// Of the CA.
+        directory: String,
+    },
+    /// The key of the external account.
+    #[error("the key of `acme.eab` cannot be used")]
+    ExternalAccountKey(#[from] EabError),
+    /// The CA has other profiles.
+    #[error("`{directory}` has no certificate profile `{profile}`: it has {}", Listed(offered))]
+    NoProfile {
+        /// Of the CA.
+        directory: String,
+        /// What is set.
+        profile: String,
+        /// What it has.
+        offered: Vec<String>,
+    },
+    /// Nothing to work with.
+    #[error("no account at `{directory}` is kept")]
+    NoAccount {
+        /// Of the CA.
+        directory: String,
+    },
+    /// The CA's directory has no `keyChange`.
+    #[error("`{directory}` does not offer another key for an account")]
+    NoRollover {
+        /// Of the CA.
+        directory: String,
+    },
+    /// The CA's directory has no `revokeCert`.
+    #[error("`{directory}` does not offer to revoke")]
+    NoRevocation {
+        /// Of the CA.
+        directory: String,
+    },
+    /// A certificate that nobody trusts would take the place of a good one.
+    #[error("`{directory}` is for tries, and a certificate of `{serving}` is good until {until}")]
+    OverProduction {
+        /// Of the CA that is set.
+        directory: String,
+        /// Who has issued what is served.
+        serving: String,
+        /// Its last second.
+        until: Timestamp,
+    },
+    /// What is kept is not a key for an account.
+    #[error("the kept key of the account cannot sign")]
+    AccountKey,
     /// A key cannot be made or used.
     #[error("a private key fails")]
     Key(#[from] KeyError),
@@ -114,6 +168,12 @@ pub enum Unusable {
     NotCovered {
         /// What was ordered.
         identifier: String,
+    },
+    /// An intermediate certificate is missing (RFC 8555 §7.4.2), so that clients that do not have it refuse.
+    #[error("it is half a chain: the certificate of its issuer `{issuer}` does not come with it")]
+    HalfChain {
+        /// Who has signed it.
+        issuer: String,
     },
     /// Not valid now, by the CA's clock.
     #[error("it is valid from {not_before} to {not_after}, and the CA's clock says {now}")]
@@ -142,6 +202,29 @@ pub enum Step {
     Finalize,
     /// GET of the certificate.
     Download,
+    /// A question for renewal information (RFC 9773).
+    RenewalInfo,
+    /// revokeCert.
+    Revoke,
+    /// keyChange.
+    ChangeKey,
+}
+
+impl Step {
+    /// As it is counted.
+    pub(super) const fn operation(self) -> Operation {
+        match self {
+            Self::Connect => Operation::Directory,
+            Self::Register => Operation::Account,
+            Self::Order => Operation::Order,
+            Self::Authorize => Operation::Authorization,
+            Self::Finalize => Operation::Finalize,
+            Self::Download => Operation::Certificate,
+            Self::RenewalInfo => Operation::RenewalInfo,
+            Self::Revoke => Operation::Revoke,
+            Self::ChangeKey => Operation::KeyChange,
+        }
+    }
 }
 
 impl fmt::Display for Step {
@@ -153,22 +236,27 @@ impl fmt::Display for Step {
             Self::Authorize => "validate",
             Self::Finalize => "issue the certificate",
             Self::Download => "hand out the certificate",
+            Self::RenewalInfo => "say when to renew",
+            Self::Revoke => "revoke the certificate",
+            Self::ChangeKey => "change the account's key",
         })
     }
 }
 
 /// What an HTTP response said beside its body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// Such as 429.
     pub status: u16,
     /// When to be back.
     pub retry_after: Option<Timestamp>,
+    /// What a human is to open in a browser (RFC 8555 §7.3.3), when the CA says so.
+    pub visit: Option<String>,
 }
 
 impl Answer {
     pub(super) fn latest(seen: &Seen) -> Self {
-        Self { status: seen.status().unwrap_or(0), retry_after: seen.retry_after() }
+        Self { status: seen.status().unwrap_or(0), retry_after: seen.retry_after(), visit: seen.visit() }
     }
 }
 
@@ -183,7 +271,8 @@ impl AcmeError {
             instant_acme::Error::Other(other) => other,
             other => other.into(),
         };
-        let answer = matches!(source.downcast_ref(), Some(TransportError::Status { .. })).then(|| Answer::latest(seen));
+        let answered = source.downcast_ref().and_then(TransportError::status);
+        let answer = answered.map(|status| Answer { status: status.as_u16(), ..Answer::latest(seen) });
         Self::Unreachable { directory: directory.to_owned(), step, answer, source }
     }
 
@@ -202,6 +291,40 @@ impl AcmeError {
         matches!(self, Self::Refused { problem, .. } if kind(problem) == "accountDoesNotExist")
     }
 
+    /// The CA does not take an order as a renewal of the certificate that it names (RFC 9773 §5).
+    pub(super) fn is_about_replaced(&self) -> bool {
+        match self {
+            Self::Refused { step: Step::Order, problem, answer, .. } => {
+                answer.status == 409 || matches!(kind(problem), "alreadyReplaced" | "malformed" | "unauthorized")
+            }
+            // It took the order, and did not say of which certificate: instant-acme gives it up.
+            Self::Unreachable { step: Step::Order, answer: None, source, .. } => {
+                source.to_string().starts_with("replaces field mismatch")
+            }
+            _ => false,
+        }
+    }
+
+    /// What was to be revoked was revoked before.
+    pub(super) fn is_already_revoked(&self) -> bool {
+        matches!(self, Self::Refused { problem, .. } if kind(problem) == "alreadyRevoked")
+    }
+
+    /// The CA has looked at the request and refused it.
+    pub(super) fn is_final_refusal(&self) -> bool {
+        match self {
+            Self::NoRollover { .. } => true,
+            Self::Refused { answer, .. } => (400..500).contains(&answer.status),
+            _ => false,
+        }
+    }
+
+    /// The signature or the account was not accepted, as happens while somebody changes the account's key.
+    pub(super) fn is_about_account(&self) -> bool {
+        let Self::Refused { problem, .. } = self else { return false };
+        matches!(kind(problem), "accountDoesNotExist" | "unauthorized" | "malformed")
+    }
+
     /// The CA says that it does not have what was asked for, rather than that it is not able to answer now.
     pub(super) fn is_about_object(&self) -> bool {
         match self {
@@ -214,14 +337,28 @@ impl AcmeError {
     /// Kind, for metrics and for the schedule.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::TermsNotAgreed { .. } | Self::AccountLocked { .. } | Self::AccountUnreadable { .. } => {
-                Reason::Account
-            }
+            Self::TermsNotAgreed { .. }
+            | Self::AccountLocked { .. }
+            | Self::AccountUnreadable { .. }
+            | Self::ExternalAccountRequired { .. }
+            | Self::ExternalAccountKey(_)
+            | Self::NoAccount { .. }
+            | Self::NoRollover { .. }
+            | Self::NoRevocation { .. }
+            | Self::AccountKey => Reason::Account,
+            Self::NoProfile { .. } | Self::OverProduction { .. } => Reason::RejectedIdentifier,
             Self::Unreachable { answer: Some(answer), .. } => reason_of_status(answer.status),
             Self::Unreachable { source, .. } => match source.downcast_ref() {
                 Some(TransportError::Connect { .. } | TransportError::Exchange { .. }) => Reason::Network,
                 Some(TransportError::Timeout { .. }) => Reason::Timeout,
-                Some(TransportError::TooLong | TransportError::Status { .. }) | None => Reason::Server,
+                Some(
+                    TransportError::TooLong
+                    | TransportError::Status { .. }
+                    | TransportError::Redirect { .. }
+                    | TransportError::NoDirectory { .. }
+                    | TransportError::Url { .. },
+                )
+                | None => Reason::Server,
             },
             Self::Refused { problem, answer, step, .. } => ruling(problem, answer, *step).0,
             Self::Timeout { .. } => Reason::Timeout,
@@ -237,14 +374,22 @@ impl AcmeError {
     /// Whether trying again can help. `now` bounds times that the CA names in words.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::TermsNotAgreed { .. } | Self::NoChallenge { .. } | Self::Key(KeyError::Identifier { .. }) => {
-                Retry::Never
-            }
+            Self::TermsNotAgreed { .. }
+            | Self::NoChallenge { .. }
+            | Self::ExternalAccountRequired { .. }
+            | Self::NoProfile { .. }
+            | Self::NoRollover { .. }
+            | Self::NoRevocation { .. }
+            | Self::OverProduction { .. }
+            | Self::Key(KeyError::Identifier { .. }) => Retry::Never,
             Self::Refused { problem, answer, step, .. } => ruling(problem, answer, *step).1,
             Self::Unreachable { answer: Some(Answer { retry_after: Some(at), .. }), .. } => Retry::At(*at),
             Self::Unreachable { .. }
             | Self::AccountLocked { .. }
             | Self::AccountUnreadable { .. }
+            | Self::AccountKey
+            | Self::ExternalAccountKey(_)
+            | Self::NoAccount { .. }
             | Self::Timeout { .. }
             | Self::OrderInvalid
             | Self::Unusable(_)
@@ -256,22 +401,40 @@ impl AcmeError {
     }
 
     /// What the operator can do.
-    pub fn fix(&self) -> Option<&'static str> {
-        match self {
-            Self::TermsNotAgreed { .. } => Some("read them, then set `agree_tos = true` under `[acme]`"),
-            Self::Unreachable { source, .. } => Some(way_to_reach(source.downcast_ref())),
-            Self::Refused { problem, answer, step, .. } => hint(ruling(problem, answer, *step).0),
-            Self::Timeout { .. } | Self::OrderInvalid | Self::AccountLocked { .. } => None,
-            Self::AccountUnreadable { .. } => {
-                Some("delete its `account.json` in the state directory to register a new account")
+    pub fn fix(&self) -> Option<Cow<'static, str>> {
+        let fix = match self {
+            Self::TermsNotAgreed { .. } => "read them, then set `agree_tos = true` under `[acme]`",
+            Self::Unreachable { source, .. } => way_to_reach(source.downcast_ref()),
+            Self::Refused { problem, answer, step, .. } => return refused_fix(problem, answer, *step),
+            Self::AccountUnreadable { .. } | Self::AccountKey => {
+                "delete its `account.json` in the state directory to register a new account"
             }
-            Self::NoChallenge { .. } => {
-                Some("wildcards and some names need another challenge kind: use file certificates for them")
+            Self::NoChallenge { .. } => "wildcards need dns-01: set `[acme.dns]`, or use file certificates for them",
+            Self::ExternalAccountRequired { .. } => {
+                "get a key id and a MAC key from the CA, and set `eab = { kid = \"..\", key_file = \"FILE\" }` under `[acme]`"
             }
-            Self::Unusable(Unusable::NotNow { .. }) => hint(Reason::Clock),
-            Self::Unusable(_) | Self::Tls(_) | Self::Challenge(_) | Self::Store(_) => None,
-            Self::Key(_) => Some("check the site's `domain`"),
-        }
+            Self::ExternalAccountKey(_) => "copy the MAC key again from where the CA shows it beside the key id",
+            Self::NoProfile { .. } => "set `acme.profile` to one of them, or leave it out",
+            Self::OverProduction { .. } => {
+                "for a try use `portvakt rehearse`; to serve certificates that nobody trusts, remove the certificate's folder in the state directory"
+            }
+            Self::NoRollover { .. } => "nothing: this CA's accounts keep their key",
+            Self::NoAccount { .. } => "start portvakt: it registers an account with its first order",
+            Self::Unusable(Unusable::NotNow { .. }) => return hint(Reason::Clock).map(Cow::Borrowed),
+            Self::Unusable(Unusable::HalfChain { .. }) => {
+                "tell the CA; if it issues by its root itself, add that root to `acme.trust_anchors`"
+            }
+            Self::Key(_) => "check the site's `domain`",
+            Self::Timeout { .. }
+            | Self::OrderInvalid
+            | Self::AccountLocked { .. }
+            | Self::NoRevocation { .. }
+            | Self::Unusable(_)
+            | Self::Tls(_)
+            | Self::Challenge(_)
+            | Self::Store(_) => return None,
+        };
+        Some(Cow::Borrowed(fix))
     }
 }
 
@@ -280,16 +443,47 @@ impl From<AcmeError> for Failure {
         Self {
             reason: error.reason(),
             retry: error.retry(),
-            fix: error.fix().map(str::to_owned),
+            fix: error.fix().map(Cow::into_owned),
             detail: with_causes(&error),
         }
     }
+}
+
+/// What an operator does about a problem document.
+fn refused_fix(problem: &Problem, answer: &Answer, step: Step) -> Option<Cow<'static, str>> {
+    let page = answer.visit.clone().or_else(|| page_in(detail(problem)));
+    match (kind(problem), page) {
+        (_, page) if is_paused(problem) => Some(Cow::Owned(format!(
+            "open {}, unpause the names there, then `portvakt cert renew NAME --force`: until then nothing is tried",
+            page.as_deref().unwrap_or("the CA's self-service portal")
+        ))),
+        ("userActionRequired", Some(page)) => Some(Cow::Owned(format!("open {page} and do what the CA asks there"))),
+        ("externalAccountRequired", _) => AcmeError::ExternalAccountRequired { directory: String::new() }.fix(),
+        ("unauthorized" | "malformed", _) if step == Step::Register => Some(Cow::Borrowed(
+            "if `acme.eab` is set: compare `kid` and key with what the CA shows, they may have been used or have expired",
+        )),
+        _ => hint(reason_of(problem, answer, step)).map(Cow::Borrowed),
+    }
+}
+
+/// Let's Encrypt has stopped looking at names that failed a thousand times, until a human says that they are mended.
+fn is_paused(problem: &Problem) -> bool {
+    let words = detail(problem);
+    kind(problem) == "rateLimited" && (words.contains("/unpause") || words.contains("temporarily prevented"))
+}
+
+/// The first address of a web page in the CA's words.
+fn page_in(words: &str) -> Option<String> {
+    let start = words.find("https://")?;
+    let page = words[start..].split(|c: char| c.is_whitespace() || "<>\"'`".contains(c)).next()?;
+    Some(page.trim_end_matches(['.', ',', ';', ')']).to_owned())
 }
 
 /// What a problem document means (RFC 8555 §6.7, and types that CAs have added).
 fn ruling(problem: &Problem, answer: &Answer, step: Step) -> (Reason, Retry) {
     let reason = reason_of(problem, answer, step);
     let retry = match kind(problem) {
+        _ if is_paused(problem) => Retry::Never,
         "rejectedIdentifier"
         | "unsupportedIdentifier"
         | "invalidProfile"
@@ -312,6 +506,7 @@ fn reason_of(problem: &Problem, answer: &Answer, step: Step) -> Reason {
         // So pebble calls a name that it cannot look up, and other CAs an answer that they cannot read.
         "malformed" if step == Step::Authorize => Reason::Unauthorized,
         "unauthorized" if step != Step::Authorize => Reason::Account,
+        "malformed" if step == Step::Register => Reason::Account,
         "unauthorized" | "incorrectResponse" => Reason::Unauthorized,
         "caa" => Reason::Caa,
         "rateLimited" => Reason::RateLimited,
@@ -367,6 +562,9 @@ fn detail(problem: &Problem) -> &str {
 
 /// What to do about a directory that cannot be talked to.
 fn way_to_reach(error: Option<&TransportError>) -> &'static str {
+    if let Some(TransportError::NoDirectory { .. } | TransportError::Redirect { .. }) = error {
+        return "set `acme.directory` to the URL that the CA gives for its ACME directory: it answers with JSON";
+    }
     match error.and_then(TransportError::refused_certificate) {
         Some(CertificateError::UnknownIssuer) => {
             "the CA's own server is not believed: set `acme.trust_anchors` to the root that its certificate chains to (without the key, only the roots that browsers trust are believed)"
@@ -380,7 +578,9 @@ fn way_to_reach(error: Option<&TransportError>) -> &'static str {
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. },
         ) => "set the clock of this machine; if it is right, the certificate of the CA's own server must be renewed",
-        _ => "check `acme.directory` and the way out to it: name resolution, firewall, proxy",
+        _ => {
+            "check `acme.directory` and the way out to it: name resolution, firewall, proxy (`acme.proxy`, HTTPS_PROXY)"
+        }
     }
 }
 
@@ -410,6 +610,18 @@ const fn hint(reason: Reason) -> Option<&'static str> {
     }
 }
 
+/// Names in backticks.
+struct Listed<'a>(&'a [String]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("none"),
+            names => f.write_str(&names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+        }
+    }
+}
+
 /// `for NAME`, when there is one.
 struct Of<'a>(&'a Option<String>);
 
@@ -428,6 +640,8 @@ struct Words<'a>(&'a Problem);
 impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.detail.as_deref() {
+            // The address to open holds what opens it.
+            Some(detail) if is_paused(self.0) => f.write_str(detail)?,
             Some(detail) => f.write_str(&masked(detail))?,
             None => f.write_str("it gives no detail")?,
         }
@@ -453,7 +667,7 @@ mod tests {
             step: Step::Authorize,
             identifier: None,
             problem: serde_json::from_value(body).unwrap(),
-            answer: Answer { status: 403, retry_after: None },
+            answer: Answer { status: 403, ..Answer::default() },
         }
     }
 
@@ -542,13 +756,57 @@ mod tests {
     }
 
     #[test]
+    fn given_paused_names_when_told_then_the_page_to_open_and_no_further_try() {
+        let words = "Your account is temporarily prevented from requesting certificates for m5.test. Please visit: https://portal.example/sfe/v1/unpause?jwt=eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4.";
+        let error = refused("rateLimited", words);
+        assert_eq!((error.reason(), error.retry()), (Reason::RateLimited, Retry::Never));
+        let failure = Failure::from(error);
+        let page = "https://portal.example/sfe/v1/unpause?jwt=eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4";
+        assert!(
+            failure.fix.as_ref().is_some_and(|fix| fix.contains(&format!("open {page},")) && fix.contains("--force")),
+            "{failure:?}"
+        );
+        assert!(failure.detail.contains(page), "{failure:?}");
+    }
+
+    #[test]
+    fn given_an_action_that_a_human_must_take_when_told_then_where() {
+        let AcmeError::Refused { step, identifier, problem, answer } =
+            refused("userActionRequired", "terms have changed")
+        else {
+            unreachable!()
+        };
+        let answer = Answer { visit: Some("https://ca.test/agree".to_owned()), ..answer };
+        let error = AcmeError::Refused { step, identifier, problem, answer };
+        assert!(error.fix().is_some_and(|fix| fix.contains("open https://ca.test/agree and")), "{:?}", error.fix());
+    }
+
+    #[test]
+    fn given_answers_to_an_order_when_it_named_what_it_replaces_then_those_that_are_about_that() {
+        let table = [
+            ("alreadyReplaced", 409, true),
+            ("malformed", 400, true),
+            ("unauthorized", 403, true),
+            ("conflict", 409, true),
+            ("rateLimited", 429, false),
+            ("serverInternal", 500, false),
+        ];
+        for (kind, status, expected) in table {
+            let AcmeError::Refused { identifier, problem, .. } = refused(kind, "no") else { unreachable!() };
+            let answer = Answer { status, ..Answer::default() };
+            let error = AcmeError::Refused { step: Step::Order, identifier, problem, answer };
+            assert_eq!(error.is_about_replaced(), expected, "{kind}");
+        }
+    }
+
+    #[test]
     fn given_a_compound_problem_when_ruled_then_its_first_part_decides() {
         let body = serde_json::json!({
             "type": "urn:ietf:params:acme:error:compound",
             "subproblems": [{"type": "urn:ietf:params:acme:error:caa", "detail": "CAA forbids"}],
         });
         let problem: Problem = serde_json::from_value(body).unwrap();
-        assert_eq!(ruling(&problem, &Answer { status: 403, retry_after: None }, Step::Authorize).0, Reason::Caa);
+        assert_eq!(ruling(&problem, &Answer { status: 403, ..Answer::default() }, Step::Authorize).0, Reason::Caa);
         assert!(Words(&problem).to_string().contains("CAA forbids"));
     }
 
@@ -556,7 +814,7 @@ mod tests {
     fn given_no_answer_when_sorted_then_network_timeout_or_server() {
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         let table = [
-            (TransportError::Connect { source: refused.into() }, Reason::Network),
+            (TransportError::Connect { source: refused.into(), proxy: None }, Reason::Network),
             (TransportError::Timeout { after: Duration::from_secs(30) }, Reason::Timeout),
             (TransportError::TooLong, Reason::Server),
         ];
@@ -575,7 +833,7 @@ mod tests {
             let error = AcmeError::Unreachable {
                 directory: String::new(),
                 step: Step::Order,
-                answer: Some(Answer { status, retry_after: Some(LATER) }),
+                answer: Some(Answer { status, retry_after: Some(LATER), visit: None }),
                 source: "x".into(),
             };
             assert_eq!((error.reason(), error.retry()), (reason, Retry::At(LATER)));

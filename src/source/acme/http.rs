@@ -1,50 +1,37 @@
-//! HTTPS to a CA, with limits, and with the response headers that instant-acme drops.
+//! HTTPS to a CA, with limits, and with what instant-acme drops.
 
 use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
-use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{DATE, HeaderName, RETRY_AFTER};
-use http::{HeaderMap, Request, StatusCode};
+use http::header::{LOCATION, USER_AGENT};
+use http::response::Parts;
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use httpdate::HttpDate;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use instant_acme::{BodyWrapper, BytesResponse, HttpClient, Problem};
-use rustls::crypto::aws_lc_rs;
-use rustls::{CertificateError, ClientConfig};
+use rustls::CertificateError;
+use tokio::time::Instant;
 
-use crate::pki::TrustAnchors;
+use super::clients::{Ca, Kept};
+use super::directory::Directory;
+use super::error::Step;
+use super::seen::{self, Seen};
 use crate::time::{Clock, Timestamp};
 
-/// A connection pool to one CA. Clones share pool and [`Seen`].
+/// Talks to one CA for one attempt. Clones share [`Seen`].
 #[derive(Clone)]
 pub(super) struct CaClient {
-    http: Client<HttpsConnector<HttpConnector>, BodyWrapper<Bytes>>,
+    ca: Arc<Ca>,
     clock: Arc<dyn Clock>,
     seen: Seen,
 }
 
 impl CaClient {
-    /// Trusts these anchors only; HTTPS only, as RFC 8555 §6.1 wants.
-    pub(super) fn new(anchors: &TrustAnchors, clock: Arc<dyn Clock>) -> Result<Self, rustls::Error> {
-        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-            .with_root_certificates(anchors.root_store())
-            .with_no_client_auth();
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(tcp);
-        let http = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
-        Ok(Self { http, clock, seen: Seen::default() })
+    pub(super) fn new(ca: Arc<Ca>, clock: Arc<dyn Clock>) -> Self {
+        Self { ca, clock, seen: Seen::default() }
     }
 
     /// What the latest responses said beside their bodies.
@@ -52,19 +39,105 @@ impl CaClient {
         &self.seen
     }
 
-    async fn send(self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, TransportError> {
-        let response = self.http.request(request).await.map_err(|source| match source.is_connect() {
-            true => TransportError::Connect { source: source.into() },
+    /// The CA's directory; kept for a while.
+    pub(super) async fn directory(&self) -> Result<Arc<Directory>, TransportError> {
+        if let Some(Kept { directory, .. }) = self.ca.kept(self.clock.now()) {
+            return Ok(directory);
+        }
+        self.seen.doing(Step::Connect);
+        let (parts, _) = self.get(self.ca.directory_url()).await?;
+        let kept = self.ca.kept(self.clock.now());
+        kept.map(|kept| kept.directory).ok_or(TransportError::NoDirectory { status: parts.status })
+    }
+
+    /// A plain GET, without account or nonce. Errors are answers too.
+    pub(super) async fn get(&self, url: &str) -> Result<(Parts, Bytes), TransportError> {
+        let request = Request::builder().method(Method::GET).uri(url).header(USER_AGENT, AGENT);
+        let request = request.body(BodyWrapper::default()).map_err(|source| TransportError::Url { source })?;
+        self.exchange(request).await
+    }
+
+    /// Sends a request, within [`REQUEST_TIMEOUT`].
+    pub(super) async fn exchange(
+        &self,
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Result<(Parts, Bytes), TransportError> {
+        if let Some(answer) = self.kept_answer(&request) {
+            return Ok(answer);
+        }
+        let (url, begun, sent) = (request.uri().clone(), Instant::now(), self.clock.now());
+        let operation = self.ca.operation(&url, self.seen.done());
+        let outcome = tokio::time::timeout(REQUEST_TIMEOUT, self.send(request, sent)).await;
+        let outcome = outcome.unwrap_or(Err(TransportError::Timeout { after: REQUEST_TIMEOUT }));
+        let status = match &outcome {
+            Ok((parts, _)) => Some(parts.status.as_u16()),
+            Err(error) => error.status().map(|status| status.as_u16()),
+        };
+        self.ca.traffic.requested(self.ca.label(), operation, status, begun.elapsed());
+        let (parts, body) = outcome.inspect_err(|_| self.ca.forget())?;
+        if url == self.ca.directory_url() {
+            self.keep_directory(&parts, &body)?;
+        }
+        Ok((parts, body))
+    }
+
+    async fn send(
+        &self,
+        request: Request<BodyWrapper<Bytes>>,
+        sent: Timestamp,
+    ) -> Result<(Parts, Bytes), TransportError> {
+        let response = self.ca.http.request(request).await.map_err(|source| match source.is_connect() {
+            true => TransportError::Connect { source: source.into(), proxy: self.ca.proxy() },
             false => TransportError::Exchange { source: source.into() },
         })?;
         let (parts, body) = response.into_parts();
+        self.note(&parts, sent);
+        if parts.status.is_redirection() {
+            let to = parts.headers.get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere").to_owned();
+            return Err(TransportError::Redirect { status: parts.status, to });
+        }
         let body = Limited::new(body, RESPONSE_LIMIT).collect().await.map_err(TransportError::of_body)?.to_bytes();
-        self.seen.note(parts.status, &parts.headers, self.clock.now());
         let is_error = parts.status.is_client_error() || parts.status.is_server_error();
         if is_error && serde_json::from_slice::<Problem>(&body).is_err() {
             return Err(TransportError::Status { status: parts.status });
         }
-        Ok(BytesResponse { parts, body: Box::new(body) })
+        if is_error {
+            self.seen.note_problem(&body);
+        }
+        Ok((parts, body))
+    }
+
+    fn note(&self, parts: &Parts, sent: Timestamp) {
+        let now = self.clock.now();
+        self.seen.note(parts.status, &parts.headers, sent, now);
+        if seen::date(&parts.headers).is_some() {
+            self.ca.skewed(self.seen.skew());
+        }
+        let wants_rest = matches!(parts.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        if let Some(at) = self.seen.retry_after().filter(|_| wants_rest) {
+            self.ca.traffic.retry_after(self.ca.label(), at);
+        }
+    }
+
+    /// The directory as it was answered before.
+    fn kept_answer(&self, request: &Request<BodyWrapper<Bytes>>) -> Option<(Parts, Bytes)> {
+        let is_directory = request.method() == Method::GET && *request.uri() == self.ca.directory_url();
+        let Kept { body, .. } = self.ca.kept(self.clock.now()).filter(|_| is_directory)?;
+        Some((Response::new(()).into_parts().0, body))
+    }
+
+    fn keep_directory(&self, parts: &Parts, body: &Bytes) -> Result<(), TransportError> {
+        if !parts.status.is_success() {
+            // A problem document, which says why.
+            return Ok(());
+        }
+        match serde_json::from_slice(body) {
+            Ok(directory) => {
+                self.ca.keep(body.clone(), directory, self.clock.now());
+                Ok(())
+            }
+            Err(_) => Err(TransportError::NoDirectory { status: parts.status }),
+        }
     }
 }
 
@@ -73,78 +146,20 @@ impl HttpClient for CaClient {
         &self,
         request: Request<BodyWrapper<Bytes>>,
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, instant_acme::Error>> + Send>> {
-        let sent = tokio::time::timeout(REQUEST_TIMEOUT, self.clone().send(request));
+        let client = self.clone();
         Box::pin(async move {
-            let outcome = sent.await.unwrap_or(Err(TransportError::Timeout { after: REQUEST_TIMEOUT }));
-            outcome.map_err(|error| instant_acme::Error::Other(Box::new(error)))
+            let (parts, body) = client.exchange(request).await?;
+            Ok(BytesResponse { parts, body: Box::new(body) })
         })
     }
-}
-
-/// Status and headers of the latest response. Clones share.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Seen(Arc<Mutex<Latest>>);
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Latest {
-    status: Option<u16>,
-    retry_after: Option<Timestamp>,
-    skew: i64,
-}
-
-impl Seen {
-    /// HTTP status of the latest response.
-    pub(super) fn status(&self) -> Option<u16> {
-        self.latest().status
-    }
-
-    /// When the latest response asked to be back, if it did (RFC 9110 §10.2.3).
-    pub(super) fn retry_after(&self) -> Option<Timestamp> {
-        self.latest().retry_after
-    }
-
-    /// Seconds that the CA's clock is ahead of ours, from `Date`; behind when negative, zero when it never said.
-    pub(super) fn skew(&self) -> i64 {
-        self.latest().skew
-    }
-
-    fn latest(&self) -> Latest {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note(&self, status: StatusCode, headers: &HeaderMap, now: Timestamp) {
-        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.status = Some(status.as_u16());
-        latest.retry_after = retry_after(headers, now);
-        if let Some(date) = text(headers, &DATE).and_then(http_date) {
-            latest.skew = date.as_unix().saturating_sub(now.as_unix());
-        }
-    }
-}
-
-/// `Retry-After` as seconds or as a date.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
-    let value = text(headers, &RETRY_AFTER)?;
-    match value.parse::<u64>() {
-        Ok(seconds) => Some(now + Duration::from_secs(seconds)),
-        Err(_) => http_date(value),
-    }
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok().map(str::trim)
-}
-
-fn http_date(value: &str) -> Option<Timestamp> {
-    HttpDate::from_str(value).ok().map(|date| std::time::SystemTime::from(date).into())
 }
 
 /// Why no usable answer came.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TransportError {
-    /// No connection: name, address, TLS.
-    #[error("no connection")]
-    Connect { source: Box<dyn StdError + Send + Sync> },
+    /// No connection: name, address, proxy, TLS.
+    #[error("no connection{}", Through(proxy))]
+    Connect { source: Box<dyn StdError + Send + Sync>, proxy: Option<String> },
     /// The connection broke.
     #[error("the connection broke")]
     Exchange { source: Box<dyn StdError + Send + Sync> },
@@ -157,15 +172,34 @@ pub(super) enum TransportError {
     /// An error that does not come from an ACME server (RFC 8555 §6.7 wants a problem document).
     #[error("answered `{status}` without a problem document; is it an ACME server?")]
     Status { status: StatusCode },
+    /// No ACME server redirects, and who follows may be led in circles.
+    #[error("answered `{status}` and redirects to `{to}`, which is not followed; is it an ACME server?")]
+    Redirect { status: StatusCode, to: String },
+    /// JSON with other keys, or something else.
+    #[error("answered `{status}` with something that is no ACME directory (RFC 8555 §7.1.1)")]
+    NoDirectory { status: StatusCode },
+    /// The CA names something that is no URL.
+    #[error("the CA names a URL that cannot be asked")]
+    Url { source: http::Error },
 }
 
 impl TransportError {
     /// What is wrong with the CA's own certificate, when that is why there is no connection.
     pub(super) fn refused_certificate(&self) -> Option<&CertificateError> {
-        let Self::Connect { source } = self else { return None };
+        let Self::Connect { source, .. } = self else { return None };
         match tls_error(source.as_ref())? {
             rustls::Error::InvalidCertificate(error) => Some(error),
             _ => None,
+        }
+    }
+
+    /// Of an answer that cannot be used.
+    pub(super) fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Status { status } | Self::Redirect { status, .. } | Self::NoDirectory { status } => Some(*status),
+            Self::Connect { .. } | Self::Exchange { .. } | Self::Timeout { .. } | Self::TooLong | Self::Url { .. } => {
+                None
+            }
         }
     }
 
@@ -173,6 +207,24 @@ impl TransportError {
         match source.is::<LengthLimitError>() {
             true => Self::TooLong,
             false => Self::Exchange { source },
+        }
+    }
+}
+
+impl From<TransportError> for instant_acme::Error {
+    fn from(error: TransportError) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
+/// `through the proxy URL`, when there is one.
+struct Through<'a>(&'a Option<String>);
+
+impl std::fmt::Display for Through<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(proxy) => write!(f, " through the proxy `{proxy}`"),
+            None => Ok(()),
         }
     }
 }
@@ -188,50 +240,8 @@ fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Erro
     }
 }
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Shorter than any CA's, so that no request meets a connection that is just being closed.
-const IDLE: Duration = Duration::from_secs(10);
+/// Who we are (RFC 8555 §6.1 wants it told).
+pub(super) const AGENT: &str = concat!("portvakt/", env!("CARGO_PKG_VERSION"));
+
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const RESPONSE_LIMIT: usize = 1 << 20;
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_unix(1_795_311_180);
-
-    fn headers(name: HeaderName, value: &str) -> HeaderMap {
-        HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
-    }
-
-    #[test]
-    fn given_a_retry_after_when_read_then_absolute() {
-        let table = [
-            ("120", Some(NOW + Duration::from_secs(120))),
-            (" 7 ", Some(NOW + Duration::from_secs(7))),
-            ("Sun, 22 Nov 2026 03:33:00 GMT", Some(NOW + Duration::from_secs(7200))),
-            ("soon", None),
-            ("-1", None),
-            ("", None),
-            ("99999999999999999999999", None),
-        ];
-        for (value, expected) in table {
-            assert_eq!(retry_after(&headers(RETRY_AFTER, value), NOW), expected, "{value:?}");
-        }
-        assert_eq!(retry_after(&HeaderMap::new(), NOW), None);
-    }
-
-    #[test]
-    fn given_a_date_when_noted_then_the_skew_is_kept_and_retry_after_is_not() {
-        let seen = Seen::default();
-        seen.note(StatusCode::TOO_MANY_REQUESTS, &headers(RETRY_AFTER, "60"), NOW);
-        assert_eq!((seen.status(), seen.retry_after()), (Some(429), Some(NOW + Duration::from_secs(60))));
-
-        seen.note(StatusCode::OK, &headers(DATE, "Sun, 22 Nov 2026 01:34:00 GMT"), NOW);
-        seen.note(StatusCode::OK, &HeaderMap::new(), NOW);
-
-        assert_eq!((seen.status(), seen.retry_after(), seen.skew()), (Some(200), None, 60));
-    }
-}

@@ -4,7 +4,8 @@
 //! can help. May import `pki`, `challenge`, `store`, `lifecycle` (its failures) and `time`.
 //!
 //! Standards: RFC 8555 with http-01 (§8.3) and tls-alpn-01 (RFC 8737), IP identifiers (RFC 8738), profiles
-//! (draft-ietf-acme-profiles). Not here: dns-01, external account binding, renewal information.
+//! (draft-ietf-acme-profiles), external account binding (§7.3.4), another key for the account (§7.3.5), alternate chains
+//! (§7.4.2), renewal information and `replaces` (RFC 9773). Not here: dns-01.
 //!
 //! Promises: one account for a directory, its key kept before it is used. The order's URL and the certificate's private
 //! key are kept before the order goes on, so a process that dies costs no second order, save one that dies while the
@@ -15,29 +16,45 @@
 
 mod account;
 mod authorize;
+mod clients;
+mod directory;
+mod eab;
 mod error;
 mod http;
+mod info;
+mod jose;
 mod masked;
 mod order;
+mod outward;
+mod revoke;
+mod rollover;
+mod seen;
+mod traffic;
 
-pub use account::account_url;
+pub use account::{account_thumbprint, account_url};
+pub use clients::Clients;
+pub use eab::{EabError, ExternalAccount, mac_key};
 pub use error::{AcmeError, Answer, Step, Unusable};
+pub use outward::{Proxy, ProxyError};
+pub use revoke::{RevocationReason, RevokedBy};
+pub use rollover::RolledOver;
+pub use traffic::{Operation, Traffic, Uncounted};
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use instant_acme::Account;
-use tracing::{error, info, warn};
+use tracing::info;
 
-use super::{AcmeSettings, Order, Source};
+use super::{AcmeSettings, Order, Source, blocking};
 use crate::challenge::Challenges;
-use crate::lifecycle::Failure;
-use crate::pki::{Identity, TrustAnchors};
+use crate::lifecycle::{Failure, InfoAnswer};
+use crate::pki::Identity;
 use crate::store::Store;
 use crate::time::Clock;
-use account::Accounts;
+use account::{Accounts, Opened};
 use http::CaClient;
+use order::Wanted;
 
 /// Certificates from one ACME CA.
 pub struct AcmeSource {
@@ -59,53 +76,76 @@ impl AcmeSource {
         store: Store,
         challenges: Challenges,
         clock: Arc<dyn Clock>,
+        clients: &Clients,
     ) -> Result<Self, AcmeError> {
-        let anchors = settings.trust_anchors.clone().unwrap_or_else(TrustAnchors::mozilla);
-        let client = CaClient::new(&anchors, clock.clone())?;
+        let client = clients.client(&settings, clock.clone())?;
         Ok(Self { settings, store, challenges, clock, client })
     }
 
     /// Gets a certificate: goes on with the stored order, else places one. Takes minutes.
     ///
-    /// The order stays in the store; whoever has kept the identity clears it there.
+    /// `replaces` is what it is a renewal of, when the same CA has issued that. The order stays in the store; whoever has
+    /// kept the identity clears it there.
     ///
     /// # Errors
     ///
     /// Every [`AcmeError`]; [`AcmeError::retry`] says what to do then.
-    pub async fn obtain(&self, order: &Order) -> Result<Identity, AcmeError> {
-        let accounts =
-            Accounts { settings: &self.settings, store: &self.store, client: &self.client, clock: &self.clock };
-        let account = accounts.open().await?;
-        let outcome = match self.attempt(&account, order).await {
-            Err(error) if error.is_account_gone() => {
-                info!(account = account.id(), "the CA has forgotten the account: registering it again");
-                self.attempt(&accounts.register(Some(account.id())).await?, order).await
-            }
-            other => other,
+    pub async fn obtain(&self, order: &Order, replaces: Option<&Identity>) -> Result<Identity, AcmeError> {
+        self.keep_production(order).await?;
+        let accounts = self.accounts();
+        let opened = accounts.open().await?;
+        let error = match self.attempt(&opened, order, replaces).await {
+            Err(error) if error.is_about_account() => error,
+            other => return other,
         };
-        self.look_at_clock();
-        outcome
+        if let Some(changed) = accounts.reopen(&opened).await? {
+            return self.attempt(&changed, order, replaces).await;
+        }
+        if !error.is_account_gone() {
+            return Err(error);
+        }
+        let gone = opened.account.id();
+        info!(account = gone, "the CA has forgotten the account: registering it again");
+        self.attempt(&accounts.register(Some(gone)).await?, order, replaces).await
     }
 
-    async fn attempt(&self, account: &Account, order: &Order) -> Result<Identity, AcmeError> {
-        let mut work = match self.resume(account, order).await? {
+    async fn attempt(
+        &self,
+        opened: &Opened,
+        order: &Order,
+        replaces: Option<&Identity>,
+    ) -> Result<Identity, AcmeError> {
+        let directory = self.client.directory().await.map_err(|error| self.error(Step::Connect, error.into()))?;
+        let wanted = Wanted::new(&self.settings, &directory, order, replaces)?;
+        let mut work = match self.resume(&opened.account, &wanted).await? {
             Some(work) => work,
-            None => self.place(account, order).await?,
+            None => self.place(&opened.account, &wanted).await?,
         };
-        let finished = tokio::time::timeout(ORDER_DEADLINE, self.finish(&mut work, order)).await;
+        let finished = tokio::time::timeout(ORDER_DEADLINE, self.finish(&mut work, opened, order)).await;
         finished.unwrap_or(Err(AcmeError::Timeout { step: Step::Finalize, after: ORDER_DEADLINE }))
     }
 
-    fn look_at_clock(&self) {
-        let skew = self.client.seen().skew();
-        let directory = &self.settings.directory;
-        match skew.unsigned_abs() {
-            SKEW_TO_MEND.. => {
-                error!(seconds = skew, directory, "the CA's clock is this far ahead of ours: set this machine's clock");
-            }
-            SKEW_TO_TELL.. => warn!(seconds = skew, directory, "the CA's clock is this far ahead of ours"),
-            _ => {}
+    /// Refuses to put a certificate that nobody trusts in the place of a good one.
+    async fn keep_production(&self, order: &Order) -> Result<(), AcmeError> {
+        if !self.settings.is_for_tries() {
+            return Ok(());
         }
+        let name = order.certificate.clone();
+        // What cannot be read is not served either.
+        let Ok(Some(stored)) = blocking(&self.store, move |store| store.load_identity(&name)).await else {
+            return Ok(());
+        };
+        let until = stored.identity.chain().leaf().not_after;
+        match stored.meta.directory {
+            Some(serving) if serving == AcmeSettings::LETS_ENCRYPT && until > self.clock.now() => {
+                Err(AcmeError::OverProduction { directory: self.settings.directory.clone(), serving, until })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn accounts(&self) -> Accounts<'_> {
+        Accounts { settings: &self.settings, store: &self.store, client: &self.client, clock: &self.clock }
     }
 
     fn error(&self, step: Step, error: instant_acme::Error) -> AcmeError {
@@ -115,8 +155,12 @@ impl AcmeSource {
 
 #[async_trait]
 impl Source for AcmeSource {
-    async fn obtain(&self, order: &Order, _replaces: Option<&Identity>) -> Result<Identity, Failure> {
-        Ok(Self::obtain(self, order).await?)
+    async fn obtain(&self, order: &Order, replaces: Option<&Identity>) -> Result<Identity, Failure> {
+        Ok(Self::obtain(self, order, replaces).await?)
+    }
+
+    async fn renewal_info(&self, identity: &Identity) -> InfoAnswer {
+        Self::renewal_info(self, identity).await
     }
 }
 
@@ -144,8 +188,3 @@ const NONCE_ROUNDS: u32 = 4;
 
 /// An order, from the directory to the certificate.
 const ORDER_DEADLINE: Duration = Duration::from_secs(600);
-
-/// Seconds.
-const SKEW_TO_TELL: u64 = 31;
-/// Seconds; certificates begin and end at the wrong time for us, and renewals come too early or too late.
-const SKEW_TO_MEND: u64 = 3600;

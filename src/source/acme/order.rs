@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use instant_acme::{Account, Identifier, NewOrder, OrderStatus};
-use tracing::{debug, info};
+use instant_acme::{Account, CertificateIdentifier, Identifier, NewOrder, OrderStatus};
+use rustls::pki_types::Der;
+use tracing::{debug, info, warn};
 
+use super::account::Opened;
+use super::directory::Directory;
 use super::error::{AcmeError, Step, Unusable};
 use super::{AcmeSource, again};
-use crate::pki::{CertificateChain, Identity, PrivateKey, signing_request};
-use crate::source::{Order, blocking};
+use crate::causes::with_causes;
+use crate::pki::{CertificateChain, Identity, PrivateKey, RenewalId, signing_request};
+use crate::source::{AcmeSettings, Order, blocking};
 use crate::store::{OrderRecord, StoreError};
 use crate::time::Timestamp;
 
@@ -18,14 +22,41 @@ pub(super) struct Work {
     key: PrivateKey,
 }
 
+/// What is ordered, with what the directory has to say about it.
+pub(super) struct Wanted<'a> {
+    pub(super) order: &'a Order,
+    /// The profile to ask for.
+    pub(super) profile: Option<String>,
+    /// What it is a renewal of, where the CA wants to know (RFC 9773 §5).
+    pub(super) replaces: Option<RenewalId>,
+}
+
+impl<'a> Wanted<'a> {
+    pub(super) fn new(
+        settings: &AcmeSettings,
+        directory: &Directory,
+        order: &'a Order,
+        replaces: Option<&Identity>,
+    ) -> Result<Self, AcmeError> {
+        let replaced = replaces.filter(|_| directory.renewal_info.is_some());
+        Ok(Self {
+            order,
+            profile: profile(settings, directory, &order.identifiers)?,
+            replaces: replaced.and_then(|identity| identity.chain().renewal_id()),
+        })
+    }
+}
+
 impl AcmeSource {
     /// Goes on with the stored order, when it is for the same thing and the CA still knows it.
-    pub(super) async fn resume(&self, account: &Account, order: &Order) -> Result<Option<Work>, AcmeError> {
+    pub(super) async fn resume(&self, account: &Account, wanted: &Wanted<'_>) -> Result<Option<Work>, AcmeError> {
+        let order = wanted.order;
         let Some(record) = self.stored_order(order).await? else { return Ok(None) };
-        if !self.is_for(&record, account, order) {
+        if !self.is_for(&record, account, wanted) {
             self.clear(order).await?;
             return Ok(None);
         }
+        self.client.seen().doing(Step::Order);
         let mut at_ca = match again!(account.order(record.order.clone()).await) {
             Ok(at_ca) => at_ca,
             Err(error) => return self.forget(order, self.error(Step::Order, error)).await,
@@ -39,20 +70,27 @@ impl AcmeSource {
     }
 
     /// Places an order, and keeps its URL and the new private key before anything else is done.
-    pub(super) async fn place(&self, account: &Account, order: &Order) -> Result<Work, AcmeError> {
+    pub(super) async fn place(&self, account: &Account, wanted: &Wanted<'_>) -> Result<Work, AcmeError> {
+        let order = wanted.order;
         let key = PrivateKey::generate(self.settings.key_type)?;
-        let identifiers: Vec<Identifier> = order.identifiers.iter().map(|name| identifier(name)).collect();
-        let mut new = NewOrder::new(&identifiers);
-        if let Some(profile) = &self.settings.profile {
-            new = new.profile(profile);
-        }
-        let at_ca = again!(account.new_order(&new).await).map_err(|error| self.error(Step::Order, error))?;
+        let at_ca = match self.ask_for_order(account, wanted, wanted.replaces.as_ref()).await {
+            // Limits may be stricter then, but a certificate is better than none.
+            Err(error) if wanted.replaces.is_some() && error.is_about_replaced() => {
+                let why = with_causes(&error);
+                info!(
+                    certificate = order.certificate,
+                    why, "the CA does not take the order as a renewal: ordering anew"
+                );
+                self.ask_for_order(account, wanted, None).await?
+            }
+            other => other?,
+        };
         let record = OrderRecord {
             directory: self.settings.directory.clone(),
             account: account.id().to_owned(),
             order: at_ca.url().to_owned(),
             identifiers: order.identifiers.clone(),
-            profile: self.settings.profile.clone(),
+            profile: wanted.profile.clone(),
             key_type: self.settings.key_type.as_str().to_owned(),
             key: key.clone(),
             created: self.clock.now(),
@@ -64,8 +102,27 @@ impl AcmeSource {
         Ok(Work { at_ca, key })
     }
 
+    async fn ask_for_order(
+        &self,
+        account: &Account,
+        wanted: &Wanted<'_>,
+        replaces: Option<&RenewalId>,
+    ) -> Result<instant_acme::Order, AcmeError> {
+        let identifiers: Vec<Identifier> = wanted.order.identifiers.iter().map(|name| identifier(name)).collect();
+        let mut new = NewOrder::new(&identifiers);
+        if let Some(profile) = &wanted.profile {
+            new = new.profile(profile);
+        }
+        if let Some(id) = replaces {
+            new =
+                new.replaces(CertificateIdentifier::new(Der::from_slice(id.authority()), Der::from_slice(id.serial())));
+        }
+        self.client.seen().doing(Step::Order);
+        again!(account.new_order(&new).await).map_err(|error| self.error(Step::Order, error))
+    }
+
     /// Carries the order from whatever state it is in to its certificate.
-    pub(super) async fn finish(&self, work: &mut Work, order: &Order) -> Result<Identity, AcmeError> {
+    pub(super) async fn finish(&self, work: &mut Work, opened: &Opened, order: &Order) -> Result<Identity, AcmeError> {
         let (mut pauses, mut finalized) = (Pauses::default(), false);
         loop {
             match work.at_ca.state().status {
@@ -78,13 +135,14 @@ impl AcmeSource {
                     self.pause(&mut pauses).await;
                     self.refresh(&mut work.at_ca, Step::Finalize).await?;
                 }
-                OrderStatus::Valid => return self.download(work, order).await,
+                OrderStatus::Valid => return self.download(work, opened, order).await,
                 OrderStatus::Invalid => return Err(self.why_invalid(work, order).await),
             }
         }
     }
 
     pub(super) async fn refresh(&self, at_ca: &mut instant_acme::Order, step: Step) -> Result<(), AcmeError> {
+        self.client.seen().doing(step);
         again!(at_ca.refresh().await.map(drop)).map_err(|error| self.error(step, error))
     }
 
@@ -100,22 +158,66 @@ impl AcmeSource {
         if let Some(record) = self.stored_order(order).await? {
             self.keep(order, OrderRecord { phase: "finalizing".to_owned(), ..record }).await?;
         }
+        self.client.seen().doing(Step::Finalize);
         again!(work.at_ca.finalize_csr(&csr).await).map_err(|error| self.error(Step::Finalize, error))
     }
 
-    async fn download(&self, work: &mut Work, order: &Order) -> Result<Identity, AcmeError> {
+    async fn download(&self, work: &mut Work, opened: &Opened, order: &Order) -> Result<Identity, AcmeError> {
+        self.client.seen().doing(Step::Download);
         let pem = again!(work.at_ca.certificate().await).map_err(|error| self.error(Step::Download, error))?;
+        let alternates = self.client.seen().alternates();
         let checked = self.check(pem.unwrap_or_default().as_bytes(), &work.key, &order.identifiers);
         if checked.is_err() {
             // Whatever is wrong with it, fetching it again will not mend it.
             self.clear(order).await?;
         }
-        Ok(checked?)
+        let identity = checked?;
+        match &self.settings.preferred_chain {
+            Some(issuer) => Ok(self.preferred(issuer, identity, alternates, opened, work, order).await),
+            None => Ok(identity),
+        }
     }
 
-    /// Checks what the CA has handed out, by the CA's own clock.
+    /// The same certificate with the chain to this issuer (RFC 8555 §7.4.2); the default chain where there is none.
+    async fn preferred(
+        &self,
+        issuer: &str,
+        default: Identity,
+        alternates: Vec<String>,
+        opened: &Opened,
+        work: &Work,
+        order: &Order,
+    ) -> Identity {
+        let mut chains = vec![default];
+        for url in alternates {
+            match opened.session(&self.client).post(&url, None).await {
+                Ok((_, pem)) => match self.check(&pem, &work.key, &order.identifiers) {
+                    Ok(identity) => chains.push(identity),
+                    Err(error) => warn!(url, error = with_causes(&error), "another chain of the CA cannot be used"),
+                },
+                Err(error) => warn!(url, error = with_causes(&error), "another chain of the CA cannot be had"),
+            }
+        }
+        let issuers: Vec<Vec<String>> = chains.iter().map(|identity| identity.chain().issuers()).collect();
+        let chosen = preferred(issuer, &issuers).unwrap_or_else(|| {
+            let offered: Vec<&str> = issuers.iter().filter_map(|of| of.last()).map(String::as_str).collect();
+            let offered = offered.join(", ");
+            warn!(
+                certificate = order.certificate,
+                preferred = issuer,
+                offered,
+                "no chain of the CA is issued by `preferred_chain`: taking its default"
+            );
+            0
+        });
+        chains.swap_remove(chosen)
+    }
+
+    /// Checks what the CA has handed out, by the CA's own clock, and puts its chain in order.
     fn check(&self, pem: &[u8], key: &PrivateKey, identifiers: &[String]) -> Result<Identity, Unusable> {
-        let identity = Identity::new(CertificateChain::from_pem(pem)?, key.clone())?;
+        let chain = CertificateChain::from_pem(pem)?;
+        let assembled = Identity::assemble(chain.certificates().to_vec(), key.clone())?;
+        let identity = assembled.identity;
         let leaf = identity.chain().leaf();
         if let Some(identifier) = identifiers.iter().find(|name| !leaf.covers(name)) {
             return Err(Unusable::NotCovered { identifier: identifier.clone() });
@@ -125,7 +227,18 @@ impl AcmeSource {
         if now + TOLERANCE < not_before || not_after <= now {
             return Err(Unusable::NotNow { not_before, not_after, now });
         }
+        let is_alone = identity.chain().certificates().len() == 1;
+        if is_alone && assembled.missing.is_some() && !self.is_issued_by_anchor(&identity) {
+            return Err(Unusable::HalfChain { issuer: leaf.issuer.clone() });
+        }
         Ok(identity)
+    }
+
+    /// A CA of one's own may issue by its root.
+    fn is_issued_by_anchor(&self, identity: &Identity) -> bool {
+        let anchors = self.settings.trust_anchors.as_ref().map_or(&[][..], |anchors| anchors.certificates());
+        let with_anchors = [identity.chain().certificates(), anchors].concat();
+        Identity::assemble(with_anchors, identity.key().clone()).is_ok_and(|all| all.missing.is_none())
     }
 
     /// Finds what made the order invalid, and forgets it: it can never be finished.
@@ -156,12 +269,12 @@ impl AcmeSource {
         blocking(&self.store, move |store| store.clear_order(&name)).await
     }
 
-    fn is_for(&self, record: &OrderRecord, account: &Account, order: &Order) -> bool {
+    fn is_for(&self, record: &OrderRecord, account: &Account, wanted: &Wanted<'_>) -> bool {
         record.directory == self.settings.directory
             && record.account == account.id()
-            && record.profile == self.settings.profile
+            && record.profile == wanted.profile
             && record.key_type == self.settings.key_type.as_str()
-            && is_same_set(&record.identifiers, &order.identifiers)
+            && is_same_set(&record.identifiers, &wanted.order.identifiers)
             && self.clock.now().since(record.created) < ORDER_LIFE
     }
 
@@ -174,6 +287,33 @@ impl AcmeSource {
         info!(certificate = order.certificate, "the CA has forgotten the stored order");
         Ok(None)
     }
+}
+
+/// The profile to ask for: the one that is set, if the CA has it, and for addresses the one that Let's Encrypt wants.
+fn profile(
+    settings: &AcmeSettings,
+    directory: &Directory,
+    identifiers: &[String],
+) -> Result<Option<String>, AcmeError> {
+    let offered = directory.profiles();
+    match &settings.profile {
+        Some(profile) if offered.contains(&profile.as_str()) => Ok(Some(profile.clone())),
+        Some(profile) => Err(AcmeError::NoProfile {
+            directory: settings.directory.clone(),
+            profile: profile.clone(),
+            offered: offered.into_iter().map(str::to_owned).collect(),
+        }),
+        None => {
+            let has_address = identifiers.iter().any(|name| matches!(identifier(name), Identifier::Ip(_)));
+            Ok((has_address && offered.contains(&FOR_ADDRESSES)).then(|| FOR_ADDRESSES.to_owned()))
+        }
+    }
+}
+
+/// Which chain is wanted: by the issuer of its last certificate, else by any. `None` when no chain has the issuer.
+fn preferred(issuer: &str, chains: &[Vec<String>]) -> Option<usize> {
+    let by_last = chains.iter().position(|issuers| issuers.last().is_some_and(|last| last == issuer));
+    by_last.or_else(|| chains.iter().position(|issuers| issuers.iter().any(|own| own == issuer)))
 }
 
 /// Identifiers in another order name the same certificate.
@@ -200,6 +340,9 @@ impl Pauses {
     }
 }
 
+/// Let's Encrypt issues for addresses with this profile only.
+const FOR_ADDRESSES: &str = "shortlived";
+
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
@@ -218,6 +361,48 @@ mod tests {
         assert_eq!(identifier("m5.test"), Identifier::Dns("m5.test".into()));
         assert_eq!(identifier("192.0.2.7"), Identifier::Ip([192, 0, 2, 7].into()));
         assert!(matches!(identifier("2001:db8::7"), Identifier::Ip(address) if address.is_ipv6()));
+    }
+
+    fn directory(profiles: &[&str]) -> Directory {
+        let profiles: serde_json::Map<_, _> = profiles.iter().map(|name| ((*name).to_owned(), "".into())).collect();
+        let value = serde_json::json!({
+            "newNonce": "n", "newAccount": "a", "newOrder": "o", "meta": { "profiles": profiles },
+        });
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn given_profiles_when_one_is_chosen_then_only_what_the_ca_has() {
+        let (name, address) = (vec!["m5.test".to_owned()], vec!["m5.test".to_owned(), "192.0.2.7".to_owned()]);
+        let all = ["classic", "shortlived"];
+        let table: [(&str, Option<&str>, &[&str], &Vec<String>, Result<Option<&str>, ()>); 7] = [
+            ("none set", None, &all, &name, Ok(None)),
+            ("set", Some("classic"), &all, &name, Ok(Some("classic"))),
+            ("set and unknown", Some("clasic"), &all, &name, Err(())),
+            ("set, and the CA has none", Some("classic"), &[], &name, Err(())),
+            ("an address", None, &all, &address, Ok(Some("shortlived"))),
+            ("an address, and the CA has no such", None, &all[..1], &address, Ok(None)),
+            ("an address, and one is set", Some("classic"), &all, &address, Ok(Some("classic"))),
+        ];
+        for (case, set, offered, identifiers, expected) in table {
+            let settings = AcmeSettings { profile: set.map(str::to_owned), ..AcmeSettings::default() };
+            let found = profile(&settings, &directory(offered), identifiers);
+            assert_eq!(found.as_ref().map(Option::as_deref).map_err(drop), expected, "{case}");
+        }
+        let settings = AcmeSettings { profile: Some("clasic".to_owned()), ..AcmeSettings::default() };
+        let error = profile(&settings, &directory(&all), &name).unwrap_err().to_string();
+        assert!(error.ends_with("has no certificate profile `clasic`: it has `classic`, `shortlived`"), "{error}");
+    }
+
+    #[test]
+    fn given_chains_when_one_is_preferred_then_by_its_last_issuer_else_by_any() {
+        let chain = |issuers: &[&str]| issuers.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let chains = [chain(&["E5", "X2", "X1"]), chain(&["E5", "X1"]), chain(&["E5", "X2"])];
+        let table = [("X1", Some(0)), ("X2", Some(2)), ("E5", Some(0)), ("X3", None), ("", None)];
+        for (issuer, expected) in table {
+            assert_eq!(preferred(issuer, &chains), expected, "{issuer}");
+        }
+        assert_eq!(preferred("X2", &chains[..2]), Some(0));
     }
 
     #[test]
