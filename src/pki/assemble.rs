@@ -130,7 +130,7 @@ fn is_root(certificate: &X509Certificate<'_>) -> bool {
 
 /// By name, key identifiers and signature. A signature that we cannot check counts as good: the names agree, and clients
 /// check it.
-fn issued(issuer: &X509Certificate<'_>, certificate: &X509Certificate<'_>) -> bool {
+pub(super) fn issued(issuer: &X509Certificate<'_>, certificate: &X509Certificate<'_>) -> bool {
     if issuer.subject().as_raw() != certificate.issuer().as_raw() {
         return false;
     }
@@ -154,7 +154,7 @@ fn is_mozillas(issuer: &X509Name<'_>) -> bool {
         .any(|root| X509Certificate::from_der(root).is_ok_and(|(_, root)| root.subject().as_raw() == issuer.as_raw()))
 }
 
-fn issuers_url(certificate: &X509Certificate<'_>) -> Option<String> {
+pub(super) fn issuers_url(certificate: &X509Certificate<'_>) -> Option<String> {
     let access = certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
         ParsedExtension::AuthorityInfoAccess(access) => Some(access),
         _ => None,
@@ -168,7 +168,7 @@ fn issuers_url(certificate: &X509Certificate<'_>) -> Option<String> {
 }
 
 /// A name for people.
-fn text(name: &X509Name<'_>) -> String {
+pub(super) fn text(name: &X509Name<'_>) -> String {
     name.to_string().chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
 }
 

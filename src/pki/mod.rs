@@ -1,6 +1,6 @@
 //! Certificates, keys and the trust in them, as values.
 //!
-//! In: bytes of PEM, DER, PKCS #7 and PKCS #12. Out: [`CertificateChain`], [`PrivateKey`], [`Identity`], [`TrustAnchors`],
+//! In: bytes of PEM, DER, PKCS #7 and PKCS #12. Out: [`Certificate`], [`CertificateChain`], [`PrivateKey`], [`Identity`], [`TrustAnchors`],
 //! [`Fingerprint`], [`SpkiPin`], [`Authority`], signing requests. Imports libraries only; reads no file and no clock.
 //! Whatever bytes come in, nothing here panics or works for more than seconds. Standards: RFC 5280 (certificates),
 //! RFC 7468 (PEM), RFC 5958 (PKCS #8), RFC 8018 (PBES2), RFC 5652 §5 (PKCS #7), RFC 7292 (PKCS #12), RFC 2986
@@ -16,6 +16,7 @@ mod anchors;
 mod asn1;
 mod assemble;
 mod authority;
+mod certificate;
 mod chain;
 mod csr;
 mod export;
@@ -35,6 +36,7 @@ mod template;
 pub use anchors::TrustAnchors;
 pub use assemble::{Assembled, MissingIssuer};
 pub use authority::Authority;
+pub use certificate::{Certificate, Digest};
 pub use chain::{CertificateChain, ChainError, LeafFacts};
 pub use csr::{acme_tls_alpn_identity, signing_request};
 pub use export::{ExportError, pkcs12};
