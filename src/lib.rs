@@ -3,8 +3,8 @@
 //! ```text
 //! level 7   cli                         arguments, exit codes, printed errors
 //! level 6   app   explain               builds the rooms, tasks, signals, reload, drain, demo; what a URL gets
-//! level 5   config                      TOML as written -> settings, every problem at once
-//!           simulate                    certificates' carrier in virtual time
+//! level 5   config   simulate           TOML as written -> settings, every problem at once; certificates in virtual time
+//!           doctor                      what phones and browsers make of a server
 //! level 4   manager   proxy             certificates' carrier; pingora adapter
 //!           admin   control             operators' listener and socket
 //! level 3   source   listener   upstream   probe
@@ -26,6 +26,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod dns;
+pub mod doctor;
 pub mod egress;
 pub mod explain;
 pub mod lifecycle;

@@ -5,6 +5,7 @@ use clap::{Args, Command, CommandFactory};
 use super::failure::Failure;
 use super::{Arguments, print_out};
 use crate::config::{Code, closest};
+use crate::doctor;
 use crate::egress::bankid::Refusal;
 
 #[derive(Debug, Args)]
@@ -50,7 +51,7 @@ fn page(topic: &str) -> Result<String, Failure> {
         let meant = meant.map(|code| format!("; did you mean {code}?")).unwrap_or_default();
         Failure::Usage(format!("{error}{meant}\n\nEvery code: portvakt help codes"))
     };
-    if let Some(answer) = answer(topic) {
+    if let Some(answer) = answer(topic).or_else(|| number(topic).and_then(doctor::help)) {
         return Ok(answer);
     }
     let code = topic.parse::<Code>().map_err(unknown)?;
@@ -59,8 +60,8 @@ fn page(topic: &str) -> Result<String, Failure> {
 
 /// About an answer of portvakt's own to an application; `None` when the code is none of those.
 fn answer(topic: &str) -> Option<String> {
-    let number = topic.trim_start_matches(['P', 'p']).trim_start_matches(['V', 'v']).parse().ok();
-    let refusal = Refusal::every().into_iter().find(|refusal| Some(refusal.number()) == number)?;
+    let number = number(topic)?;
+    let refusal = Refusal::every().into_iter().find(|refusal| refusal.number() == number)?;
     let (status, code, field, name) = (refusal.status(), refusal.error_code(), refusal.header(), refusal.reason());
     Some(format!(
         "PV{:04}: {}\nAn answer of portvakt's own to a request through `[[egress]]`.\n\n\
@@ -72,12 +73,21 @@ fn answer(topic: &str) -> Option<String> {
     ))
 }
 
+/// Of a code in any spelling.
+fn number(topic: &str) -> Option<u16> {
+    topic.trim_start_matches(['P', 'p']).trim_start_matches(['V', 'v']).parse().ok()
+}
+
 fn list() -> String {
     let line = |code: &Code| format!("{code}  {}\n", code.title());
     let mut text: String = Code::ALL.iter().map(line).collect();
     text.push_str("\nAnswers to applications that call through [[egress]]:\n");
     for refusal in Refusal::every() {
         text.push_str(&format!("PV{:04}  {}\n", refusal.number(), refusal.reason().replace('_', " ")));
+    }
+    text.push_str("\nFindings of portvakt doctor:\n");
+    for (code, title) in doctor::codes() {
+        text.push_str(&format!("{code}  {title}\n"));
     }
     text.push_str("\nMore about one: portvakt help PV0204\n");
     text

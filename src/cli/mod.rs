@@ -1,12 +1,14 @@
 //! Arguments, exit codes, and the one place that prints an error with its causes.
 //!
 //! In: the command line. Out: an exit code: 0 well, 1 a problem that was told, 2 a command line that makes no sense.
-//! Imports `app`, `config`, `control`, `explain`, `platform` and `simulate`. One file for each verb; what several need stands here, in `failure` and in `settings`.
+//! Imports `app`, `config`, `control`, `doctor`, `explain`, `platform` and `simulate`. One file for each verb; what several need stands
+//! here, in `failure` and in `settings`.
 
 mod ca;
 mod cert;
 mod check;
 mod control;
+mod doctor;
 mod egress;
 mod explain;
 mod failure;
@@ -55,6 +57,8 @@ enum Command {
     Status(control::ShowStatus),
     /// Let a running process read its configuration again, and wait for the outcome.
     Reload(control::Reload),
+    /// Say whether phones and browsers accept a server, when it stops working, and how to mend it.
+    Doctor(doctor::Doctor),
     /// Show the main job on this machine: a legacy server, an internal CA, HTTPS enforced on a path.
     Demo,
     /// Certificates of our sites: list, show, renew, export, go back.
@@ -87,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Config(config) => config.carry_out(),
         Command::Explain(explain) => explain.carry_out(),
         Command::Simulate(simulate) => simulate.carry_out(),
+        Command::Doctor(doctor) => doctor.carry_out(),
         Command::Status(status) => status.carry_out(),
         Command::Reload(reload) => reload.carry_out(),
         Command::Help(help) => help.carry_out(),

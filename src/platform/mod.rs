@@ -120,3 +120,8 @@ pub fn name_servers() -> io::Result<Vec<SocketAddr>> {
 pub fn user() -> String {
     system::user()
 }
+
+/// The name of this machine; empty when it has none.
+pub fn host_name() -> String {
+    system::host_name()
+}

@@ -63,3 +63,7 @@ const DNS: u16 = 53;
 pub(super) fn user() -> String {
     format!("user id {}", rustix::process::geteuid().as_raw())
 }
+
+pub(super) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

@@ -53,3 +53,7 @@ pub(super) fn user() -> String {
         Err(_) => "the service's user".to_owned(),
     }
 }
+
+pub(super) fn host_name() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_default()
+}

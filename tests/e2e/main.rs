@@ -75,6 +75,7 @@ mod takes_over_sockets;
 mod tells_its_supervisor;
 mod tells_what_enforcement_would_break;
 mod tells_what_users_should_see;
+mod tells_whether_phones_accept_a_server;
 mod upgrades_without_losing_a_request;
 mod wipes_keys_from_memory;
 mod withstands_floods;

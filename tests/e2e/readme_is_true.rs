@@ -27,6 +27,7 @@ const BANKID_ORDER: &str = "curl -sS http://127.0.0.1:9443/rp/v6.0/auth -H 'Cont
 const SHOW: &str = "portvakt config show --effective";
 const EXPLAIN: &str = "portvakt explain https://app.example.com/login";
 const HELP: &str = "portvakt help PV0204";
+const DOCTOR: &str = "portvakt doctor https://app.example.com/login";
 const STATUS: &str = "portvakt status";
 const LIST: &str = "portvakt cert list";
 const SHOW_ONE: &str = "portvakt cert show app.example.com";
@@ -48,6 +49,7 @@ fn given_the_readme_then_its_commands_are_those_that_are_tested_here() {
             CHECK,
             RUN,
             ONE_LINER,
+            DOCTOR,
             BANKID_CHECK,
             BANKID_RUN,
             BANKID_ORDER,
@@ -114,6 +116,11 @@ fn given_the_four_lines_when_followed_then_the_server_is_served_over_https() {
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && text.contains(told), "{command}: {text}");
     }
+    let root = pebble.issued_root().display().to_string();
+    let doctor = DOCTOR.replace(".com", &format!(".com:{} --address 127.0.0.1 --trust-anchors {root}", home.https));
+    let doctor = run(home.path(), &doctor.split(' ').skip(1).collect::<Vec<_>>());
+    let text = String::from_utf8_lossy(&doctor.stdout);
+    assert!(doctor.status.success() && text.contains("Android phones accept this server"), "{text}");
     assert!(signal_of(RELOAD) == "HUP" && portvakt.reload(&home));
     portvakt.signal(signal_of(UPGRADE));
     let line = portvakt.child.wait_line("upgraded", |line| line.contains("upgraded: the new process serves"));

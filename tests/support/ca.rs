@@ -90,6 +90,21 @@ impl Ca {
         Leaf { chain: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }
     }
 
+    /// As [`Self::issue_for`], with something changed.
+    pub(crate) fn issue_as(&self, names: &[&str], life: Duration, change: &dyn Fn(&mut CertificateParams)) -> Leaf {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = leaf_params(names, life);
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.root).expect("a leaf");
+        Leaf { chain: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }
+    }
+
+    /// As [`Self::issue`], of an age of `since` days, and valid for `left` more.
+    pub(crate) fn issue_in_days(&self, names: &[&str], since: u32, left: u32) -> Leaf {
+        let day = Duration::from_secs(86_400);
+        self.issue_as(names, day * left, &|params| params.not_before -= day * since)
+    }
+
     /// As [`Self::issue`], valid for `life` from now.
     pub(crate) fn issue_for(&self, names: &[&str], life: Duration) -> Leaf {
         let key = KeyPair::generate().expect("a key");
@@ -118,8 +133,14 @@ impl Intermediate {
 
     /// A server's certificate for `names`; its chain has the intermediate at the end.
     pub(crate) fn issue(&self, names: &[&str]) -> Leaf {
+        self.issue_as(names, &|_| {})
+    }
+
+    /// As [`Self::issue`], with something changed.
+    pub(crate) fn issue_as(&self, names: &[&str], change: &dyn Fn(&mut CertificateParams)) -> Leaf {
         let key = KeyPair::generate().expect("a key");
-        let params = leaf_params(names, Duration::from_secs(90 * 86_400));
+        let mut params = leaf_params(names, Duration::from_secs(90 * 86_400));
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.0).expect("a leaf");
         let chain = format!("{}{}", certificate.pem(), self.pem());
         Leaf { chain, key: key.serialize_pem(), der: certificate.der().clone() }

@@ -34,14 +34,19 @@ impl Nginx {
         Self::launch(Some(identity))
     }
 
+    /// As [`Self::start_tls`], with more directives in its server block.
+    pub(crate) fn start_tls_with(identity: &Leaf, more: &str) -> Self {
+        Self::launch_with(Some(identity), None, more)
+    }
+
     /// nginx that proves itself with `identity` on a port of 127.0.0.1 that others may listen on too.
     pub(crate) fn start_tls_on(port: u16, identity: &Leaf) -> Self {
-        Self::launch_on(port, Some(identity), None)
+        Self::launch_on(port, Some(identity), None, "")
     }
 
     /// nginx that proves itself with `identity` and demands a client certificate that `clients` has issued.
     pub(crate) fn start_for_clients_of(identity: &Leaf, clients: &Ca) -> Self {
-        Self::launch_with(Some(identity), Some(clients))
+        Self::launch_with(Some(identity), Some(clients), "")
     }
 
     /// Ends it at once, as `kill -9` does.
@@ -74,14 +79,14 @@ impl Nginx {
     }
 
     fn launch(identity: Option<&Leaf>) -> Self {
-        Self::launch_with(identity, None)
+        Self::launch_with(identity, None, "")
     }
 
-    fn launch_with(identity: Option<&Leaf>, clients: Option<&Ca>) -> Self {
-        Self::launch_on(free_port(), identity, clients)
+    fn launch_with(identity: Option<&Leaf>, clients: Option<&Ca>, more: &str) -> Self {
+        Self::launch_on(free_port(), identity, clients, more)
     }
 
-    fn launch_on(https: u16, identity: Option<&Leaf>, clients: Option<&Ca>) -> Self {
+    fn launch_on(https: u16, identity: Option<&Leaf>, clients: Option<&Ca>, more: &str) -> Self {
         let dir = TempDir::new().expect("a temporary folder");
         let http = free_port();
         fs::create_dir_all(dir.path().join("root/files")).expect("a folder for files");
@@ -90,6 +95,7 @@ impl Nginx {
             let root = clients.write(dir.path().join("clients.pem"));
             tls.push_str(&format!(" ssl_client_certificate {}; ssl_verify_client on;", root.display()));
         }
+        tls.push_str(more);
         let config = dir.path().join("nginx.conf");
         fs::write(&config, configuration(dir.path(), http, &tls)).expect("the configuration is written");
         let child = run(dir.path(), http);

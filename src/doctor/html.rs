@@ -1,0 +1,185 @@
+//! A diagnosis on one page of paper, to be handed over. Nothing in it comes from elsewhere, and nothing in it runs.
+
+use super::finding::{Finding, Level};
+use super::judge::{Diagnosis, Verdict};
+use super::sight::Sight;
+use super::text::{criteria, level, looked_at, outlook, seen, sentences};
+use super::words::{FRAME, Lang, tell};
+
+/// The whole document.
+pub(super) fn page(sight: &Sight, diagnosis: &Diagnosis, lang: Lang) -> String {
+    let target = sight.target.to_string();
+    let title = format!("{}: {target}", FRAME.title.to(lang));
+    let mut body = Body::default();
+    body.tag("p", "kind", FRAME.title.to(lang));
+    body.tag("h1", "", &target);
+    body.tag("p", "when", &looked_at(sight, lang));
+    body.tag("h2", "", FRAME.verdict.to(lang));
+    let is_well = if diagnosis.is_well() { "outlook good" } else { "outlook bad" };
+    body.tag("p", is_well, &format!("{}.", outlook(sight, diagnosis, lang)));
+    body.open("ul", "verdicts");
+    for (verdict, sentence) in sentences(diagnosis, lang) {
+        body.tag("li", verdict_class(verdict), &format!("{sentence}."));
+    }
+    body.close("ul");
+    body.tag("h2", "", FRAME.criteria.to(lang));
+    criteria_table(&mut body, diagnosis, lang);
+    if !diagnosis.findings.is_empty() {
+        body.tag("h2", "", FRAME.findings.to(lang));
+    }
+    diagnosis.findings.iter().for_each(|it| finding(&mut body, it, lang));
+    body.tag("h2", "", FRAME.seen.to(lang));
+    seen_table(&mut body, sight, lang);
+    body.open("footer", "");
+    let version = [("version", env!("CARGO_PKG_VERSION").to_owned())];
+    body.tag("span", "", &FRAME.made_with.fill(lang, &version));
+    body.tag("span", "sign", FRAME.signature.to(lang));
+    body.close("footer");
+    document(lang, &title, &body.0)
+}
+
+fn document(lang: Lang, title: &str, body: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"{}\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+         <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n",
+        lang.tag(),
+        escaped(title)
+    )
+}
+
+fn criteria_table(body: &mut Body, diagnosis: &Diagnosis, lang: Lang) {
+    body.open("table", "criteria");
+    for ((name, answer), met) in criteria(&diagnosis.criteria, lang).into_iter().zip(diagnosis.criteria.each()) {
+        let class = match met {
+            Some(true) => "good",
+            Some(false) => "bad",
+            None => "",
+        };
+        body.open("tr", "");
+        body.tag("th", "", name);
+        body.tag("td", class, answer);
+        body.close("tr");
+    }
+    body.close("table");
+}
+
+fn finding(body: &mut Body, finding: &Finding, lang: Lang) {
+    let told = tell(finding, lang);
+    let class = match finding.level {
+        Level::Broken => "finding broken",
+        Level::Mend => "finding mend",
+        Level::Note => "finding note",
+    };
+    body.open("section", class);
+    body.open("h3", "");
+    body.tag("span", "level", level(finding.level, lang));
+    body.tag("span", "", &capital(told.title));
+    body.tag("span", "code", &finding.topic.to_string());
+    body.close("h3");
+    body.tag("p", "", &format!("{}.", capital(&told.what)));
+    for (name, words) in [(FRAME.why, told.why), (FRAME.fix, told.fix)] {
+        body.open("p", "");
+        body.tag("b", "", &format!("{}:", capital(name.to(lang))));
+        body.text(&format!(" {}.", capital(&words)));
+        body.close("p");
+    }
+    body.close("section");
+}
+
+fn seen_table(body: &mut Body, sight: &Sight, lang: Lang) {
+    body.open("table", "seen");
+    for (name, lines) in seen(sight, lang) {
+        body.open("tr", "");
+        body.tag("th", "", &name);
+        body.open("td", "");
+        lines.iter().for_each(|line| body.tag("div", "", line));
+        body.close("td");
+        body.close("tr");
+    }
+    body.close("table");
+}
+
+const fn verdict_class(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accepts | Verdict::AcceptsSince(_) | Verdict::AcceptsWithRoot => "good",
+        Verdict::Refuses(_) | Verdict::GetsNowhere(_) => "bad",
+    }
+}
+
+/// Begins with a capital, unless it begins with a name or an address.
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next();
+    let is_word = chars.clone().next().is_none_or(char::is_alphabetic) && !text.starts_with("http");
+    match first {
+        Some(first) if is_word => first.to_uppercase().chain(chars).collect(),
+        _ => text.to_owned(),
+    }
+}
+
+/// HTML in which every text is escaped.
+#[derive(Default)]
+struct Body(String);
+
+impl Body {
+    fn open(&mut self, tag: &str, class: &str) {
+        match class {
+            "" => self.0.extend(["<", tag, ">"]),
+            class => self.0.extend(["<", tag, " class=\"", class, "\">"]),
+        }
+    }
+
+    fn close(&mut self, tag: &str) {
+        self.0.extend(["</", tag, ">\n"]);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.0.push_str(&escaped(text));
+    }
+
+    fn tag(&mut self, tag: &str, class: &str, text: &str) {
+        self.open(tag, class);
+        self.text(text);
+        self.close(tag);
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c if c.is_control() => out.push('?'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+const STYLE: &str = include_str!("report.css");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_what_a_server_may_write_when_shown_then_it_is_text() {
+        let mut body = Body::default();
+        body.tag("p", "", "<script>alert('x')</script> & \"y\"\u{1b}[31m");
+        assert_eq!(body.0, "<p>&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;y&quot;?[31m</p>\n");
+    }
+
+    #[test]
+    fn given_a_sentence_when_it_begins_with_a_word_then_with_a_capital() {
+        assert_eq!(capital("över"), "Över");
+        for text in ["https://a.example/: x", "192.0.2.1 y", "`host` z", ""] {
+            assert_eq!(capital(text), text);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Where requests are led: loops, ways back to plain HTTP, and what plain HTTP does.
+
+use super::super::finding::Finding;
+use super::super::sight::{End, Sight, Walk};
+use super::super::topic::Topic;
+
+pub(super) fn findings(sight: &Sight) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(walk) = &sight.secure {
+        findings.extend(secure(sight, walk));
+    }
+    if let Some(walk) = &sight.plain {
+        findings.extend(plain(sight, walk));
+    }
+    findings
+}
+
+fn secure(sight: &Sight, walk: &Walk) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let down = walk.hops.iter().find(|hop| hop.url.starts_with("https://") && hop.location.starts_with("http://"));
+    if let Some(hop) = down {
+        let facts = vec![("from", hop.url.clone()), ("to", hop.location.clone())];
+        findings.push(Finding::mend(Topic::Downgrade, facts));
+    }
+    match &walk.end {
+        End::Loop => findings.push(Finding::broken(Topic::RedirectLoop, vec![("urls", round(walk))])),
+        End::Failed(detail) if !asks_client(sight) => {
+            let facts = vec![("url", sight.target.to_string()), ("detail", detail.clone())];
+            findings.push(Finding::broken(Topic::NoAnswer, facts));
+        }
+        End::Answered | End::Elsewhere | End::Refused | End::Failed(_) => {}
+    }
+    if let (End::Answered, Some(hop)) = (&walk.end, walk.hops.last().filter(|hop| hop.status >= 500)) {
+        let facts = vec![("url", hop.url.clone()), ("detail", format!("status {}", hop.status))];
+        findings.push(Finding::mend(Topic::NoAnswer, facts));
+    }
+    findings
+}
+
+/// A server that wants a client's certificate answers nobody else.
+fn asks_client(sight: &Sight) -> bool {
+    sight.first_shown().is_some_and(|(_, shown)| shown.asks_client)
+}
+
+fn plain(sight: &Sight, walk: &Walk) -> Option<Finding> {
+    let first = walk.hops.first()?;
+    let serves = first.location.is_empty() && (200..300).contains(&first.status);
+    if serves {
+        return Some(Finding::note(
+            Topic::PlainHttp,
+            vec![("url", first.url.clone()), ("status", first.status.to_string())],
+        ));
+    }
+    // Over https the same loop was told already.
+    let is_told = sight.secure.as_ref().is_some_and(|walk| walk.end == End::Loop);
+    (walk.end == End::Loop && !is_told).then(|| Finding::broken(Topic::RedirectLoop, vec![("urls", round(walk))]))
+}
+
+fn round(walk: &Walk) -> String {
+    let mut urls: Vec<_> = walk.hops.iter().map(|hop| hop.url.clone()).take(MOST_SHOWN).collect();
+    urls.extend(walk.hops.last().map(|hop| hop.location.clone()));
+    urls.join(" -> ")
+}
+
+const MOST_SHOWN: usize = 4;

@@ -1,0 +1,201 @@
+//! All words in all languages. A missing one does not compile.
+
+mod answers;
+mod certificate;
+mod frame;
+mod reach;
+
+use super::finding::{Facts, Finding};
+use super::topic::Topic;
+
+pub(super) use frame::FRAME;
+
+/// A language.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lang {
+    /// English.
+    #[default]
+    En,
+    /// Swedish.
+    Sv,
+    /// Norwegian, bokmål.
+    Nb,
+    /// German.
+    De,
+}
+
+impl Lang {
+    /// As in `lang` of HTML (BCP 47).
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Sv => "sv",
+            Self::Nb => "nb",
+            Self::De => "de",
+        }
+    }
+}
+
+/// The same in every language. `{name}` is the place of a fact.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Say {
+    pub(super) en: &'static str,
+    pub(super) sv: &'static str,
+    pub(super) nb: &'static str,
+    pub(super) de: &'static str,
+}
+
+impl Say {
+    pub(super) const fn to(self, lang: Lang) -> &'static str {
+        match lang {
+            Lang::En => self.en,
+            Lang::Sv => self.sv,
+            Lang::Nb => self.nb,
+            Lang::De => self.de,
+        }
+    }
+
+    /// With facts in their places. What is filled in is not looked at again.
+    pub(super) fn fill(self, lang: Lang, facts: &[(&str, String)]) -> String {
+        let mut out = String::new();
+        let mut rest = self.to(lang);
+        while let Some((before, after)) = rest.split_once('{') {
+            out.push_str(before);
+            let Some((name, tail)) = after.split_once('}') else { break };
+            match facts.iter().find(|(fact, _)| *fact == name) {
+                Some((_, value)) => out.push_str(value),
+                None => out.extend(["<", name, ">"]),
+            }
+            rest = tail;
+        }
+        out.push_str(rest);
+        out
+    }
+}
+
+/// What is said about one topic.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Page {
+    /// Short, and without facts.
+    pub(super) title: Say,
+    /// What was found.
+    pub(super) what: Say,
+    /// Why it matters.
+    pub(super) why: Say,
+    /// How to mend it.
+    pub(super) fix: Say,
+}
+
+/// A finding in words.
+pub(super) struct Told {
+    pub(super) title: &'static str,
+    pub(super) what: String,
+    pub(super) why: String,
+    pub(super) fix: String,
+}
+
+/// Tells a finding.
+pub(super) fn tell(finding: &Finding, lang: Lang) -> Told {
+    fill(finding.topic, &finding.facts, lang)
+}
+
+/// What `portvakt help` says about a topic.
+pub(super) fn help(topic: Topic) -> String {
+    let told = fill(topic, &Facts::new(), Lang::En);
+    format!(
+        "{topic}: {}\nA finding of `portvakt doctor`, named `{}` in its JSON.\n\n{}.\n\nWhy it matters:\n    {}.\n\nHow to mend it:\n    {}.\n",
+        told.title,
+        topic.name(),
+        told.what,
+        told.why,
+        told.fix
+    )
+}
+
+/// The title of a topic.
+pub(super) fn title(topic: Topic, lang: Lang) -> &'static str {
+    page(topic).title.to(lang)
+}
+
+fn fill(topic: Topic, facts: &Facts, lang: Lang) -> Told {
+    let page = page(topic);
+    let fill = |say: Say| say.fill(lang, facts);
+    Told { title: page.title.to(lang), what: fill(page.what), why: fill(page.why), fix: fill(page.fix) }
+}
+
+const fn page(topic: Topic) -> &'static Page {
+    match topic {
+        Topic::NameUnknown => &reach::NAME_UNKNOWN,
+        Topic::NotReached => &reach::NOT_REACHED,
+        Topic::AddressSilent => &reach::ADDRESS_SILENT,
+        Topic::NoTls => &reach::NO_TLS,
+        Topic::OldTls => &reach::OLD_TLS,
+        Topic::HandshakeBroken => &reach::HANDSHAKE_BROKEN,
+        Topic::NameRefused => &reach::NAME_REFUSED,
+        Topic::OtherCertificate => &reach::OTHER_CERTIFICATE,
+        Topic::ClientAsked => &reach::CLIENT_ASKED,
+        Topic::WrongName => &certificate::WRONG_NAME,
+        Topic::CommonNameOnly => &certificate::COMMON_NAME_ONLY,
+        Topic::Expired => &certificate::EXPIRED,
+        Topic::NotYetValid => &certificate::NOT_YET_VALID,
+        Topic::SelfSigned => &certificate::SELF_SIGNED,
+        Topic::UnknownIssuer => &certificate::UNKNOWN_ISSUER,
+        Topic::MissingIntermediate => &certificate::MISSING_INTERMEDIATE,
+        Topic::WeakKey => &certificate::WEAK_KEY,
+        Topic::WeakSignature => &certificate::WEAK_SIGNATURE,
+        Topic::WrongPurpose => &certificate::WRONG_PURPOSE,
+        Topic::TooLong => &certificate::TOO_LONG,
+        Topic::YoungRoot => &certificate::YOUNG_ROOT,
+        Topic::Rejected => &certificate::REJECTED,
+        Topic::EndsSoon => &certificate::ENDS_SOON,
+        Topic::PrivateRoot => &certificate::PRIVATE_ROOT,
+        Topic::PlainHttp => &answers::PLAIN_HTTP,
+        Topic::RedirectLoop => &answers::REDIRECT_LOOP,
+        Topic::Downgrade => &answers::DOWNGRADE,
+        Topic::NoAnswer => &answers::NO_ANSWER,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const EVERY: [Lang; 4] = [Lang::En, Lang::Sv, Lang::Nb, Lang::De];
+
+    fn places(text: &str) -> BTreeSet<&str> {
+        text.split('{').skip(1).map(|after| after.split('}').next().unwrap()).collect()
+    }
+
+    #[test]
+    fn given_every_topic_when_told_then_each_language_has_the_same_facts_and_words_of_its_own() {
+        for topic in Topic::EVERY {
+            let page = page(*topic);
+            for say in [page.title, page.what, page.why, page.fix] {
+                let texts: BTreeSet<_> = EVERY.map(|lang| say.to(lang)).into_iter().collect();
+                // Swedish and Norwegian may say the same.
+                assert!(texts.len() >= 3 && say.nb != say.en, "{topic}: two languages say the same: {texts:?}");
+                for text in texts {
+                    assert_eq!(places(text), places(say.en), "{topic}: {text}");
+                    assert!(!text.ends_with('.') && !text.is_empty() && text == text.trim(), "{topic}: {text}");
+                }
+            }
+            assert!(places(page.title.en).is_empty(), "{topic}");
+        }
+    }
+
+    #[test]
+    fn given_facts_when_filled_in_then_they_are_not_read_as_places() {
+        let say = Say { en: "{a} and {b}", sv: "", nb: "", de: "" };
+        assert_eq!(say.fill(Lang::En, &[("a", "{b}".to_owned()), ("b", "2".to_owned())]), "{b} and 2");
+        assert_eq!(say.fill(Lang::En, &[("a", "1".to_owned())]), "1 and <b>");
+    }
+
+    #[test]
+    fn given_numbers_when_looked_at_then_each_is_in_our_range_and_unique() {
+        let numbers: BTreeSet<_> = Topic::EVERY.iter().map(|topic| topic.number()).collect();
+        assert_eq!(numbers.len(), Topic::EVERY.len());
+        assert!(numbers.iter().all(|number| (640..680).contains(number)));
+    }
+}
