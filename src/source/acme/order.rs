@@ -168,8 +168,7 @@ impl AcmeSource {
         let alternates = self.client.seen().alternates();
         let checked = self.check(pem.unwrap_or_default().as_bytes(), &work.key, &order.identifiers);
         if checked.is_err() {
-            // Whatever is wrong with it, fetching it again will not mend it.
-            self.clear(order).await?;
+            self.fetch_once_more(order).await?;
         }
         let identity = checked?;
         match &self.settings.preferred_chain {
@@ -239,6 +238,17 @@ impl AcmeSource {
         let anchors = self.settings.trust_anchors.as_ref().map_or(&[][..], |anchors| anchors.certificates());
         let with_anchors = [identity.chain().certificates(), anchors].concat();
         Identity::assemble(with_anchors, identity.key().clone()).is_ok_and(|all| all.missing.is_none())
+    }
+
+    /// Leaves the order for the next attempt, which fetches the certificate again: something on the way may have given its
+    /// own answer, and another order would use up what the CA allows. The second time the order is given up.
+    async fn fetch_once_more(&self, order: &Order) -> Result<(), StoreError> {
+        match self.stored_order(order).await? {
+            Some(record) if record.phase != UNUSABLE => {
+                self.keep(order, OrderRecord { phase: UNUSABLE.to_owned(), ..record }).await
+            }
+            _ => self.clear(order).await,
+        }
     }
 
     /// Finds what made the order invalid, and forgets it: it can never be finished.
@@ -342,6 +352,9 @@ impl Pauses {
 
 /// Let's Encrypt issues for addresses with this profile only.
 const FOR_ADDRESSES: &str = "shortlived";
+
+/// Phase of an order whose certificate could not be used once.
+const UNUSABLE: &str = "unusable";
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
