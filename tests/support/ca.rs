@@ -7,11 +7,13 @@ use std::time::Duration;
 use portvakt::time::{Clock, SystemClock};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, SubjectPublicKeyInfo,
 };
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 
 /// A CA with one root.
 pub(crate) struct Ca {
@@ -68,6 +70,26 @@ impl Ca {
         (params.not_before, params.not_after) = (params.not_before + shift, params.not_after + shift);
         let certificate = params.signed_by(&key, &self.root).expect("a leaf");
         Leaf { chain: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }
+    }
+
+    /// As [`Self::issue`], valid from a month ago: for those whose clock is behind.
+    pub(crate) fn issue_for_late_clocks(&self, names: &[&str]) -> Leaf {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = leaf_params(names, Duration::from_secs(90 * 86_400));
+        params.not_before -= time::Duration::days(30);
+        let certificate = params.signed_by(&key, &self.root).expect("a leaf");
+        Leaf { chain: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }
+    }
+
+    /// A certificate for `names` and for the key of `other`, whoever issued that, in PEM.
+    pub(crate) fn issue_to_key_of(&self, other: &CertificateDer<'_>, names: &[&str], life: Option<Life>) -> String {
+        let (_, other) = X509Certificate::from_der(other).expect("a certificate");
+        let key = SubjectPublicKeyInfo::from_der(other.public_key().raw).expect("a key of a kind that is known");
+        let mut params = leaf_params(names, Duration::from_secs(86_400));
+        let shift = life.map_or(0, |life| if life == Life::Ended { -30 } else { 30 });
+        let shift = time::Duration::days(shift);
+        (params.not_before, params.not_after) = (params.not_before + shift, params.not_after + shift);
+        params.signed_by(&key, &self.root).expect("a leaf").pem()
     }
 
     /// A CA below this one, whose leaves come with its certificate.

@@ -11,6 +11,7 @@ use super::ca::replace;
 use super::child::Child;
 use super::clock::{PATIENCE, eventually};
 use super::metrics::Metrics;
+use super::peers::library;
 use super::ports::free_port;
 use super::raw::{self, Reply};
 
@@ -62,6 +63,20 @@ impl Home {
     /// Starts it, and waits until it is ready.
     pub(crate) fn start(&self) -> Portvakt {
         let mut portvakt = self.launch();
+        portvakt.wait_ready(self);
+        portvakt
+    }
+
+    /// As [`Self::start`], with wall clocks `seconds` ahead of ours, or behind when negative; the time that only goes
+    /// forward is what it is.
+    pub(crate) fn start_at(&self, seconds: i64) -> Portvakt {
+        let mut command = self.command();
+        command
+            .env("LD_PRELOAD", library("faketime/libfaketime.so.1"))
+            .env("FAKETIME", format!("{seconds:+}"))
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .env("NO_FAKE_STAT", "1");
+        let mut portvakt = self.launch_as(&mut command);
         portvakt.wait_ready(self);
         portvakt
     }

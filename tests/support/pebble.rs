@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) alternate_roots: u8,
     /// The names of its profiles.
     pub(crate) profiles: &'static [&'static str],
+    /// Takes every challenge for answered without a look: for many names, and for many who are not at its ports.
+    pub(crate) always_valid: bool,
 }
 
 impl Settings {
@@ -59,6 +61,7 @@ impl Settings {
             eab: false,
             alternate_roots: 0,
             profiles: &["default"],
+            always_valid: false,
         }
     }
 }
@@ -92,6 +95,9 @@ impl Pebble {
             // Every order proves control anew, so that every test sees its challenges.
             .env("PEBBLE_AUTHZREUSE", "0")
             .env("PEBBLE_ALTERNATE_ROOTS", self.settings.alternate_roots.to_string());
+        if self.settings.always_valid {
+            command.env("PEBBLE_VA_ALWAYS_VALID", "1");
+        }
         match self.settings.delay {
             0 => command.env("PEBBLE_VA_NOSLEEP", "1"),
             seconds => command.env("PEBBLE_VA_SLEEPTIME", seconds.to_string()),

@@ -1,8 +1,8 @@
 //! Where the programs are that the tests talk to.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 /// The program `name`: of the folder that `tests/peers` fills, else of the system.
 ///
@@ -13,6 +13,18 @@ pub(crate) fn program(name: &str) -> PathBuf {
     folders.extend(env::var_os("PATH").iter().flat_map(env::split_paths));
     folders.extend(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
     let found = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("`{name}` is missing\n  hint: run `tests/peers`, or `tests/run`, which calls it"))
+}
+
+/// The system's library `name`, a path below a folder for libraries.
+///
+/// # Panics
+/// When it is missing.
+pub(crate) fn library(name: &str) -> PathBuf {
+    let folders = ["/usr/lib", "/usr/lib64", "/lib"].map(PathBuf::from);
+    let below = |folder: &PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut all = folders.iter().flat_map(|folder| below(folder).chain([folder.clone()]));
+    let found = all.find_map(|folder| Some(folder.join(name)).filter(|path| path.is_file()));
     found.unwrap_or_else(|| panic!("`{name}` is missing\n  hint: run `tests/peers`, or `tests/run`, which calls it"))
 }
 

@@ -1,24 +1,33 @@
-//! Stands between portvakt and a CA, passes every request on, and remembers what became of each order.
+//! Stands between portvakt and a CA. It passes every request on and remembers what became of each order; where a test has
+//! written a [`Rule`], it does on the way what networks, proxies and CAs do on their worst days.
+
+mod fault;
+mod operation;
+mod order;
+
+pub(crate) use fault::{Fault, Rule};
+pub(crate) use operation::{Asked, Operation};
+pub(crate) use order::SeenOrder;
 
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use portvakt::pki::CertificateChain;
-use portvakt::time::{Clock, SystemClock};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::ca::Ca;
-use super::clock::{PATIENCE, eventually};
+use super::clock::{Deadline, PATIENCE, eventually, now};
 use super::pebble::Pebble;
 use super::raw::{self, Reply};
 use super::tls;
+use operation::Known;
 
 /// The one in between. Portvakt is sent to [`Self::acme_section`].
 pub(crate) struct Witness {
@@ -26,54 +35,57 @@ pub(crate) struct Witness {
     shared: Arc<Shared>,
 }
 
-/// An order that the CA has made (RFC 8555 §7.1.3), as its answers have told.
+/// A request that came.
 #[derive(Clone, Debug)]
-pub(crate) struct SeenOrder {
-    /// Its own URL.
-    pub(crate) url: String,
-    /// Its first identifier.
-    pub(crate) name: String,
-    /// Portvakt has gone on with it: something of it was asked for after it was made.
-    pub(crate) is_continued: bool,
-    /// It can give no certificate: the CA has called it or one of its authorizations invalid, or the certificate had
-    /// ended when it was handed out.
-    pub(crate) is_over: bool,
-    /// The leaf that it gave, DER, once that was handed out.
-    pub(crate) leaf: Option<Vec<u8>>,
-    authorizations: Vec<String>,
-    finalize: String,
-    certificate: Option<String>,
+pub(crate) struct Request {
+    /// What it was for.
+    pub(crate) asked: Asked,
+    /// When.
+    pub(crate) at: Instant,
+    /// What it asked to be answered from, without its query: `/dir`.
+    pub(crate) target: String,
 }
 
 struct Shared {
     port: u16,
     ca: u16,
+    directory: String,
     client: tls::Shared,
     inner: Mutex<Inner>,
-    /// Another order is asked for.
+    /// Another request is there, or held ones are let go.
     moved: Condvar,
 }
 
-#[derive(Default)]
 struct Inner {
     /// Connections that have not ended.
     open: usize,
     orders: Vec<SeenOrder>,
-    /// How often a new order was asked for, answered or not.
-    asked: usize,
+    requests: Vec<Request>,
+    known: Known,
+    rules: Vec<Rule>,
+    /// Requests that are held.
+    held: usize,
+    /// How often held ones were let go.
+    let_go: usize,
 }
 
 impl Witness {
     /// One before `pebble`.
     pub(crate) fn before(pebble: &Pebble) -> Self {
-        let (dir, ca) = (TempDir::new().expect("a temporary folder"), Ca::new("root of the witness"));
-        ca.write(dir.path().join("root.pem"));
-        let config = Arc::new(server_config(&ca));
+        Self::before_ca(pebble.port(), pebble.listener_roots(), "/dir")
+    }
+
+    /// One before the CA on `ca`, whose own certificate `roots` vouch for and whose directory is `directory`, a path.
+    pub(crate) fn before_ca(ca: u16, roots: RootCertStore, directory: &str) -> Self {
+        let (dir, own) = (TempDir::new().expect("a temporary folder"), Ca::new("root of the witness"));
+        own.write(dir.path().join("root.pem"));
+        let config = Arc::new(server_config(&own));
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("a bound listener has an address").port();
-        let client = tls::Client::new(pebble.listener_roots()).share();
-        let shared =
-            Arc::new(Shared { port, ca: pebble.port(), client, inner: Mutex::default(), moved: Condvar::new() });
+        let inner = Mutex::new(Inner::new(port, directory));
+        let client = tls::Client::new(roots).share();
+        let shared = Shared { port, ca, directory: directory.to_owned(), client, inner, moved: Condvar::new() };
+        let shared = Arc::new(shared);
         let state = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -91,16 +103,75 @@ impl Witness {
 
     /// `[acme]` for a configuration.
     pub(crate) fn acme_section(&self) -> String {
-        let (directory, anchors) = (self.shared.url("/dir"), self.dir.path().join("root.pem"));
+        let (directory, anchors) = (self.directory(), self.trust_anchors());
         let anchors = anchors.display();
         format!("[acme]\ndirectory = \"{directory}\"\ntrust_anchors = \"{anchors}\"\nagree_tos = true\n")
+    }
+
+    /// URL of the directory, as portvakt is to ask for it.
+    pub(crate) fn directory(&self) -> String {
+        self.shared.url(&self.shared.directory)
+    }
+
+    /// File with the root of our own certificate.
+    pub(crate) fn trust_anchors(&self) -> PathBuf {
+        self.dir.path().join("root.pem")
+    }
+
+    /// Has `rule` in force, after those that are.
+    pub(crate) fn rule(&self, rule: Rule) {
+        self.shared.lock().rules.push(rule);
+    }
+
+    /// Everything is passed on as it is from now on.
+    pub(crate) fn heal(&self) {
+        self.shared.lock().rules.clear();
+    }
+
+    /// Waits until a request is held.
+    pub(crate) fn await_held(&self) {
+        let deadline = Deadline::after(PATIENCE);
+        let mut inner = self.shared.lock();
+        while inner.held == 0 {
+            assert!(!deadline.passed(), "no request came that a rule holds");
+            inner = self.shared.wait(inner, deadline.left());
+        }
+    }
+
+    /// Cuts the connections of all that is held, and takes back the rules.
+    pub(crate) fn let_go(&self) {
+        let mut inner = self.shared.lock();
+        inner.rules.clear();
+        inner.let_go += 1;
+        self.shared.moved.notify_all();
+    }
+
+    /// Every request so far, in the order of their coming.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.shared.lock().requests.clone()
+    }
+
+    /// How many requests of this kind have come.
+    pub(crate) fn count(&self, operation: Operation) -> usize {
+        self.shared.lock().requests.iter().filter(|request| request.asked.operation == operation).count()
+    }
+
+    /// How many requests belong to orders whose first identifier is `name`.
+    pub(crate) fn count_of(&self, name: &str) -> usize {
+        self.shared.lock().requests.iter().filter(|request| request.asked.name.as_deref() == Some(name)).count()
+    }
+
+    /// How many new orders for `name` were asked for, answered or not.
+    pub(crate) fn orders_asked(&self, name: &str) -> usize {
+        let is_its = |asked: &Asked| asked.operation == Operation::NewOrder && asked.name.as_deref() == Some(name);
+        self.shared.lock().requests.iter().filter(|request| is_its(&request.asked)).count()
     }
 
     /// Waits until another order is asked for, though not longer than `patience`.
     pub(crate) fn await_order(&self, patience: Duration) {
         let inner = self.shared.lock();
-        let before = inner.asked;
-        drop(self.shared.moved.wait_timeout_while(inner, patience, |inner| inner.asked == before));
+        let before = inner.asked_orders();
+        drop(self.shared.moved.wait_timeout_while(inner, patience, |inner| inner.asked_orders() == before));
     }
 
     /// Every order so far, in the order of their making; to be called when portvakt has ended, and complete then: what it
@@ -114,8 +185,12 @@ impl Witness {
 }
 
 impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, inner: MutexGuard<'a, Inner>, within: Duration) -> MutexGuard<'a, Inner> {
+        self.moved.wait_timeout(inner, within).unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn url(&self, target: &str) -> String {
@@ -132,18 +207,66 @@ impl Shared {
                 Some(_) => raw::read_body(&mut visitor, &headers)?,
                 None => Vec::new(),
             };
-            let request = String::from_utf8_lossy(&head);
+            let request = String::from_utf8_lossy(&head).into_owned();
             let mut words = request.split(' ');
             let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-            if target == NEW_ORDER {
-                self.lock().asked += 1;
-                self.moved.notify_all();
-            }
-            let reply = self.ask(method, &head, &body)?;
-            self.lock().note(&self.url(target), &reply);
+            let (asked, fault) = self.meet(target, &body);
+            let pass = || self.pass(&asked, method, target, &head, &body);
+            let reply = match fault {
+                None => pass()?,
+                Some(Fault::Answer(reply)) => reply,
+                Some(Fault::Write(write)) => {
+                    write(&mut visitor)?;
+                    return visitor.flush();
+                }
+                Some(Fault::Change(change)) => {
+                    let mut reply = pass()?;
+                    change(&mut reply);
+                    reply
+                }
+                Some(Fault::CutBefore) => return Ok(()),
+                Some(Fault::CutAfter) => return pass().map(drop),
+                Some(Fault::HoldBefore) => return self.hold(),
+                Some(Fault::HoldAfter) => {
+                    pass()?;
+                    return self.hold();
+                }
+            };
             visitor.write_all(&encode(method, &reply))?;
             visitor.flush()?;
         }
+    }
+
+    /// Notes a request, and finds the fault that it meets.
+    fn meet(&self, target: &str, body: &[u8]) -> (Asked, Option<Fault>) {
+        let mut inner = self.lock();
+        let asked = inner.known.judge(target, body);
+        let plain = target.split('?').next().unwrap_or_default().to_owned();
+        inner.requests.push(Request { asked: asked.clone(), at: now(), target: plain });
+        let fault = inner.rules.iter_mut().find_map(|rule| rule.meet(&asked));
+        self.moved.notify_all();
+        (asked, fault)
+    }
+
+    fn pass(&self, asked: &Asked, method: &str, target: &str, head: &[u8], body: &[u8]) -> io::Result<Reply> {
+        let reply = self.ask(method, head, body)?;
+        let mut inner = self.lock();
+        inner.known.learn(asked, &reply);
+        inner.note(&self.url(target), &reply);
+        Ok(reply)
+    }
+
+    fn hold(&self) -> io::Result<()> {
+        let deadline = Deadline::after(PATIENCE);
+        let mut inner = self.lock();
+        let before = inner.let_go;
+        inner.held += 1;
+        self.moved.notify_all();
+        while inner.let_go == before && !deadline.passed() {
+            inner = self.wait(inner, deadline.left());
+        }
+        inner.held -= 1;
+        Ok(())
     }
 
     /// Passes one request on. Its `Host` is ours, and so are the URLs that the CA makes of it.
@@ -159,6 +282,15 @@ impl Shared {
 }
 
 impl Inner {
+    fn new(port: u16, directory: &str) -> Self {
+        let known = Known::new(&format!("https://127.0.0.1:{port}"), directory);
+        Self { open: 0, orders: Vec::new(), requests: Vec::new(), known, rules: Vec::new(), held: 0, let_go: 0 }
+    }
+
+    fn asked_orders(&self) -> usize {
+        self.requests.iter().filter(|request| request.asked.operation == Operation::NewOrder).count()
+    }
+
     fn note(&mut self, url: &str, reply: &Reply) {
         let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         if reply.status == 201 && json["finalize"].is_string() {
@@ -169,47 +301,8 @@ impl Inner {
     }
 }
 
-impl SeenOrder {
-    fn new(url: Option<&str>, json: &Value) -> Option<Self> {
-        let authorizations = json["authorizations"].as_array()?.iter().filter_map(Value::as_str);
-        Some(Self {
-            url: url?.to_owned(),
-            name: json["identifiers"][0]["value"].as_str()?.to_owned(),
-            is_continued: false,
-            is_over: false,
-            leaf: None,
-            authorizations: authorizations.map(str::to_owned).collect(),
-            finalize: json["finalize"].as_str()?.to_owned(),
-            certificate: None,
-        })
-    }
-
-    fn is_of(&self, url: &str) -> bool {
-        self.url == url
-            || self.finalize == url
-            || self.certificate.as_deref() == Some(url)
-            || self.authorizations.iter().any(|own| own == url)
-    }
-
-    fn note(&mut self, url: &str, reply: &Reply, json: &Value) {
-        self.is_continued = true;
-        self.is_over |= json["status"] == "invalid";
-        if let Some(certificate) = json["certificate"].as_str() {
-            self.certificate = Some(certificate.to_owned());
-        }
-        if self.certificate.as_deref() == Some(url) && reply.status == 200 {
-            let chain = CertificateChain::from_pem(&reply.body).expect("the CA gives a chain");
-            self.is_over |= chain.leaf().not_after <= SystemClock.now();
-            self.leaf = chain.certificates().first().map(|leaf| leaf.to_vec());
-        }
-    }
-}
-
-/// Where pebble takes new orders.
-const NEW_ORDER: &str = "/order-plz";
-
 fn server_config(ca: &Ca) -> ServerConfig {
-    let leaf = ca.issue(&["127.0.0.1"]);
+    let leaf = ca.issue_for_late_clocks(&["127.0.0.1"]);
     let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).expect("our own key");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
