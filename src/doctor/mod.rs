@@ -62,7 +62,7 @@ pub struct Checkup {
 /// Looks at a URL as phones and browsers would.
 pub async fn examine(target: &Target, options: &Options) -> Checkup {
     let roots = Roots::new(options.anchors.as_ref());
-    let http_port = options.http_port.or((target.port == 443).then_some(80));
+    let http_port = options.http_port.or_else(|| (target.port == 443).then_some(80));
     let options = Options { http_port, ..options.clone() };
     let sight = look::look(target, &roots, &options, SystemClock.now()).await;
     let diagnosis = judge::judge(&sight, &roots);

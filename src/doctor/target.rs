@@ -23,7 +23,7 @@ impl Target {
     /// [`TargetError`] when it is no `https` URL of a host.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
         let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-        if whole.chars().any(|c| !c.is_ascii()) {
+        if !whole.is_ascii() {
             return Err(TargetError::NotAscii);
         }
         let uri: Uri = whole.parse().map_err(|_| TargetError::NoUrl)?;

@@ -41,7 +41,7 @@ pub(super) fn judge(sight: &Sight, shown: &Shown, roots: &Roots, diagnosis: &mut
             diagnosis.since = (support.android, support.iphone);
         }
     }
-    let ends = best.map_or(leaf.facts().not_after, Way::not_after);
+    let ends = best.map_or_else(|| leaf.facts().not_after, Way::not_after);
     findings.extend(case.ends_soon(ends));
     if !sent.is_empty() && findings.iter().all(|finding| finding.breaks == Audiences::NONE) {
         findings.extend(case.rejected(&sent));
@@ -97,7 +97,7 @@ impl Case<'_> {
         }
         let names = match facts.names.as_slice() {
             [] => format!("CN={}", printable(&facts.common_name)),
-            [names @ ..] if names.len() <= MOST_NAMES => printable(&names.join(", ")),
+            names if names.len() <= MOST_NAMES => printable(&names.join(", ")),
             names => format!("{}, ... ({})", printable(&names[..MOST_NAMES].join(", ")), names.len()),
         };
         Some(Finding::broken(Topic::WrongName, vec![("host", host.clone()), ("names", names)]))
@@ -126,7 +126,7 @@ impl Case<'_> {
     fn strength(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         let key = &self.leaf.facts().key_type;
-        let is_weak = self.leaf.rsa_bits().map_or(!SOUND_KEYS.contains(&key.as_str()), |bits| bits < 2048);
+        let is_weak = self.leaf.rsa_bits().map_or_else(|| !SOUND_KEYS.contains(&key.as_str()), |bits| bits < 2048);
         if is_weak {
             findings.push(Finding::broken(Topic::WeakKey, vec![("key", key.clone())]));
         }

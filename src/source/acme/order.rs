@@ -388,11 +388,12 @@ mod tests {
     fn given_profiles_when_one_is_chosen_then_only_what_the_ca_has() {
         let (name, address) = (vec!["m5.test".to_owned()], vec!["m5.test".to_owned(), "192.0.2.7".to_owned()]);
         let all = ["classic", "shortlived"];
-        let table: [(&str, Option<&str>, &[&str], &Vec<String>, Result<Option<&str>, ()>); 7] = [
-            ("none set", None, &all, &name, Ok(None)),
+        let none: &[&str] = &[];
+        let table = [
+            ("none set", None, &all[..], &name, Ok(None)),
             ("set", Some("classic"), &all, &name, Ok(Some("classic"))),
             ("set and unknown", Some("clasic"), &all, &name, Err(())),
-            ("set, and the CA has none", Some("classic"), &[], &name, Err(())),
+            ("set, and the CA has none", Some("classic"), none, &name, Err(())),
             ("an address", None, &all, &address, Ok(Some("shortlived"))),
             ("an address, and the CA has no such", None, &all[..1], &address, Ok(None)),
             ("an address, and one is set", Some("classic"), &all, &address, Ok(Some("classic"))),
