@@ -68,7 +68,10 @@ pub struct Order {
 
 /// Where one certificate comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one for each site, most of them the large one, none ever copied in a hurry")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each site, most of them the large one, none ever copied in a hurry"
+)]
 pub enum Settings {
     /// An ACME CA (RFC 8555), and perhaps others that help out.
     Acme(AcmeCas),
