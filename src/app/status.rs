@@ -90,7 +90,7 @@ pub(super) fn certificates(inner: &Weak<Inner>) -> Vec<CertificateStatus> {
 pub(super) fn served(truth: &Truth) -> Vec<ServedStatus> {
     let of = |sight: Sight| {
         let shown = sight.proof.as_ref().and_then(|(_, finding)| match finding {
-            Finding::Shown { leaf, .. } => Some(leaf.not_after),
+            Finding::Shown { not_after, .. } => Some(*not_after),
             Finding::Fault(_) => None,
         });
         ServedStatus {

@@ -16,7 +16,7 @@ mod source;
 mod target;
 mod truth;
 
-pub use finding::{Finding, Flaw, Verdict, judge, verdict};
+pub use finding::{Finding, Flaw, Published, Verdict, judge, verdict};
 pub use handshake::{Fault, LIMIT, Prober, ProberError};
 pub use source::{Source, Sources};
 pub use target::{Place, ServerName, Target, is_here, targets};

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::{Fault, Finding, Flaw, Place, Prober, Target, Verdict, is_here, judge, targets, verdict};
+use super::{Fault, Finding, Flaw, Place, Prober, Published, Target, Verdict, is_here, judge, targets, verdict};
 use crate::pki::CertificateChain;
 use crate::time::{Clock, Timestamp};
 use crate::tls::SiteSettings;
@@ -43,7 +43,7 @@ struct State {
     watched: Option<Vec<Watched>>,
     /// Certificates whose listeners are known.
     certificates: HashSet<String>,
-    published: HashMap<String, Arc<CertificateChain>>,
+    published: HashMap<String, Published>,
 }
 
 struct Watched {
@@ -66,7 +66,7 @@ impl Truth {
 
     /// Handshakes get this chain for the certificate from now on.
     pub fn published(&self, certificate: &str, chain: &CertificateChain) {
-        self.lock().published.insert(certificate.to_owned(), Arc::new(chain.clone()));
+        self.lock().published.insert(certificate.to_owned(), chain.into());
     }
 
     /// Looks at these listeners and names from now on, and forgets what was seen of others.
@@ -207,16 +207,16 @@ impl Truth {
     }
 
     async fn look_once(&self, target: &Target) -> Finding {
-        let published = || self.lock().published.get(&target.certificate).cloned();
         let shown = match self.prober.look(target).await {
             Ok(shown) => shown,
             Err(fault) => return Finding::Fault(fault),
         };
-        let Some(published) = published() else {
+        // What is published by now: a handshake that has met a change is made twice.
+        let Some(published) = self.lock().published.get(&target.certificate).copied() else {
             return Finding::Fault(Fault::Unreachable("nothing is published yet".to_owned()));
         };
         let flaws = judge(&published, &shown, &target.server_name, self.clock.now());
-        Finding::Shown { leaf: Box::new(shown.leaf().clone()), flaws }
+        Finding::Shown { not_after: shown.leaf().not_after, flaws }
     }
 
     fn note(&self, target: &Target, finding: &Finding) {
