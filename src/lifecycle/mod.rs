@@ -147,6 +147,7 @@ impl Lifecycle {
         if let Some(attempt) = record.attempt.take() {
             record.journals.remove(&attempt.ca);
         }
+        record.refused = None;
         record.consecutive_failures = 0;
         record.last_failure = None;
         record.last_success = Some(now);
@@ -159,6 +160,16 @@ impl Lifecycle {
     /// Whether what was got has yet to be seen in a handshake, and whether it replaced something.
     pub fn unseen(&self) -> Option<Kind> {
         self.record.unseen.as_ref().map(|unseen| unseen.kind)
+    }
+
+    /// The generation in the store that clients did not get: it is there, and no other has to be ordered while it is good.
+    pub fn refused(&self) -> Option<u64> {
+        self.record.refused
+    }
+
+    /// Clients do not get this generation; `None` forgets about it.
+    pub fn refuse(&mut self, generation: Option<u64>) {
+        self.record.refused = generation;
     }
 
     /// What was got is what handshakes get.
@@ -179,6 +190,7 @@ impl Lifecycle {
         }
         record.attempt = None;
         record.unseen = None;
+        record.refused = None;
         record.requested_at = None;
         let until = validity.emergency().max(now + schedule::HOUR);
         record.hold = Some(Hold::ByOperator { since: now, until });

@@ -36,6 +36,8 @@ pub struct Record {
     pub(super) journals: BTreeMap<String, Journal>,
     /// What is served was got, and nobody has seen it in a handshake yet.
     pub(super) unseen: Option<Unseen>,
+    /// Generation in the store that clients did not get.
+    pub(super) refused: Option<u64>,
     /// The operator wants a new certificate.
     pub(super) requested_at: Option<Timestamp>,
 }
@@ -55,6 +57,7 @@ impl Record {
             self.hold = None;
             self.journals.clear();
             self.attempt = None;
+            self.refused = None;
             self.consecutive_failures = 0;
         } else if self.asked.way != asked.way {
             self.hold = self.hold.filter(Hold::is_by_issuer);

@@ -270,11 +270,44 @@ impl<P: Parts> Keeper<P> {
             return self.fail(kind, ca, storage(&error)).await;
         }
         self.show();
+        if let Some(stored) = self.kept_back(why).await {
+            return self.try_again(kind, ca, stored).await;
+        }
         self.tell(&Event::Attempt { kind, why, failures, ca: self.issuer_label(ca) });
         match self.ask(failures, ca).await {
             Ok(identity) => self.succeed(kind, identity, ca).await,
             Err(failure) => self.fail(kind, ca, failure).await,
         }
+    }
+
+    /// What was got before and did not reach clients. It was no fault of the CA's, and another order would count there.
+    async fn kept_back(&mut self, why: Why) -> Option<Stored<P::Identity>> {
+        let number = self.life.refused().filter(|_| why != Why::Requested)?;
+        let name = self.settings.name.clone();
+        self.parts.point_to(&name, number).await.ok()?;
+        let product = asked::asked(&self.settings).product;
+        let is_good = |stored: &Stored<P::Identity>| {
+            let is_it = stored.generation == number && stored.meta.product == product;
+            is_it && self.now() < stored.identity.validity().emergency()
+        };
+        let stored = self.load_identity().await.ok().flatten().filter(is_good);
+        if stored.is_none() {
+            self.life.refuse(None);
+            if let Some(generation) = self.generation {
+                // A disk that refuses says so again when the next certificate is to be kept.
+                let _ = self.parts.point_to(&name, generation).await;
+            }
+        }
+        stored
+    }
+
+    async fn try_again(&mut self, kind: Kind, ca: usize, stored: Stored<P::Identity>) {
+        let (certificate, generation) = (&self.settings.name, stored.generation);
+        info!(certificate, generation, "trying again whether clients get the certificate that is there");
+        let before = self.served();
+        self.generation = Some(generation);
+        self.issued_by = stored.meta.directory.or_else(|| former_directory(&stored.meta.source));
+        self.serve_new(kind, ca, stored.identity, before).await;
     }
 
     async fn ask(&self, failures: u32, ca: usize) -> Result<P::Identity, Failure> {
@@ -288,9 +321,9 @@ impl<P: Parts> Keeper<P> {
         unpanicked(self.parts.obtain(&self.settings.source, ca, &order, replaces)).await
     }
 
-    /// Keeps and serves a new identity, and looks whether handshakes get it. When they do not, the one before comes back.
+    /// Keeps and serves a new identity.
     async fn succeed(&mut self, kind: Kind, identity: P::Identity, ca: usize) {
-        let (now, validity) = (self.now(), identity.validity());
+        let now = self.now();
         let directory = self.directory(ca).map(str::to_owned);
         let meta = Meta {
             source: asked::issued_by(&self.settings.source, directory.as_deref()),
@@ -306,6 +339,12 @@ impl<P: Parts> Keeper<P> {
             self.tell(&Event::Trouble { failure: failure.clone() });
             self.unsaved = Some(Unsaved { identity: identity.clone(), meta, failure: failure.noted(now) });
         }
+        self.serve_new(kind, ca, identity, before).await;
+    }
+
+    /// Serves what was got, and looks whether handshakes get it. When they do not, the one before comes back.
+    async fn serve_new(&mut self, kind: Kind, ca: usize, identity: P::Identity, before: Option<Before<P::Identity>>) {
+        let validity = identity.validity();
         let activated = self.publish(identity.clone(), Origin::Issued);
         let fate = self.fate(&identity, before.as_ref().map(|before| &before.identity)).await;
         if let (Fate::GoBack(not_seen), Some(before)) = (&fate, before) {
@@ -350,7 +389,8 @@ impl<P: Parts> Keeper<P> {
 
     async fn roll_back(&mut self, kind: Kind, ca: usize, before: Before<P::Identity>, not_seen: &NotSeen) {
         let failure = not_served(not_seen);
-        self.unsaved = None;
+        let is_kept = self.unsaved.take().is_none();
+        self.life.refuse(self.generation.filter(|_| is_kept));
         self.generation = before.generation;
         self.issued_by = before.issued_by;
         if let Some(generation) = before.generation
@@ -407,7 +447,8 @@ impl<P: Parts> Keeper<P> {
             return;
         }
         let Ok(Some(stored)) = self.load_identity().await else { return };
-        let is_new = Some(stored.generation) != self.generation && stored.fallback.is_none();
+        let is_refused = self.life.refused() == Some(stored.generation);
+        let is_new = Some(stored.generation) != self.generation && stored.fallback.is_none() && !is_refused;
         if is_new && self.is_usable(&stored.identity) {
             let mut record = self.load_record().await;
             // It has ended, or it is the other's own.

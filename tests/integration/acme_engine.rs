@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use portvakt::challenge::{Challenges, HTTP_PREFIX};
 use portvakt::lifecycle::{Event, Failure, Origin, Reason, State};
-use portvakt::manager::{CertificateStatus, Manager, ManagerParts, Observe, Publish};
+use portvakt::manager::{CertificateStatus, Manager, ManagerParts, NotSeen, Observe, Publish};
 use portvakt::pki::{Identity, KeyType, TrustAnchors};
 use portvakt::source::acme::Clients;
 use portvakt::source::{AcmeCas, AcmeSettings, CertificateSettings, ChallengeKind, Settings};
@@ -495,9 +495,18 @@ impl Engine {
 pub(crate) struct Seen {
     served: Mutex<HashMap<String, (Identity, bool)>>,
     events: Mutex<Vec<(String, Event)>>,
+    /// What a look at our own listeners would show; without it everything is seen.
+    look: Mutex<Option<Look>>,
 }
 
+type Look = Box<dyn Fn(&Identity) -> Result<(), NotSeen> + Send>;
+
 impl Seen {
+    /// Lets a look show this from now on.
+    pub(crate) fn shows(&self, look: impl Fn(&Identity) -> Result<(), NotSeen> + Send + 'static) {
+        *self.look.lock().unwrap() = Some(Box::new(look));
+    }
+
     pub(crate) fn served(&self, name: &str) -> (Identity, bool) {
         self.served.lock().unwrap()[name].clone()
     }
@@ -515,7 +524,12 @@ impl Seen {
     }
 }
 
+#[async_trait]
 impl Publish for Seen {
+    async fn seen(&self, _certificate: &str, identity: &Identity) -> Result<(), NotSeen> {
+        self.look.lock().unwrap().as_ref().map_or(Ok(()), |look| look(identity))
+    }
+
     fn publish(&self, certificate: &str, identity: &Identity, placeholder: bool) {
         self.served.lock().unwrap().insert(certificate.to_owned(), (identity.clone(), placeholder));
     }

@@ -11,6 +11,7 @@ mod files;
 mod keeps_certificates;
 mod machine;
 mod samples;
+mod serves_what_clients_get;
 mod shows_the_configuration;
 mod tells_about_every_code;
 mod waits_as_the_ca_asks;

@@ -303,3 +303,61 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn given_a_certificate_that_nobody_has_seen_when_shown_then_the_success_before_counts_until_it_is() {
+    let mut life = open(None, Served::Certificate(fresh()));
+    life.succeeded(Kind::Renew, fresh(), NOW, &mut rng());
+    life.seen(NOW);
+    assert_eq!((life.unseen(), life.status(NOW).last_success), (None, Some(NOW)));
+    let later = NOW + days(60);
+    life.succeeded(Kind::Renew, Validity { not_before: later, not_after: later + days(90) }, later, &mut rng());
+
+    assert_eq!((life.unseen(), life.status(later).last_success), (Some(Kind::Renew), Some(NOW)));
+    let kept: Record = serde_json::from_str(&serde_json::to_string(life.record()).unwrap()).unwrap();
+    let mut again = Lifecycle::open(Some(kept), asked(), life.served(), false, later, &mut rng());
+    assert_eq!(again.unseen(), Some(Kind::Renew), "over a restart");
+
+    again.seen(later + days(1));
+    again.seen(later + days(2));
+    assert_eq!((again.unseen(), again.status(later).last_success), (None, Some(later + days(1))));
+}
+
+#[test]
+fn given_an_operator_who_went_back_when_polled_then_nothing_before_the_emergency_unless_asked_for() {
+    // Long past its renewal.
+    let old = Validity { not_before: NOW - days(80), not_after: NOW + days(10) };
+    let mut life = open(None, Served::Certificate(fresh()));
+    life.went_back("m5.test", old, NOW, &mut rng());
+
+    let until = Some(old.emergency());
+    assert_eq!(life.poll(NOW), Step::Wait { until, why: Why::WentBack });
+    assert_eq!(obtains(life.poll(old.emergency())), Some((Kind::Renew, Why::Emergency)));
+    let kept = life.record().clone();
+    let again = Lifecycle::open(Some(kept), asked(), Served::Certificate(old), false, NOW, &mut rng());
+    assert_eq!(again.poll(NOW), Step::Wait { until, why: Why::WentBack }, "over a restart");
+
+    life.request(false, NOW);
+    assert_eq!(obtains(life.poll(NOW)), Some((Kind::Renew, Why::Requested)));
+}
+
+#[test]
+fn given_an_operator_who_went_back_to_what_was_issued_for_other_names_when_polled_then_waits_all_the_same() {
+    let mut life = open(None, Served::Certificate(fresh()));
+
+    life.went_back("other.test", fresh(), NOW, &mut rng());
+
+    assert_eq!(life.poll(NOW), Step::Wait { until: Some(fresh().emergency()), why: Why::WentBack });
+}
+
+#[test]
+fn given_an_operator_who_went_back_to_an_expired_one_when_polled_then_an_hour_is_his() {
+    let old = Validity { not_before: NOW - days(100), not_after: NOW - days(10) };
+    let mut life = open(None, Served::Certificate(fresh()));
+
+    life.went_back("m5.test", old, NOW, &mut rng());
+
+    let hour = Duration::from_secs(3600);
+    assert_eq!(life.poll(NOW), Step::Wait { until: Some(NOW + hour), why: Why::WentBack });
+    assert_eq!(obtains(life.poll(NOW + hour)), Some((Kind::Renew, Why::Expired)));
+}
