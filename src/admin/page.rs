@@ -20,6 +20,7 @@ fn write_page(page: &mut String, status: &Status) -> fmt::Result {
     write_summary(page, status)?;
     status.observe.iter().try_for_each(|site| write_observed(page, site, status.now))?;
     write_certificates(page, status)?;
+    write_served(page, status)?;
     write_client_identities(page, status)?;
     write_upstreams(page, &status.upstreams)?;
     write_listeners(page, status)?;
@@ -90,6 +91,25 @@ fn write_certificates(page: &mut String, status: &Status) -> fmt::Result {
     })
 }
 
+/// What clients really get; of many names those alone that get something else.
+fn write_served(page: &mut String, status: &Status) -> fmt::Result {
+    let is_short = status.served.len() <= MOST_SERVED;
+    let rows: Vec<_> = status.served.iter().filter(|seen| is_short || seen.as_published != Some(true)).collect();
+    if rows.is_empty() && !is_short {
+        return write!(page, "<h2>What clients get</h2><p>All {} names are served as published.", status.served.len());
+    }
+    let columns = ["Name", "Listener", "What a handshake shows", "Seen"];
+    write_table(page, "What clients get", &columns, &rows, |page, seen| {
+        let class = match seen.as_published {
+            Some(true) => "good",
+            Some(false) => "bad",
+            None => "poor",
+        };
+        write!(page, "<td>{}<td><code>{}</code>", Escaped(&seen.name), Escaped(&seen.listener))?;
+        write!(page, "<td><b class={class}>{}</b><td>{}", Escaped(&seen.found), When(seen.at, status.now))
+    })
+}
+
 fn write_next(page: &mut String, certificate: &Certificate, now: Timestamp) -> fmt::Result {
     let Some(Next { action, at, why }) = &certificate.next else {
         return page.write_str(if certificate.renewal_manual { "replace by hand" } else { "nothing planned" });
@@ -100,7 +120,11 @@ fn write_next(page: &mut String, certificate: &Certificate, now: Timestamp) -> f
         None if action == "nothing" => {}
         None => page.write_str(" now")?,
     }
-    write!(page, "<br><small>{}</small>", Escaped(why))
+    write!(page, "<br><small>{}</small>", Escaped(why))?;
+    match certificate.renewal_information.as_ref().and_then(|it| it.explanation.as_deref()) {
+        Some(url) => write!(page, "<br><small>The CA explains: <code>{}</code></small>", Escaped(url)),
+        None => Ok(()),
+    }
 }
 
 /// Who we are to others; nothing where nobody asks.
@@ -239,6 +263,8 @@ impl Display for Rough {
     }
 }
 
+/// More are a wall in which nobody finds the bad one.
+const MOST_SERVED: usize = 50;
 const HEAD: &str = "<!DOCTYPE html>
 <html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>portvakt</title>
 <style>

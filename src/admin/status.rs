@@ -150,6 +150,24 @@ pub struct Certificate {
     pub last_error: Option<String>,
     /// What happens next; `None` where nothing is planned.
     pub next: Option<Next>,
+    /// What the CA says about when to renew it (RFC 9773); `None` where none was asked.
+    pub renewal_information: Option<RenewalInformation>,
+}
+
+/// What a CA says about when to renew a certificate.
+#[derive(Clone, Debug, Serialize)]
+pub struct RenewalInformation {
+    /// First moment; `None` where it suggests none.
+    #[serde(serialize_with = "maybe_time")]
+    pub start: Option<Timestamp>,
+    /// Last moment.
+    #[serde(serialize_with = "maybe_time")]
+    pub end: Option<Timestamp>,
+    /// When it was asked.
+    #[serde(serialize_with = "time")]
+    pub asked_at: Timestamp,
+    /// Address of a page that explains it to humans.
+    pub explanation: Option<String>,
 }
 
 impl Certificate {
@@ -173,6 +191,12 @@ impl Certificate {
             consecutive_failures: facts.consecutive_failures,
             last_error,
             next,
+            renewal_information: facts.information.map(|it| RenewalInformation {
+                start: it.window.map(|(start, _)| start),
+                end: it.window.map(|(_, end)| end),
+                asked_at: it.asked_at,
+                explanation: it.explanation,
+            }),
         }
     }
 }

@@ -91,7 +91,11 @@ fn status() -> Status {
         last_success: None,
         next_attempt: None,
         next_action: "renew",
-        information: None,
+        information: Some(crate::metrics::RenewalInformation {
+            window: None,
+            asked_at: Timestamp::from_unix(50),
+            explanation: Some("https://ca.test/?a&b".to_owned()),
+        }),
         stored: Some(true),
     };
     let next = Next {
@@ -126,7 +130,14 @@ fn status() -> Status {
             }],
         }],
         certificates: vec![Certificate::new(facts, Some(next), Some("& so on".to_owned()))],
-        served: vec![],
+        served: vec![Served {
+            certificate: "m5".to_owned(),
+            listener: "https 0.0.0.0:443".to_owned(),
+            name: "m5.test".to_owned(),
+            at: Some(Timestamp::from_unix(50)),
+            as_published: Some(false),
+            found: "another certificate is shown: sha256 <ab>".to_owned(),
+        }],
         client_identities: vec![bankid()],
         upstreams: vec![Upstream {
             name: "legacy".to_owned(),
@@ -199,6 +210,18 @@ async fn given_each_path_when_asked_then_its_answer() {
         assert!(answer.contains("cache-control: no-store\r\n"), "{path}: {answer}");
         assert!(body(&answer).contains(part), "{path}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn given_a_foreign_certificate_and_a_word_of_the_ca_when_asked_then_both_are_told() {
+    let server = Running::start(healthy()).await;
+
+    let page = server.get("/").await;
+    assert!(page.contains("<b class=bad>another certificate is shown: sha256 &lt;ab&gt;</b>"), "{page}");
+    assert!(page.contains("The CA explains: <code>https://ca.test/?a&amp;b</code>"), "{page}");
+    let status: serde_json::Value = serde_json::from_str(body(&server.get("/status.json").await)).unwrap();
+    assert_eq!(status["served"][0]["as_published"], false);
+    assert_eq!(status["certificates"][0]["renewal_information"]["explanation"], "https://ca.test/?a&b");
 }
 
 #[tokio::test]

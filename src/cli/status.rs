@@ -18,6 +18,7 @@ pub(super) struct Status {
     last_reload: Reload,
     listeners: Vec<Listener>,
     certificates: Vec<Certificate>,
+    served: Vec<Served>,
     client_identities: Vec<ClientIdentity>,
     upstreams: Vec<Upstream>,
     acme: Vec<Acme>,
@@ -52,6 +53,18 @@ struct Certificate {
     consecutive_failures: u32,
     last_error: Option<String>,
     next: Option<Next>,
+}
+
+/// What a handshake with one of its listeners shows for one name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Served {
+    certificate: String,
+    listener: String,
+    name: String,
+    at: Option<String>,
+    as_published: Option<bool>,
+    found: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -143,7 +156,13 @@ impl Status {
         for listener in &self.listeners {
             writeln!(out, "listening      {} on {}", listener.kind, listener.address)?;
         }
-        self.certificates.iter().try_for_each(|certificate| certificate.write(out, paint, &self.now))?;
+        for certificate in &self.certificates {
+            certificate.write(out, paint, &self.now)?;
+            let served = self.served.iter().filter(|served| served.certificate == certificate.name);
+            served
+                .filter(|_| certificate.role == "listener")
+                .try_for_each(|served| served.write(out, paint, &self.now))?;
+        }
         self.client_identities.iter().try_for_each(|identity| identity.write(out, paint, &self.now))?;
         self.upstreams.iter().try_for_each(|upstream| upstream.write(out, paint))?;
         for acme in &self.acme {
@@ -184,6 +203,17 @@ impl Certificate {
             writeln!(out, "  last error   {}", paint.bad(error))?;
         }
         Ok(())
+    }
+}
+
+impl Served {
+    fn write(&self, out: &mut String, paint: Paint, now: &str) -> std::fmt::Result {
+        let found = match self.as_published {
+            Some(true) => paint.good(&self.found),
+            Some(false) | None => paint.bad(&self.found),
+        };
+        let at = self.at.as_deref().map(|at| format!(", {}", dated(at, now))).unwrap_or_default();
+        writeln!(out, "  clients get  {} on {}: {found}{at}", self.name, self.listener)
     }
 }
 
@@ -345,10 +375,12 @@ mod tests {
             "version": "9.9", "last_reload": { "ok": false, "at": "then", "error": "error[PV0102]: x" },
             "certificates": [{ "name": "a", "role": "listener", "state": "placeholder", "names": ["a.test"],
                 "next": { "action": "issue", "at": null, "why": "there is none yet" }, "new": true }],
+            "served": [{ "certificate": "a", "listener": "https :443", "name": "a.test", "found": "nothing", "at": "then" }],
         }))
         .unwrap();
         let plain = status.to_text(false);
         assert!(plain.contains("issue, because there is none yet") && plain.contains("  error[PV0102]: x"), "{plain}");
+        assert!(plain.contains("  clients get  a.test on https :443: nothing, "), "{plain}");
         assert!(!plain.contains('\u{1b}') && status.to_text(true).contains("\u{1b}[31mplaceholder"));
     }
 }

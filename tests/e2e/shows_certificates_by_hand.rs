@@ -88,6 +88,8 @@ fn given_a_name_that_is_none_when_asked_then_the_one_that_was_meant() {
     }
     let output = cert(&home, &["renew", "bought"]);
     assert!(error_of(&output).contains("the certificate lies in files"), "{}", error_of(&output));
+    let output = cert(&home, &["rollback", "bought"]);
+    assert!(error_of(&output).contains("put the earlier certificate into `"), "{}", error_of(&output));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::app;
 use crate::config::{self, Config, Purpose};
 use crate::control::Request;
 use crate::manager::{self, Refused};
-use crate::source::CertificateSettings;
+use crate::source::{CertificateSettings, Settings};
 use crate::store::Generation;
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -56,6 +56,13 @@ impl Rollback {
     }
 
     fn generation(&self, config: &Config, settings: &CertificateSettings) -> Result<u64, Failure> {
+        if let Settings::Files(files) = &settings.source {
+            return Err(refused(Refused {
+                what: "the certificate in service stays".to_owned(),
+                why: format!("`{}` lies in files, which portvakt only reads", settings.name),
+                fix: format!("put the earlier certificate into `{}`: it is followed", files.main().display()),
+            }));
+        }
         let nothing = |why: &str, fix: &str| {
             let what = format!("there is nothing to go back to for `{}`", settings.name);
             refused(Refused { what, why: why.to_owned(), fix: fix.to_owned() })
