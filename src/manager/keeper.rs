@@ -46,6 +46,8 @@ pub(crate) struct Keeper<P: Parts> {
     told: Option<(Option<Timestamp>, Why)>,
     /// What was told last of why nobody has seen the certificate.
     unseen: Option<String>,
+    /// Looks in a row that did not show it.
+    looks_in_vain: u32,
     /// What operators ask for; `None` when nobody can.
     wishes: Option<mpsc::Receiver<Wish>>,
 }
@@ -71,6 +73,7 @@ impl<P: Parts> Keeper<P> {
             waits_for_other: false,
             told: None,
             unseen: None,
+            looks_in_vain: 0,
             wishes: None,
         };
         keeper.look().await;
@@ -135,7 +138,7 @@ impl<P: Parts> Keeper<P> {
             + match (&self.unsaved, self.life.unseen()) {
                 (None, None) => LONGEST_WAIT,
                 (Some(_), None) => SAVE_PAUSE,
-                (_, Some(_)) => LOOK_PAUSE,
+                (_, Some(_)) => LOOK_PAUSE * (1 << self.looks_in_vain.min(5)),
             };
         let wake = until.into_iter().chain(self.life.info_due(now)).min();
         let wake = wake.map_or(longest, |wake| wake.min(longest));
@@ -163,7 +166,10 @@ impl<P: Parts> Keeper<P> {
                 self.life.seen(self.now());
                 self.tell_success(kind, &identity).await;
             }
-            Err(not_seen) => self.tell_unseen(not_seen),
+            Err(not_seen) => {
+                self.looks_in_vain = self.looks_in_vain.saturating_add(1);
+                self.tell_unseen(not_seen);
+            }
         }
     }
 
@@ -345,6 +351,7 @@ impl<P: Parts> Keeper<P> {
     /// Serves what was got, and looks whether handshakes get it. When they do not, the one before comes back.
     async fn serve_new(&mut self, kind: Kind, ca: usize, identity: P::Identity, before: Option<Before<P::Identity>>) {
         let validity = identity.validity();
+        self.looks_in_vain = 0;
         let activated = self.publish(identity.clone(), Origin::Issued);
         let fate = self.fate(&identity, before.as_ref().map(|before| &before.identity)).await;
         if let (Fate::GoBack(not_seen), Some(before)) = (&fate, before) {
@@ -671,7 +678,7 @@ pub(super) fn failure(reason: Reason, detail: String) -> Failure {
 }
 
 const LOCK_PAUSE: Duration = Duration::from_secs(5);
-/// Between two looks for what nobody has seen yet.
+/// After the first look for what nobody has seen yet; twice as long after each, up to a minute.
 const LOOK_PAUSE: Duration = Duration::from_secs(2);
 const SAVE_PAUSE: Duration = Duration::from_secs(15);
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -22,6 +22,8 @@ pub struct Truth {
     state: Mutex<State>,
     /// There is more to look at, or less.
     changed: Notify,
+    /// Looks of any kind: a machine that is short of time is not to be kept from its clients by us.
+    places: Arc<Semaphore>,
 }
 
 /// What was seen of one name on one listener.
@@ -49,6 +51,8 @@ struct State {
 struct Watched {
     sight: Sight,
     due: Instant,
+    /// Looks in a row that proved nothing.
+    silent: u32,
     /// The beat that later looks keep: `phase`, and each [`EVERY`] behind it.
     phase: Instant,
 }
@@ -56,7 +60,13 @@ struct Watched {
 impl Truth {
     /// Nothing to look at yet.
     pub fn new(prober: Prober, clock: Arc<dyn Clock>) -> Self {
-        Self { prober, clock, state: Mutex::default(), changed: Notify::new() }
+        Self {
+            prober,
+            clock,
+            state: Mutex::default(),
+            changed: Notify::new(),
+            places: Arc::new(Semaphore::new(AT_A_TIME)),
+        }
     }
 
     /// Makes the handshakes, and knows where they come from.
@@ -87,7 +97,7 @@ impl Truth {
             let phase = now + EVERY * nth / count;
             match before.remove(&target) {
                 Some(known) => Watched { phase, due: known.due.min(phase), ..known },
-                None => Watched { sight: Sight { target, since, proof: None, last: None }, due: now, phase },
+                None => Watched { sight: Sight { target, since, proof: None, last: None }, due: now, silent: 0, phase },
             }
         });
         state.watched = Some(watched.collect());
@@ -142,7 +152,6 @@ impl Truth {
 
     /// Looks at everything, again each [`EVERY`], spread over that time. Never returns.
     pub async fn run(self: Arc<Self>) {
-        let places = Arc::new(Semaphore::new(AT_A_TIME));
         loop {
             let due = self.lock().watched.iter().flatten().map(|watched| watched.due).min();
             let pause = async {
@@ -155,16 +164,18 @@ impl Truth {
                 () = pause => {}
                 () = self.changed.notified() => continue,
             }
+            let place = self.place().await;
             let Some(target) = self.next() else { continue };
-            // The semaphore is never closed.
-            let Ok(place) = places.clone().acquire_owned().await else { return };
             let truth = self.clone();
-            tokio::spawn(async move {
-                truth.look(&target).await;
-                drop(place);
-            });
+            tokio::spawn(async move { truth.look(&target, place).await });
             tokio::time::sleep(GAP).await;
         }
+    }
+
+    /// Waits until there is room for one more look; the limit of a look begins behind it.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        // Nobody closes it.
+        self.places.clone().acquire_owned().await.ok()
     }
 
     /// Takes what has waited longest, and plans its next look.
@@ -186,7 +197,8 @@ impl Truth {
             for target in some {
                 let (truth, target) = (self.clone(), target.clone());
                 looks.spawn(async move {
-                    let finding = truth.look(&target).await;
+                    let place = truth.place().await;
+                    let finding = truth.look(&target, place).await;
                     (format!("{} on {}", target.domain, target.listener), finding)
                 });
             }
@@ -196,7 +208,7 @@ impl Truth {
     }
 
     /// One look, noted. Another certificate is looked at twice: the right one may have changed meanwhile.
-    async fn look(&self, target: &Target) -> Finding {
+    async fn look(&self, target: &Target, _place: Option<OwnedSemaphorePermit>) -> Finding {
         let mut finding = self.look_once(target).await;
         if matches!(&finding, Finding::Shown { flaws, .. } if flaws.iter().any(is_identity)) {
             tokio::time::sleep(GAP).await;
@@ -224,14 +236,20 @@ impl Truth {
         let mut state = self.lock();
         let mut all = state.watched.iter_mut().flatten();
         let Some(watched) = all.find(|watched| *watched.sight.target == *target) else { return };
-        let before = watched.sight.last.replace(finding.clone());
-        if finding.is_proof() {
-            watched.sight.proof = Some((now, finding.clone()));
+        watched.sight.last = Some(finding.clone());
+        if !finding.is_proof() {
+            watched.silent = watched.silent.saturating_add(1);
+            let is_news = watched.silent == SILENT;
+            drop(state);
+            if is_news {
+                tell_silence(target, finding);
+            }
+            return;
         }
+        watched.silent = 0;
+        let before = watched.sight.proof.replace((now, finding.clone()));
         drop(state);
-        if before.as_ref() != Some(finding) {
-            tell(target, before.as_ref(), finding);
-        }
+        tell(target, before.map(|(_, before)| before).as_ref(), finding);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -246,17 +264,17 @@ fn is_identity(flaw: &Flaw) -> bool {
 /// Tells a change once.
 fn tell(target: &Target, before: Option<&Finding>, finding: &Finding) {
     let Target { certificate, listener, domain, .. } = target;
-    let is_news = before.is_some_and(|before| !before.is_good());
-    match finding {
-        finding if finding.is_good() && is_news => {
-            info!(certificate, listener, name = domain, "clients get the right certificate again");
-        }
-        finding if finding.is_good() => {}
-        finding if finding.is_proof() => {
-            error!(certificate, listener, name = domain, found = %finding, "CLIENTS DO NOT GET THE CERTIFICATE that was published");
-        }
-        finding => warn!(certificate, listener, name = domain, found = %finding, "our own listener does not answer us"),
+    if !finding.is_good() && before != Some(finding) {
+        error!(certificate, listener, name = domain, found = %finding, "CLIENTS DO NOT GET THE CERTIFICATE that was published");
     }
+    if finding.is_good() && before.is_some_and(|before| !before.is_good()) {
+        info!(certificate, listener, name = domain, "clients get the right certificate again");
+    }
+}
+
+fn tell_silence(target: &Target, finding: &Finding) {
+    let Target { certificate, listener, domain, .. } = target;
+    warn!(certificate, listener, name = domain, found = %finding, "our own listener does not answer us");
 }
 
 /// The first beat behind `now`.
@@ -274,6 +292,8 @@ const EVERY: Duration = Duration::from_secs(60);
 const GAP: Duration = Duration::from_millis(10);
 /// Looks at one time; more only when listeners do not answer.
 const AT_A_TIME: usize = 16;
+/// So many looks in vain are told: one may be the load of a moment.
+const SILENT: u32 = 3;
 /// How often in a row a thing has to be wrong.
 const LOOKS: usize = 3;
 /// Between them.
