@@ -117,7 +117,8 @@ fn given_the_four_lines_when_followed_then_the_server_is_served_over_https() {
         assert!(output.status.success() && text.contains(told), "{command}: {text}");
     }
     let root = pebble.issued_root().display().to_string();
-    let doctor = DOCTOR.replace(".com", &format!(".com:{} --address 127.0.0.1 --trust-anchors {root}", home.https));
+    let place = format!(".com:{}/login --address 127.0.0.1 --trust-anchors {root}", home.https);
+    let doctor = DOCTOR.replace(".com/login", &place);
     let doctor = run(home.path(), &doctor.split(' ').skip(1).collect::<Vec<_>>());
     let text = String::from_utf8_lossy(&doctor.stdout);
     assert!(doctor.status.success() && text.contains("Android phones accept this server"), "{text}");
