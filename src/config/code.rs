@@ -149,6 +149,19 @@ codes! {
     UnusableSocket = 257, "unusable Unix socket",
         "A Unix socket cannot be where it should: its path is too long, or its folder is not there.";
 
+    InvalidNameServer = 260, "invalid name server",
+        "A name server is neither a host nor an IP address, with or without port.";
+    InvalidZone = 261, "invalid zone or key name",
+        "A zone or a TSIG key does not bear a name of DNS.";
+    NoTsigSecret = 262, "no TSIG secret",
+        "A file holds no secret of a TSIG key, or one that could be guessed.";
+    InvalidCommand = 263, "command cannot be run",
+        "A program that is to change DNS is not named by its path, or is not there.";
+    InvalidAcmeDns = 264, "invalid URL of acme-dns",
+        "The API of acme-dns is not an https URL.";
+    NoDnsProvider = 265, "nobody to change DNS",
+        "The challenge dns-01 is wanted, and `[acme.dns]` does not say who puts texts into DNS.";
+
     Unreadable = 301, "unreadable file",
         "A file cannot be read.";
     NoChain = 302, "no certificate chain",

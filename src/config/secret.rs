@@ -69,7 +69,7 @@ pub(super) fn is_variable(written: &str) -> bool {
 
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    key.contains("pass") && !key.ends_with("file") && key != "proxy_pass"
+    (key.contains("pass") && !key.ends_with("file") && key != "proxy_pass") || key == "secret"
 }
 
 fn key_before(text: &str, equals: usize) -> &str {

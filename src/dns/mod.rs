@@ -4,7 +4,8 @@
 //! and CAA, or why there is no answer, told apart by what can be done about it; a record added to or taken from a zone.
 //! The only room that knows hickory-proto. Imports that, tokio's sockets, `platform` (the system's servers) and `time`.
 //!
-//! Standards: RFC 1035, RFC 7766 (TCP), RFC 6891 (EDNS), RFC 8914 (extended errors), RFC 8659 and RFC 8657 (CAA).
+//! Standards: RFC 1035, RFC 7766 (TCP), RFC 6891 (EDNS), RFC 8914 (extended errors), RFC 8659 and RFC 8657 (CAA),
+//! RFC 2136 (changes) with RFC 8945 (their signatures).
 //!
 //! # Promises
 //!
@@ -22,10 +23,16 @@ mod caa;
 mod error;
 mod exchange;
 mod resolver;
+mod server;
+mod tsig;
+mod update;
 
 pub use caa::{Caa, CaaRecord, CaaRefusal, CaaRequest};
 pub use error::{LookupError, Why};
 pub use resolver::{DEADLINE, Resolver, Zone};
+pub use server::Server;
+pub use tsig::{Algorithm, SecretError, TsigKey};
+pub use update::{Action, Change, UpdateError, update};
 
 use hickory_proto::rr::Name;
 

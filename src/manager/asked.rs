@@ -74,6 +74,7 @@ fn way(acme: &AcmeSettings) -> String {
         ("eab", acme.eab.as_ref().map(|eab| eab.kid.clone())),
         ("proxy", acme.proxy.as_ref().map(ToString::to_string)),
         ("preferred_chain", acme.preferred_chain.clone()),
+        ("dns", acme.dns.as_ref().map(ToString::to_string)),
     ];
     for (key, value) in others.into_iter().filter_map(|(key, value)| Some((key, value?))) {
         way.push_str(&format!(" {key}={value}"));
@@ -87,9 +88,14 @@ fn fingerprint(certificate: &rustls::pki_types::CertificateDer<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::dns::Server;
     use crate::pki::KeyType;
     use crate::source::ChallengeKind;
+    use crate::source::acme::{DnsSettings, ProviderSettings, Rfc2136Settings};
 
     fn settings() -> CertificateSettings {
         let acme = AcmeSettings {
@@ -107,6 +113,24 @@ mod tests {
             identifiers: vec!["m5.test".into(), "api.m5.test".into()],
             source: Settings::Acme(acme.into()),
         }
+    }
+
+    fn dns(host: &str) -> Arc<DnsSettings> {
+        let server = Server { host: host.into(), port: Server::PORT };
+        let provider = ProviderSettings::Rfc2136(Rfc2136Settings { server, zone: None, tsig: None, ttl: 60 });
+        Arc::new(DnsSettings {
+            provider,
+            resolvers: vec![],
+            nameservers: vec![],
+            propagation_timeout: Duration::from_secs(120),
+        })
+    }
+
+    #[test]
+    fn given_another_name_server_when_compared_then_the_way_differs() {
+        let way = |host| asked(&changed(|acme| acme.dns = Some(dns(host)))).way;
+        assert_eq!(way("ns1.test"), way("ns1.test"));
+        assert_ne!(way("ns1.test"), way("ns2.test"));
     }
 
     fn changed(change: impl FnOnce(&mut AcmeSettings)) -> CertificateSettings {
@@ -128,6 +152,7 @@ mod tests {
             ("contact", changed(|acme| acme.contact.push("mailto:a@m5.test".into())), false, true),
             ("terms", changed(|acme| acme.agree_tos = false), false, true),
             ("challenges", changed(|acme| acme.challenges.push(ChallengeKind::TlsAlpn01)), false, true),
+            ("who changes DNS", changed(|acme| acme.dns = Some(dns("ns1.test"))), false, true),
             ("nothing", settings(), false, false),
             (
                 "order of identifiers",

@@ -107,6 +107,16 @@ pub fn is_open_to_all(path: &Path) -> bool {
     system::is_open_to_all(path)
 }
 
+/// Has a program started in a group of its own, so that [`kill_group`] reaches what it starts. Windows has no groups.
+pub fn own_group(command: &mut tokio::process::Command) {
+    system::own_group(command);
+}
+
+/// Kills every process of the group that begins with `id`, as far as there is one. Windows has no groups.
+pub fn kill_group(id: u32) {
+    system::kill_group(id);
+}
+
 /// The name servers that the system asks, in their order. Waits for the disk.
 ///
 /// # Errors

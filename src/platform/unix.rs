@@ -43,6 +43,18 @@ pub(super) fn is_open_to_all(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
 }
 
+pub(super) fn own_group(command: &mut tokio::process::Command) {
+    command.process_group(0);
+}
+
+pub(super) fn kill_group(id: u32) {
+    let id = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(id) = id {
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
+    }
+}
+
 /// As resolv.conf(5) has it: a file that names none, or is not there, means this machine.
 pub(super) fn name_servers() -> io::Result<Vec<SocketAddr>> {
     let text = match fs::read("/etc/resolv.conf") {

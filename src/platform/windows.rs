@@ -37,6 +37,10 @@ pub(super) fn is_open_to_all(_path: &Path) -> bool {
     false
 }
 
+pub(super) fn own_group(_command: &mut tokio::process::Command) {}
+
+pub(super) fn kill_group(_id: u32) {}
+
 /// Those of all network adapters that are up.
 pub(super) fn name_servers() -> io::Result<Vec<SocketAddr>> {
     let adapters = ipconfig::get_adapters().map_err(io::Error::other)?;

@@ -1,7 +1,7 @@
 //! Where identities come from.
 //!
 //! In: settings, and an [`Order`] for one certificate. Out: an [`Identity`], or why there is none. May import
-//! `pki`, `challenge`, `store`, `lifecycle` (its failures) and `time`.
+//! `pki`, `challenge`, `store`, `dns`, `platform`, `lifecycle` (its failures) and `time`.
 
 pub mod acme;
 
@@ -9,10 +9,11 @@ pub mod files;
 pub mod internal;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use acme::{ExternalAccount, Proxy};
+use acme::{DnsSettings, ExternalAccount, Proxy};
 
 use crate::lifecycle::{Failure, InfoAnswer};
 use crate::pki::{Identity, KeyType, Password, TrustAnchors};
@@ -233,6 +234,8 @@ pub struct AcmeSettings {
     pub proxy: Option<Proxy>,
     /// Directory of the CA's twin for rehearsals.
     pub staging: Option<String>,
+    /// How texts come into DNS; without it there is no dns-01.
+    pub dns: Option<Arc<DnsSettings>>,
 }
 
 impl AcmeSettings {
@@ -279,6 +282,7 @@ impl Default for AcmeSettings {
             preferred_chain: None,
             proxy: None,
             staging: None,
+            dns: None,
         }
     }
 }
@@ -296,6 +300,8 @@ pub enum ChallengeKind {
     Http01,
     /// RFC 8737, in a TLS handshake on port 443.
     TlsAlpn01,
+    /// RFC 8555 §8.4, by a text in DNS; the only one for wildcards.
+    Dns01,
 }
 
 impl ChallengeKind {
@@ -304,6 +310,7 @@ impl ChallengeKind {
         match self {
             Self::Http01 => "http-01",
             Self::TlsAlpn01 => "tls-alpn-01",
+            Self::Dns01 => "dns-01",
         }
     }
 }

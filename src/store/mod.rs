@@ -8,6 +8,7 @@
 //! certs/<name>/<n>/{chain,key}.pem        one generation of an identity, and meta.json about it
 //! certs/<name>/current                    which generation is served
 //! certs/<name>/{lifecycle,order}.json     the plan; an order that waits for the CA
+//! certs/<name>/dns.json                   texts that stand in DNS for that order
 //! acme/<host>-<hash>/account.json         one account for each directory; the one before in account.prev.json
 //! ca/{root,key}.pem                       the internal CA
 //! locks/<name>.lock                       who may order; never who may serve
@@ -34,6 +35,7 @@ mod generation;
 mod layout;
 mod lock;
 mod order;
+mod text;
 
 use std::path::Path;
 
@@ -43,6 +45,10 @@ pub use error::StoreError;
 pub use generation::Generation;
 pub use lock::LockGuard;
 pub use order::OrderRecord;
+pub use text::TextRecord;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::platform;
 use layout::Layout;
@@ -77,6 +83,24 @@ impl Store {
     pub fn dir(&self) -> &Path {
         self.layout.root()
     }
+}
+
+/// Loads a JSON file of ours that lies elsewhere; `None` when it is not there. `mend` is the advice for a damaged one.
+///
+/// # Errors
+///
+/// [`StoreError::Io`] when it cannot be read, [`StoreError::Damaged`] when it is not JSON of this shape.
+pub(crate) fn load_private<T: DeserializeOwned>(path: &Path, mend: &'static str) -> Result<Option<T>, StoreError> {
+    document::load(path, mend)
+}
+
+/// Saves a JSON file of ours that lies elsewhere (0600), whole or not at all.
+///
+/// # Errors
+///
+/// [`StoreError::Io`]; the file before is unharmed then.
+pub(crate) fn save_private<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
+    document::save(path, value)
 }
 
 /// A later minor version adds files or fields that we pass over; a later major one moves what we need.

@@ -43,6 +43,7 @@ mod paces_collects;
 mod passes_traces_on;
 mod peers_are_real;
 mod prints_what_can_be_kept;
+mod proves_names_by_dns;
 mod reaches_the_upstream_by_every_way;
 mod readme_is_true;
 mod reads_certificates_of_every_form;

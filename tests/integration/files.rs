@@ -29,6 +29,8 @@ pub(crate) fn make_files(folder: &Path) {
     write("password", "wrong\n");
     write("lines", "one\ntwo\n");
     write("qwerty", "qwerty123\n");
+    write("tsig.key", "key \"portvakt\" {\n\tsecret \"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\";\n};\n");
+    write("dns-hook", "#!/bin/sh\n");
     write("token", "0123456789abcdef0123456789abcdef\n");
     for name in ["FPTestcert5_20240610.p12", "FPTestcert5_20240610.pem", "variant-2027.p12", "FPTestcert4_20220818.p12"]
     {

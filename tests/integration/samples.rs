@@ -95,10 +95,11 @@ fn samples() -> Vec<PathBuf> {
     files
 }
 
-/// `# key = value` and `# [[heading]]` without the comment sign.
+/// `# key = value`, `# [heading]` and `# [[heading]]` without the comment sign.
 fn example(line: &str) -> Option<&str> {
     let bare = line.strip_prefix("# ")?;
     let key = bare.split_once(" =").map(|(key, _)| key.trim_end());
     let is_key = key.is_some_and(|key| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
-    (is_key || bare.starts_with("[[")).then_some(bare)
+    let is_heading = bare.starts_with("[[") || (bare.starts_with('[') && bare.ends_with(']') && !bare.contains(' '));
+    (is_key || is_heading).then_some(bare)
 }

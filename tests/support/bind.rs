@@ -40,6 +40,11 @@ impl Zone {
         }
     }
 
+    /// The root, with nothing in it: a server that has it follows aliases from zone to zone, and asks nobody.
+    pub(crate) fn root() -> Self {
+        Self { name: ".".to_owned(), ..Self::new("", "") }
+    }
+
     /// The same, which who has the key may change (RFC 2136).
     pub(crate) fn changed_by(mut self, key: &Key) -> Self {
         self.clauses += &format!(" allow-update {{ key \"{}\"; }};", key.name);
@@ -112,14 +117,33 @@ impl Bind {
         texts_at(self.address(), name)
     }
 
+    /// Changes zones by hand: lines of `nsupdate`.
+    pub(crate) fn nsupdate(&self, key: &Key, lines: &str) {
+        let file = self.dir.path().join("nsupdate.key");
+        write(&file, &key.file());
+        let script = self.dir.path().join("nsupdate.txt");
+        write(&script, &format!("server 127.0.0.1 {}\n{lines}\nsend\n", self.port));
+        let status = Command::new(program("nsupdate")).arg("-k").args([file, script]).status();
+        assert!(status.is_ok_and(|status| status.success()), "nsupdate: {lines}");
+    }
+
+    /// Waits until a zone is copied from elsewhere.
+    pub(crate) fn wait_copied(&self, zone: &str) {
+        let child = self.child.as_ref().expect("the name server was started");
+        child.wait_line("the zone is copied", |line| {
+            line.contains(&format!("transfer of '{zone}/IN'")) && line.contains("Transfer completed")
+        });
+    }
+
     fn write(&self, keys: &[Key], zones: &[Zone]) {
         let dir = self.dir.path();
         let mut configuration = format!(
             "options {{\n  directory \"{}\";\n  listen-on port {} {{ 127.0.0.1; }};\n  listen-on-v6 {{ none; }};\n  \
-             pid-file none;\n  session-keyfile none;\n  recursion no;\n  allow-query {{ any; }};\n  dnssec-validation no;\n  \
+             pid-file none;\n  session-keyfile none;\n  recursion {};\n  allow-query {{ any; }};\n  dnssec-validation no;\n  \
              notify no;\n}};\ncontrols {{}};\n",
             dir.display(),
-            self.port
+            self.port,
+            if zones.iter().any(|zone| zone.name == ".") { "yes" } else { "no" }
         );
         keys.iter().for_each(|key| configuration += &key.file());
         for zone in zones {

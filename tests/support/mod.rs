@@ -5,6 +5,7 @@
 
 #![allow(dead_code, unused_imports, reason = "two test binaries share this room, and each uses a part of it")]
 
+pub(crate) mod acme_dns;
 pub(crate) mod bankid;
 pub(crate) mod bind;
 pub(crate) mod ca;

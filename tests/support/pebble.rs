@@ -1,6 +1,7 @@
 //! pebble: a real ACME server (RFC 8555) that checks challenges on ports of our choice and forgets all when it ends.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -47,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) profiles: &'static [&'static str],
     /// Takes every challenge for answered without a look: for many names, and for many who are not at its ports.
     pub(crate) always_valid: bool,
+    /// Whom it asks for names; `None` is one that gives every name the address 127.0.0.1.
+    pub(crate) name_server: Option<SocketAddr>,
 }
 
 impl Settings {
@@ -62,6 +65,7 @@ impl Settings {
             alternate_roots: 0,
             profiles: &["default"],
             always_valid: false,
+            name_server: None,
         }
     }
 }
@@ -90,7 +94,12 @@ impl Pebble {
         let mut command = Command::new(program("pebble"));
         command
             .current_dir(self.dir.path())
-            .args(["-config", "config.json", "-dnsserver", &dns::start().to_string()])
+            .args([
+                "-config",
+                "config.json",
+                "-dnsserver",
+                &self.settings.name_server.unwrap_or_else(dns::start).to_string(),
+            ])
             .env("PEBBLE_WFE_NONCEREJECT", self.settings.nonce_reject.to_string())
             // Every order proves control anew, so that every test sees its challenges.
             .env("PEBBLE_AUTHZREUSE", "0")

@@ -1,8 +1,10 @@
 //! `[acme]`.
 
+use std::sync::Arc;
+
 use super::section::{Section, Text, choose};
 use super::site::Sites;
-use super::{Check, Objection, anchors, shape};
+use super::{Check, Objection, acme_dns, anchors, shape};
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::suggest;
@@ -24,15 +26,17 @@ pub(super) struct Acme<'a> {
 pub(super) fn read<'a>(check: &mut Check<'_>, root: &Section<'a>, listen: &listener::Settings) -> Acme<'a> {
     let mut acme = read_table(check, root);
     acme.wanted.clone_from(&acme.settings.challenges);
-    acme.settings.challenges.retain(|kind| can_answer(listen, *kind));
+    let has_dns = acme.settings.dns.is_some();
+    acme.settings.challenges.retain(|kind| can_answer(listen, has_dns, *kind));
     acme
 }
 
 /// A kind that no listener answers would fail at the CA, which counts failures.
-fn can_answer(listen: &listener::Settings, kind: ChallengeKind) -> bool {
+fn can_answer(listen: &listener::Settings, has_dns: bool, kind: ChallengeKind) -> bool {
     match kind {
         ChallengeKind::Http01 => !listen.http.is_empty(),
         ChallengeKind::TlsAlpn01 => !listen.https.is_empty(),
+        ChallengeKind::Dns01 => has_dns,
     }
 }
 
@@ -52,8 +56,11 @@ fn read_table<'a>(check: &mut Check<'_>, root: &Section<'a>) -> Acme<'a> {
         None => section.node("agree_tos").is_some(),
     };
     settings.contact = contacts(check, &section);
-    if let Some(kinds) = challenges(check, &section) {
-        settings.challenges = kinds;
+    settings.dns = section.table(check, "dns").map(|table| Arc::new(acme_dns::read(check, table)));
+    match challenges(check, &section) {
+        Some(kinds) => settings.challenges = kinds,
+        None if settings.dns.is_some() => settings.challenges.push(ChallengeKind::Dns01),
+        None => {}
     }
     settings.key_type = section.choice(check, "key_type", &KEY_TYPES).unwrap_or_default();
     settings.profile = section.string(check, "profile").map(|text| text.value.to_owned());
@@ -160,6 +167,12 @@ pub(super) fn require_agreement(check: &mut Check<'_>, acme: &Acme<'_>, sites: &
 /// A listener must be there for one of the challenges at least.
 pub(super) fn require_challenge(check: &mut Check<'_>, acme: &Acme<'_>, sites: &Sites, listen: &listener::Settings) {
     let Some(first_site) = sites.first_with_acme() else { return };
+    if acme.wanted.contains(&ChallengeKind::Dns01) && acme.settings.dns.is_none() {
+        let problem = Problem::error(Code::NoDnsProvider, "`dns-01` is wanted, and nobody is named who changes DNS");
+        let problem = problem.at(acme.challenges.unwrap_or(first_site)).why("dns-01 proves a name by a text in DNS");
+        check.report(problem.fix(acme_dns::how_to_set()).fix("or take `dns-01` out of `challenges`"));
+        return;
+    }
     let is_off = listen.http.is_empty() && listen.https.is_empty();
     if is_off || !acme.settings.challenges.is_empty() {
         return;
@@ -178,8 +191,8 @@ pub(super) fn require_challenge(check: &mut Check<'_>, acme: &Acme<'_>, sites: &
 const DIRECTORIES: [(&str, &str); 2] =
     [("letsencrypt", AcmeSettings::LETS_ENCRYPT), ("letsencrypt-staging", AcmeSettings::LETS_ENCRYPT_STAGING)];
 
-const CHALLENGES: [(&str, ChallengeKind); 2] =
-    [("http-01", ChallengeKind::Http01), ("tls-alpn-01", ChallengeKind::TlsAlpn01)];
+const CHALLENGES: [(&str, ChallengeKind); 3] =
+    [("http-01", ChallengeKind::Http01), ("tls-alpn-01", ChallengeKind::TlsAlpn01), ("dns-01", ChallengeKind::Dns01)];
 
 const KEY_TYPES: [(&str, KeyType); 5] = [
     ("p256", KeyType::P256),

@@ -2,12 +2,12 @@
 
 use super::section::{Section, Text};
 use super::site::Domain;
-use super::{Check, certificate_files, domain};
+use super::{Check, acme_dns, certificate_files, domain};
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::Value;
 use crate::config::suggest;
-use crate::source::{AcmeSettings, Settings};
+use crate::source::{AcmeSettings, ChallengeKind, Settings};
 
 /// Reads `certificate`; the default is ACME.
 pub(super) fn read(check: &mut Check<'_>, site: &Section<'_>, domains: &[Domain<'_>], acme: &AcmeSettings) -> Settings {
@@ -47,18 +47,32 @@ fn named(check: &mut Check<'_>, site: &Section<'_>, acme: &AcmeSettings) -> Sett
 fn judge_order(check: &mut Check<'_>, domain: &Domain<'_>, acme: &AcmeSettings) {
     let name = quoted(&domain.name);
     if domain.name.starts_with("*.") {
-        let problem = Problem::error(Code::WildcardOrder, format!("the wildcard {name} cannot be ordered by ACME"));
-        let problem =
-            problem.at(domain.place).why("http-01 and tls-alpn-01 prove one name each (RFC 8555 §8.3, RFC 8737 §3)");
-        check.report(
-            problem
-                .fix("list the names in `domains`, or give files: `certificate = { chain = \"...\", key = \"...\" }`"),
-        );
+        refuse_wildcard(check, domain, acme);
     } else if acme.is_lets_encrypt() && domain::is_never_public(&domain.name) {
         let problem = Problem::warning(Code::NotPublic, format!("Let's Encrypt cannot issue for {name}"));
         let problem = problem.at(domain.place).why("the name is reserved, or has no dot, so that nobody can own it");
         check.report(problem.fix("set `certificate = \"internal\"`, or `acme.directory` to a CA of your own"));
     }
+}
+
+/// A CA wants to see that DNS is ours before it issues to all names below one.
+fn refuse_wildcard(check: &mut Check<'_>, domain: &Domain<'_>, acme: &AcmeSettings) {
+    if acme.challenges.contains(&ChallengeKind::Dns01) {
+        return;
+    }
+    let title = format!("the wildcard {} cannot be ordered by ACME", quoted(&domain.name));
+    let problem = Problem::error(Code::WildcardOrder, title).at(domain.place);
+    let problem = problem.why("http-01 and tls-alpn-01 prove one name each (RFC 8555 §8.3, RFC 8737 §3)");
+    let problem = match acme.dns {
+        Some(_) => problem
+            .why("`acme.challenges` leaves `dns-01` out")
+            .fix("add `\"dns-01\"` to the list, or leave `challenges` out"),
+        None => problem.fix(format!("prove it over DNS: {}", acme_dns::how_to_set())),
+    };
+    check.report(
+        problem
+            .fix("or list the names in `domains`, or give files: `certificate = { chain = \"...\", key = \"...\" }`"),
+    );
 }
 
 fn warn_of_internal(check: &mut Check<'_>, site: &Section<'_>, domains: &[Domain<'_>]) {

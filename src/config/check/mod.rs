@@ -4,6 +4,7 @@
 //! Whether the result may be used is decided once, at the end, by the problems.
 
 mod acme;
+mod acme_dns;
 mod address;
 mod anchors;
 mod bankid_roots;

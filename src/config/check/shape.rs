@@ -87,8 +87,30 @@ pub(super) static LIMITS: Shape = Shape {
 pub(super) static ACME: Shape = Shape {
     heading: "`[acme]`",
     prefix: "acme.",
-    keys: &["directory", "trust_anchors", "agree_tos", "contact", "challenges", "key_type", "profile"],
+    keys: &["directory", "trust_anchors", "agree_tos", "contact", "challenges", "key_type", "profile", "dns"],
 };
+
+pub(super) static ACME_DNS: Shape = Shape {
+    heading: "`[acme.dns]`",
+    prefix: "acme.dns.",
+    keys: &[
+        "provider",
+        "server",
+        "zone",
+        "tsig",
+        "ttl",
+        "url",
+        "account_file",
+        "command",
+        "timeout",
+        "resolvers",
+        "nameservers",
+        "propagation_timeout",
+    ],
+};
+
+pub(super) static TSIG: Shape =
+    Shape { heading: "`tsig`", prefix: "acme.dns.tsig.", keys: &["name", "algorithm", "secret_file"] };
 
 pub(super) static SITE: Shape = Shape {
     heading: "`[[site]]`",
@@ -228,11 +250,13 @@ pub(super) static LOG: Shape = Shape { heading: "`[log]`", prefix: "log.", keys:
 pub(super) static ACCESS: Shape =
     Shape { heading: "`log.access`", prefix: "log.access.", keys: &["path", "query", "sample"] };
 
-static ALL: [&Shape; 21] = [
+static ALL: [&Shape; 23] = [
     &ROOT,
     &LISTEN,
     &LIMITS,
     &ACME,
+    &ACME_DNS,
+    &TSIG,
     &SITE,
     &HTTPS,
     &HSTS,

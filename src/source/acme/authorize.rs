@@ -1,5 +1,6 @@
 //! Proving control over every identifier of an order (RFC 8555 §7.5).
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -17,8 +18,10 @@ use crate::source::{ChallengeKind, Order};
 impl AcmeSource {
     /// Answers every pending authorization, until the order is no longer pending.
     pub(super) async fn authorize(&self, at_ca: &mut instant_acme::Order, order: &Order) -> Result<(), AcmeError> {
+        // Dropped when all authorizations are final.
+        let answered = self.answer_all(at_ca, order).await?;
         let validated = tokio::time::timeout(VALIDATION_DEADLINE, async {
-            let _answered_until_final = self.answer_all(at_ca, order).await?;
+            self.tell_ready(at_ca, &answered).await?;
             let mut pauses = Pauses::default();
             while at_ca.state().status == OrderStatus::Pending {
                 self.pause(&mut pauses).await;
@@ -42,18 +45,37 @@ impl AcmeSource {
         None
     }
 
-    async fn answer_all(&self, at_ca: &mut instant_acme::Order, order: &Order) -> Result<Vec<Pending>, AcmeError> {
+    /// Answers every pending authorization; the CA is not told yet. A text in DNS is waited for, since it is seen late.
+    async fn answer_all(&self, at_ca: &mut instant_acme::Order, order: &Order) -> Result<Answered, AcmeError> {
         self.client.seen().doing(Step::Authorize);
         self.fetch_all(at_ca).await?;
-        let mut pending = Vec::new();
+        let mut answered = Answered::default();
         let mut authorizations = at_ca.authorizations();
         while let Some(authorization) = authorizations.next().await {
             let mut authorization = authorization.map_err(|error| self.error(Step::Authorize, error))?;
             if authorization.status == AuthorizationStatus::Pending {
-                pending.push(self.answer(&mut authorization, order).await?);
+                self.answer(&mut authorization, order, &mut answered).await?;
             }
         }
-        Ok(pending)
+        if answered.by_dns() {
+            self.dns()?.propagated(&order.certificate).await?;
+        }
+        Ok(answered)
+    }
+
+    /// Has the CA look at every answer.
+    async fn tell_ready(&self, at_ca: &mut instant_acme::Order, answered: &Answered) -> Result<(), AcmeError> {
+        let mut authorizations = at_ca.authorizations();
+        while let Some(authorization) = authorizations.next().await {
+            let mut authorization = authorization.map_err(|error| self.error(Step::Authorize, error))?;
+            let name = authorization.identifier().to_string();
+            let Some(kind) = answered.kinds.get(&name) else { continue };
+            let Some(mut challenge) = authorization.challenge((*kind).into()) else { continue };
+            if challenge.status == ChallengeStatus::Pending {
+                again!(challenge.set_ready().await).map_err(|error| self.error(Step::Authorize, error).of(&name))?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads the authorizations that are not known yet. A refused nonce ends instant-acme's walk over them, so it
@@ -76,31 +98,45 @@ impl AcmeSource {
         &self,
         authorization: &'a mut AuthorizationHandle<'a>,
         order: &Order,
-    ) -> Result<Pending, AcmeError> {
+        answered: &mut Answered,
+    ) -> Result<(), AcmeError> {
         let name = authorization.identifier().to_string();
         let offered: Vec<ChallengeType> = authorization.challenges.iter().map(|c| c.r#type.clone()).collect();
         let kind = choose(&self.settings.challenges, order.failures, &offered)
             .ok_or_else(|| self.no_challenge(&name, &offered))?;
-        let Some(mut challenge) = authorization.challenge(kind.into()) else {
+        let Some(challenge) = authorization.challenge(kind.into()) else {
             return Err(self.no_challenge(&name, &offered));
         };
-        let pending = self.publish(kind, &name, &challenge)?;
-        if challenge.status == ChallengeStatus::Pending {
-            again!(challenge.set_ready().await).map_err(|error| self.error(Step::Authorize, error).of(&name))?;
+        match kind {
+            ChallengeKind::Dns01 => {
+                let value = challenge.key_authorization().dns_value();
+                self.dns()?.present(&order.certificate, &name, &value).await?;
+            }
+            ChallengeKind::Http01 | ChallengeKind::TlsAlpn01 => {
+                answered.until_final.extend(self.publish(kind, &name, &challenge)?);
+            }
         }
-        Ok(pending)
+        answered.kinds.insert(name, kind);
+        Ok(())
     }
 
-    fn publish(&self, kind: ChallengeKind, name: &str, challenge: &ChallengeHandle<'_>) -> Result<Pending, AcmeError> {
+    /// Answers on our own listeners, for as long as the guard lives.
+    fn publish(
+        &self,
+        kind: ChallengeKind,
+        name: &str,
+        challenge: &ChallengeHandle<'_>,
+    ) -> Result<Option<Pending>, AcmeError> {
         let authorization = challenge.key_authorization();
         match kind {
-            ChallengeKind::Http01 => Ok(self.challenges.publish_http(&challenge.token, authorization.as_str())),
+            ChallengeKind::Http01 => Ok(Some(self.challenges.publish_http(&challenge.token, authorization.as_str()))),
             ChallengeKind::TlsAlpn01 => {
                 let digest = authorization.digest();
                 let digest = digest.as_ref().try_into().map_err(|_| AcmeError::OrderInvalid)?;
                 let certified = acme_tls_alpn_identity(name, digest).map_err(AcmeError::Challenge)?;
-                Ok(self.challenges.publish_alpn(&server_name(name), alpn_config(certified)?))
+                Ok(Some(self.challenges.publish_alpn(&server_name(name), alpn_config(certified)?)))
             }
+            ChallengeKind::Dns01 => Ok(None),
         }
     }
 
@@ -119,6 +155,21 @@ impl AcmeSource {
     }
 }
 
+/// Challenges that are answered.
+#[derive(Default)]
+struct Answered {
+    /// By identifier.
+    kinds: HashMap<String, ChallengeKind>,
+    /// Our listeners answer as long as these live.
+    until_final: Vec<Pending>,
+}
+
+impl Answered {
+    fn by_dns(&self) -> bool {
+        self.kinds.values().any(|kind| *kind == ChallengeKind::Dns01)
+    }
+}
+
 /// The first allowed kind that is offered; after a failure the next one is the first.
 fn choose(allowed: &[ChallengeKind], failures: u32, offered: &[ChallengeType]) -> Option<ChallengeKind> {
     let first = usize::try_from(failures).unwrap_or(0).checked_rem(allowed.len())?;
@@ -130,6 +181,7 @@ impl From<ChallengeKind> for ChallengeType {
         match kind {
             ChallengeKind::Http01 => Self::Http01,
             ChallengeKind::TlsAlpn01 => Self::TlsAlpn01,
+            ChallengeKind::Dns01 => Self::Dns01,
         }
     }
 }
@@ -168,9 +220,10 @@ mod tests {
 
     #[test]
     fn given_failures_when_choosing_then_the_allowed_kinds_take_turns() {
-        use ChallengeKind::{Http01, TlsAlpn01};
+        use ChallengeKind::{Dns01, Http01, TlsAlpn01};
         let all = [ChallengeType::Dns01, ChallengeType::Http01, ChallengeType::TlsAlpn01];
         let (both, swapped, none) = (vec![Http01, TlsAlpn01], vec![TlsAlpn01, Http01], vec![]);
+        let three = vec![Http01, TlsAlpn01, Dns01];
         let table = [
             ("first", &both, 0, &all[..], Some(Http01)),
             ("after a failure", &both, 1, &all, Some(TlsAlpn01)),
@@ -178,6 +231,9 @@ mod tests {
             ("other order", &swapped, 0, &all, Some(TlsAlpn01)),
             ("only one offered", &both, 1, &all[..2], Some(Http01)),
             ("none offered: a wildcard", &both, 0, &all[..1], None),
+            ("a wildcard with dns", &three, 0, &all[..1], Some(Dns01)),
+            ("no wildcard with dns", &three, 0, &all, Some(Http01)),
+            ("no wildcard after two", &three, 2, &all, Some(Dns01)),
             ("none allowed", &none, 0, &all, None),
         ];
         for (name, allowed, failures, offered, expected) in table {

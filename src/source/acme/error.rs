@@ -8,6 +8,7 @@ use std::time::Duration;
 use instant_acme::Problem;
 use rustls::CertificateError;
 
+use super::dns::DnsError;
 use super::eab::EabError;
 use super::http::TransportError;
 use super::masked::masked;
@@ -149,6 +150,9 @@ pub enum AcmeError {
     /// A key cannot be made or used.
     #[error("a private key fails")]
     Key(#[from] KeyError),
+    /// A text did not come into DNS, or was not seen there.
+    #[error("dns-01 failed")]
+    Dns(#[from] DnsError),
     /// The certificate of tls-alpn-01 cannot be made.
     #[error("the answer to the challenge cannot be made")]
     Challenge(#[source] IdentityError),
@@ -368,6 +372,9 @@ impl AcmeError {
             Self::Unusable(_) => Reason::Server,
             Self::Store(_) | Self::Tls(_) => Reason::Storage,
             Self::Key(_) | Self::Challenge(_) => Reason::BadCsr,
+            Self::Dns(DnsError::Store(_)) => Reason::Storage,
+            Self::Dns(DnsError::Lookup(error)) if error.is_dnssec() => Reason::Dnssec,
+            Self::Dns(_) => Reason::Dns,
         }
     }
 
@@ -396,6 +403,7 @@ impl AcmeError {
             | Self::Store(_)
             | Self::Tls(_)
             | Self::Key(_)
+            | Self::Dns(_)
             | Self::Challenge(_) => Retry::Backoff,
         }
     }
@@ -424,6 +432,7 @@ impl AcmeError {
             Self::Unusable(Unusable::HalfChain { .. }) => {
                 "tell the CA; if it issues by its root itself, add that root to `acme.trust_anchors`"
             }
+            Self::Dns(error) => return error.fix().map(Cow::Owned),
             Self::Key(_) => "check the site's `domain`",
             Self::Timeout { .. }
             | Self::OrderInvalid

@@ -1,11 +1,11 @@
 //! Certificates from an ACME CA (RFC 8555), through instant-acme.
 //!
 //! In: [`AcmeSettings`] and an [`Order`]. Out: an identity, or an [`AcmeError`] that says whether trying again
-//! can help. May import `pki`, `challenge`, `store`, `lifecycle` (its failures) and `time`.
+//! can help. May import `pki`, `challenge`, `store`, `dns`, `platform`, `lifecycle` (its failures) and `time`.
 //!
-//! Standards: RFC 8555 with http-01 (§8.3) and tls-alpn-01 (RFC 8737), IP identifiers (RFC 8738), profiles
+//! Standards: RFC 8555 with http-01 (§8.3), dns-01 (§8.4) and tls-alpn-01 (RFC 8737), IP identifiers (RFC 8738), profiles
 //! (draft-ietf-acme-profiles), external account binding (§7.3.4), another key for the account (§7.3.5), alternate chains
-//! (§7.4.2), renewal information and `replaces` (RFC 9773). Not here: dns-01.
+//! (§7.4.2), renewal information and `replaces` (RFC 9773).
 //!
 //! Promises: one account for a directory, its key kept before it is used. The order's URL and the certificate's private
 //! key are kept before the order goes on, so a process that dies costs no second order, save one that dies while the
@@ -18,6 +18,7 @@ mod account;
 mod authorize;
 mod clients;
 mod directory;
+mod dns;
 mod eab;
 mod error;
 mod http;
@@ -33,6 +34,9 @@ mod traffic;
 
 pub use account::{account_thumbprint, account_url};
 pub use clients::Clients;
+pub use dns::{
+    AcmeDnsSettings, DnsError, DnsSettings, ExecSettings, KeyFileError, ProviderSettings, Rfc2136Settings, TsigSettings,
+};
 pub use eab::{EabError, ExternalAccount, mac_key};
 pub use error::{AcmeError, Answer, Step, Unusable};
 pub use outward::{Proxy, ProxyError};
@@ -121,8 +125,13 @@ impl AcmeSource {
             Some(work) => work,
             None => self.place(&opened.account, &wanted).await?,
         };
-        let finished = tokio::time::timeout(ORDER_DEADLINE, self.finish(&mut work, opened, order)).await;
-        finished.unwrap_or(Err(AcmeError::Timeout { step: Step::Finalize, after: ORDER_DEADLINE }))
+        // What was left by a process that has died in the middle.
+        self.clean_dns(order).await;
+        let deadline =
+            ORDER_DEADLINE + self.settings.dns.as_ref().map_or(Duration::ZERO, |dns| dns.propagation_timeout);
+        let finished = tokio::time::timeout(deadline, self.finish(&mut work, opened, order)).await;
+        self.clean_dns(order).await;
+        finished.unwrap_or(Err(AcmeError::Timeout { step: Step::Finalize, after: deadline }))
     }
 
     /// Refuses to put a certificate that nobody trusts in the place of a good one.
