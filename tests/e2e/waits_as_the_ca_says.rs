@@ -57,15 +57,17 @@ fn given_a_time_that_the_ca_has_named_when_restarted_again_and_again_then_nothin
 }
 
 #[test]
-fn given_a_clock_a_day_ahead_when_ordered_then_issued_by_the_cas_time_and_told() {
-    let scene = Scene::new();
-    let portvakt = scene.home.start_at(DAY);
+fn given_a_clock_a_day_off_when_ordered_then_issued_by_the_cas_time_and_told() {
+    for (offset, words) in [(DAY, "seconds=-86"), (-DAY, "seconds=86")] {
+        let scene = Scene::new();
+        let portvakt = scene.home.start_at(offset);
 
-    SITES.iter().for_each(|site| scene.home.wait_certificate(site, "issued", PATIENCE));
+        SITES.iter().for_each(|site| scene.home.wait_certificate(site, "issued", PATIENCE));
 
-    let is_told = |line: &str| line.contains("set this machine's clock") && line.contains("seconds=-86");
-    portvakt.child.wait_line("the clock", is_told);
-    assert_eq!(scene.pebble.orders(), SITES.len());
+        let is_told = |line: &str| line.contains("set this machine's clock") && line.contains(words);
+        portvakt.child.wait_line("the clock", is_told);
+        assert_eq!(scene.pebble.orders(), SITES.len(), "{offset}");
+    }
 }
 
 #[test]

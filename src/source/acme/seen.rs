@@ -110,7 +110,8 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Timesta
     let value = text(headers, &RETRY_AFTER)?;
     match value.parse::<u64>() {
         Ok(seconds) => Some(now + Duration::from_secs(seconds)),
-        Err(_) => http_date(value),
+        // A date is meant by the clock of whoever has sent it.
+        Err(_) => http_date(value).map(|at| date(headers).map_or(at, |sent| now + at.since(sent))),
     }
 }
 
