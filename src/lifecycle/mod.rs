@@ -2,8 +2,8 @@
 //!
 //! In: what is served ([`Served`]), what is wanted ([`Asked`]), how attempts ended ([`Failure`]), `now` and chance.
 //! Out: what to do next ([`Step`]), what to keep ([`Record`]), what to show ([`Status`]), what to tell ([`Event`]).
-//! Pure: no socket, file or clock. Imports `pki` (names of certificates) and `time`. Client identities, which nobody issues
-//! to us, have a life of their own in [`rotation`].
+//! What a CA allows is judged in [`budget`]. Pure: no socket, file or clock. Imports `pki` (names of certificates) and `time`.
+//! Client identities, which nobody issues to us, have a life of their own in [`rotation`].
 //!
 //! Promises: a renewal is planned once for a certificate and kept over restarts, at a moment of the window that the CA
 //! suggests (RFC 9773) or, without one, by the validity; whatever the plan says, a last guard that looks only at `not_after`
@@ -17,6 +17,7 @@
 //! finds it there: the first time it may go on at once with the order it had stored, after that the death counts as a
 //! failure.
 
+pub mod budget;
 mod choice;
 mod event;
 mod failure;

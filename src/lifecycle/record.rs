@@ -94,6 +94,12 @@ impl Record {
         self.info.as_ref().filter(|info| info.of == validity)
     }
 
+    /// Until when a CA, named by its directory, has asked to wait.
+    pub fn waits_for(&self, ca: &str, now: Timestamp) -> Option<Timestamp> {
+        let hold = self.journal(ca).hold.as_ref().filter(|hold| hold.is_by_issuer() && hold.is_in_force(now));
+        hold.and_then(Hold::until)
+    }
+
     /// How it went at a CA.
     pub(super) fn journal(&self, ca: &str) -> &Journal {
         static NONE: Journal = Journal { failures: 0, troubles: 0, hold: None };
