@@ -53,7 +53,7 @@ use crate::platform::{Notice, Program, Signal, Signals, Supervisor};
 use crate::probe::{Place, Prober, ProberError, Sources, Truth};
 use crate::proxy::{Clients, Listener, Server, ServerError, Snapshot};
 use crate::route::Routes;
-use crate::source::acme;
+use crate::source::acme::{self, CaBudget, budgets};
 use crate::source::internal::{InternalCa, InternalCaError};
 use crate::store::{Store, StoreError};
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -121,6 +121,8 @@ impl App {
             .show_client_identities(Arc::new(move || seen.get().map(status::client_identities).unwrap_or_default()))?;
         let seen = truth.clone();
         metrics.show_served(Arc::new(move || status::served(&seen)))?;
+        let seen = whole.clone();
+        metrics.show_budgets(Arc::new(move || seen.get().map(status::budgets).unwrap_or_default()))?;
         metrics.reload_succeeded(started);
         let access_log = ArcSwapOption::new(access_log(&config, None, &metrics)?);
         let client_identities = ClientIdentities::new(clock.clone());
@@ -397,6 +399,18 @@ pub fn internal_root(config: &Config) -> Result<String, AppError> {
     rights::become_user_of_state(config)?;
     let store = Store::open(&config.state_dir)?;
     Ok(InternalCa::open(&store, SystemClock.now())?.root_pem())
+}
+
+/// What each ACME CA still allows, for `portvakt acme budget`. As root it becomes `user` first.
+///
+/// # Errors
+///
+/// [`AppError`] when the store cannot be read.
+pub fn acme_budgets(config: &Config, now: Timestamp) -> Result<Vec<CaBudget>, AppError> {
+    rights::become_user_of_state(config)?;
+    let store = Store::open(&config.state_dir)?;
+    let budgets = budgets(&store, &config.certificates, now)?;
+    Ok(budgets.into_iter().map(|budget| budget.with_waits(&store, now)).collect())
 }
 
 const fn rejection(why: Refused) -> ConnectionRejection {

@@ -1,5 +1,6 @@
 //! What the operators' listener shows, gathered from the rooms.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, Weak};
 
@@ -8,14 +9,17 @@ use tokio::time::Instant;
 use super::listeners::Kind;
 use super::{App, Inner, client_status};
 use crate::admin::{self, Acme, Certificate, Listener, ListenerKind, Next, Observed, Observing, Reload, Status};
+use crate::lifecycle::budget::{Limit, Standing};
 use crate::lifecycle::{Action, State};
 use crate::manager;
-use crate::metrics::{CertificateRole, CertificateStatus, ClientIdentityStatus, RenewalInformation, ServedStatus};
+use crate::metrics::{
+    BudgetLeft, CertificateRole, CertificateStatus, ClientIdentityStatus, RenewalInformation, ServedStatus,
+};
 use crate::pki::{CertificateChain, LeafFacts};
 use crate::probe::{Finding, Sight, Truth};
 use crate::route::{Line, Mode};
-use crate::source::Settings;
-use crate::source::acme::account_url;
+use crate::source::acme::{self, CaBudget, account_url};
+use crate::source::{self, Settings};
 use crate::time::{Clock, SystemClock};
 use crate::upstream::{self, Peer, Probed, Trust, Upstream};
 
@@ -121,6 +125,30 @@ fn sight(sight: Sight) -> admin::Served {
 pub(super) fn client_identities(inner: &Weak<Inner>) -> Vec<ClientIdentityStatus> {
     let Some(inner) = inner.upgrade() else { return Vec::new() };
     inner.clients.statuses().iter().map(client_status::numbers).collect()
+}
+
+/// What ACME CAs still allow, for the metrics. Nothing once the process is gone, or where the ledger cannot be read.
+pub(super) fn budgets(inner: &Weak<Inner>) -> Vec<BudgetLeft> {
+    let Some(inner) = inner.upgrade() else { return Vec::new() };
+    let config = inner.config.load();
+    let all = acme::budgets(&inner.store, &config.certificates, SystemClock.now()).unwrap_or_default();
+    all.iter().flat_map(left).collect()
+}
+
+/// Of several names of one certificate, the one with the least.
+fn left(budget: &CaBudget) -> Vec<BudgetLeft> {
+    let ca = source::host(&budget.directory);
+    let of = |certificate: &str, standings: &[Standing]| {
+        let mut least: BTreeMap<Limit, u32> = BTreeMap::new();
+        for standing in standings {
+            let left = least.entry(standing.limit).or_insert(standing.left);
+            *left = standing.left.min(*left);
+        }
+        let told = |(limit, left)| BudgetLeft { ca: ca.clone(), limit, certificate: certificate.to_owned(), left };
+        least.into_iter().map(told).collect::<Vec<_>>()
+    };
+    let certificates = budget.certificates.iter().flat_map(|it| of(&it.name, &it.standings));
+    of("", &budget.standings).into_iter().chain(certificates).collect()
 }
 
 impl Inner {

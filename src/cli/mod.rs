@@ -4,6 +4,7 @@
 //! Imports `app`, `config`, `control`, `doctor`, `explain`, `platform` and `simulate`. One file for each verb; what several need stands
 //! here, in `failure` and in `settings`.
 
+mod acme;
 mod ca;
 mod cert;
 mod check;
@@ -67,6 +68,9 @@ enum Command {
     /// The internal CA.
     #[command(subcommand)]
     Ca(ca::Ca),
+    /// The account at an ACME CA, and what the CA allows.
+    #[command(subcommand)]
+    Acme(acme::Acme),
     /// Services that demand a client certificate.
     #[command(subcommand)]
     Egress(egress::Egress),
@@ -86,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Demo => block_on(app::demo(&mut std::io::stdout())),
         Command::Cert(cert) => cert.carry_out(),
         Command::Ca(ca) => ca.carry_out(),
+        Command::Acme(acme) => acme.carry_out(),
         Command::Egress(egress) => egress.carry_out(),
         Command::Init(init) => init.carry_out(),
         Command::Config(config) => config.carry_out(),

@@ -10,6 +10,7 @@
 //! closed set exists from the start, so that `increase()` sees the first failure; what a reload removed leaves no series
 //! ([`Metrics::retain`]), and certificates never do, since they are read at scrape.
 
+mod budget;
 mod ca;
 mod certificate;
 mod client;
@@ -26,6 +27,7 @@ use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder}
 
 use crate::time::Timestamp;
 
+pub use budget::{BudgetLeft, BudgetSource};
 pub use certificate::{CertificateRole, CertificateSource, CertificateStatus, RenewalInformation};
 pub use client::{ClientIdentitySource, ClientIdentityStatus};
 pub use egress::{CollectGap, EgressMetrics, OrderEnd};
@@ -109,6 +111,15 @@ impl Metrics {
     /// When it was called before.
     pub fn show_served(&self, served: ServedSource) -> Result<(), prometheus::Error> {
         self.registry.register(Box::new(served::Served::new(served)?))
+    }
+
+    /// Shows what ACME CAs still allow. `budgets` is called at each scrape.
+    ///
+    /// # Errors
+    ///
+    /// When it was called before.
+    pub fn show_budgets(&self, budgets: BudgetSource) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(budget::Budgets::new(budgets)?))
     }
 
     /// The handle of a route; [`NO_ROUTE`] for requests that found none.

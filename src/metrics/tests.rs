@@ -3,6 +3,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use super::*;
+use crate::lifecycle::budget::Limit;
 use crate::lifecycle::rotation::Slot;
 use crate::lifecycle::{Kind, Reason, State};
 use crate::route::Action;
@@ -42,6 +43,10 @@ fn certificate(name: &str) -> CertificateStatus {
 fn metrics_of(certificates: Vec<CertificateStatus>) -> Metrics {
     let source: CertificateSource = Arc::new(move || certificates.clone());
     Metrics::new(BuildInfo::current(), Timestamp::from_unix(42), source).expect("metrics")
+}
+
+fn budget() -> BudgetLeft {
+    BudgetLeft { ca: "letsencrypt".to_owned(), limit: Limit::SameSet, certificate: "m5".to_owned(), left: 3 }
 }
 
 fn client_identity() -> ClientIdentityStatus {
@@ -91,6 +96,7 @@ fn given_everything_touched_when_rendered_then_names_and_labels_are_those_writte
     let metrics = metrics_of(vec![certificate("m5")]);
     touch_everything(&metrics);
     metrics.show_client_identities(Arc::new(|| vec![client_identity()])).expect("metrics");
+    metrics.show_budgets(Arc::new(|| vec![budget()])).expect("metrics");
     metrics.show_served(Arc::new(|| vec![served("m5", Some(true))])).expect("metrics");
     let mut names: Vec<String> = metrics
         .registry

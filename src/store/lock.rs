@@ -39,11 +39,15 @@ impl Store {
     ///
     /// As [`Store::lock`].
     pub fn lock_internal_ca(&self) -> Result<LockGuard, StoreError> {
-        let path = self.layout.ca().join("lock");
-        let file = open(&path)?;
-        file.lock().map_err(StoreError::io("lock", &path))?;
-        Ok(LockGuard { _file: file })
+        wait(&self.layout.ca().join("lock"))
     }
+}
+
+/// Takes the lock of a file, made when needed. Waits for whoever has it.
+pub(super) fn wait(path: &Path) -> Result<LockGuard, StoreError> {
+    let file = open(path)?;
+    file.lock().map_err(StoreError::io("lock", path))?;
+    Ok(LockGuard { _file: file })
 }
 
 fn open(path: &Path) -> Result<File, StoreError> {

@@ -10,6 +10,7 @@
 //! certs/<name>/{lifecycle,order}.json     the plan; an order that waits for the CA
 //! certs/<name>/dns.json                   texts that stand in DNS for that order
 //! acme/<host>-<hash>/account.json         one account for each directory; the one before in account.prev.json
+//! acme/<host>-<hash>/ledger.json          what was asked of the CA, as far as its limits count it
 //! ca/{root,key}.pem                       the internal CA
 //! locks/<name>.lock                       who may order; never who may serve
 //! ```
@@ -33,6 +34,7 @@ mod document;
 mod error;
 mod generation;
 mod layout;
+mod ledger;
 mod lock;
 mod order;
 mod text;

@@ -30,8 +30,11 @@ pub struct OrderRecord {
     pub key: PrivateKey,
     /// When it was ordered.
     pub created: Timestamp,
-    /// The step that was begun last, for people.
+    /// The step that was begun last.
     pub phase: String,
+    /// The CA has taken it as the renewal of another certificate (RFC 9773 §5).
+    #[serde(default)]
+    pub replaces: bool,
 }
 
 impl Store {
@@ -102,6 +105,7 @@ mod tests {
             key: PrivateKey::generate(KeyType::P256).unwrap(),
             created: Timestamp::from_unix(1),
             phase: "authorizations".to_owned(),
+            replaces: false,
         }
     }
 

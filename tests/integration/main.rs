@@ -9,6 +9,7 @@ mod asks_name_servers;
 mod bad_configurations;
 mod files;
 mod keeps_certificates;
+mod keeps_within_the_cas_limits;
 mod machine;
 mod samples;
 mod serves_what_clients_get;

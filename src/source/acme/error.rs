@@ -15,6 +15,7 @@ use super::masked::masked;
 use super::seen::Seen;
 use super::traffic::Operation;
 use crate::causes::with_causes;
+use crate::lifecycle::budget::Refusal;
 use crate::lifecycle::{Failure, Reason, Retry};
 use crate::pki::{ChainError, IdentityError, KeyError};
 use crate::store::StoreError;
@@ -28,6 +29,14 @@ pub enum AcmeError {
     TermsNotAgreed {
         /// Of the CA.
         directory: String,
+    },
+    /// The CA would refuse the order, by its published limits and what was ordered before; it was not sent.
+    #[error("`{directory}` would refuse the order: {refusal}")]
+    Budget {
+        /// Of the CA.
+        directory: String,
+        /// Which limit, and until when.
+        refusal: Refusal,
     },
     /// TLS cannot be set up.
     #[error("HTTPS to the CA cannot be set up")]
@@ -329,6 +338,11 @@ impl AcmeError {
         matches!(kind(problem), "accountDoesNotExist" | "unauthorized" | "malformed")
     }
 
+    /// The CA has answered, and not taken what it was sent.
+    pub(super) fn is_answered(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Unreachable { answer: Some(_), .. })
+    }
+
     /// The CA says that it does not have what was asked for, rather than that it is not able to answer now.
     pub(super) fn is_about_object(&self) -> bool {
         match self {
@@ -351,6 +365,7 @@ impl AcmeError {
             | Self::NoRevocation { .. }
             | Self::AccountKey => Reason::Account,
             Self::NoProfile { .. } | Self::OverProduction { .. } => Reason::RejectedIdentifier,
+            Self::Budget { .. } => Reason::Budget,
             Self::Unreachable { answer: Some(answer), .. } => reason_of_status(answer.status),
             Self::Unreachable { source, .. } => match source.downcast_ref() {
                 Some(TransportError::Connect { .. } | TransportError::Exchange { .. }) => Reason::Network,
@@ -389,6 +404,7 @@ impl AcmeError {
             | Self::NoRevocation { .. }
             | Self::OverProduction { .. }
             | Self::Key(KeyError::Identifier { .. }) => Retry::Never,
+            Self::Budget { refusal, .. } => Retry::At(refusal.at),
             Self::Refused { problem, answer, step, .. } => ruling(problem, answer, *step).1,
             Self::Unreachable { answer: Some(Answer { retry_after: Some(at), .. }), .. } => Retry::At(*at),
             Self::Unreachable { .. }
@@ -425,6 +441,9 @@ impl AcmeError {
             Self::NoProfile { .. } => "set `acme.profile` to one of them, or leave it out",
             Self::OverProduction { .. } => {
                 "for a try use `portvakt rehearse`; to serve certificates that nobody trusts, remove the certificate's folder in the state directory"
+            }
+            Self::Budget { .. } => {
+                "nothing: it is ordered then. `portvakt acme budget` shows what is left; keep the whole state directory over deployments"
             }
             Self::NoRollover { .. } => "nothing: this CA's accounts keep their key",
             Self::NoAccount { .. } => "start portvakt: it registers an account with its first order",

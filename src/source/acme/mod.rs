@@ -16,6 +16,7 @@
 
 mod account;
 mod authorize;
+mod budget;
 mod clients;
 mod directory;
 mod dns;
@@ -33,6 +34,7 @@ mod seen;
 mod traffic;
 
 pub use account::{account_thumbprint, account_url};
+pub use budget::{CaBudget, CertificateBudget, budgets};
 pub use clients::Clients;
 pub use dns::{
     AcmeDnsSettings, DnsError, DnsSettings, ExecSettings, KeyFileError, ProviderSettings, Rfc2136Settings, TsigSettings,

@@ -73,6 +73,7 @@ impl AcmeSource {
     pub(super) async fn place(&self, account: &Account, wanted: &Wanted<'_>) -> Result<Work, AcmeError> {
         let order = wanted.order;
         let key = PrivateKey::generate(self.settings.key_type)?;
+        let mut replaces = wanted.replaces.is_some();
         let at_ca = match self.ask_for_order(account, wanted, wanted.replaces.as_ref()).await {
             // Limits may be stricter then, but a certificate is better than none.
             Err(error) if wanted.replaces.is_some() && error.is_about_replaced() => {
@@ -81,6 +82,7 @@ impl AcmeSource {
                     certificate = order.certificate,
                     why, "the CA does not take the order as a renewal: ordering anew"
                 );
+                replaces = false;
                 self.ask_for_order(account, wanted, None).await?
             }
             other => other?,
@@ -95,6 +97,7 @@ impl AcmeSource {
             key: key.clone(),
             created: self.clock.now(),
             phase: "ordered".to_owned(),
+            replaces,
         };
         // Nothing comes between the answer and this: whoever dies here leaves an order that only the CA knows.
         self.keep(order, record).await?;
@@ -117,8 +120,13 @@ impl AcmeSource {
             new =
                 new.replaces(CertificateIdentifier::new(Der::from_slice(id.authority()), Der::from_slice(id.serial())));
         }
+        self.afford(account.id(), wanted.order, replaces.is_some()).await?;
         self.client.seen().doing(Step::Order);
-        again!(account.new_order(&new).await).map_err(|error| self.error(Step::Order, error))
+        let placed = again!(account.new_order(&new).await).map_err(|error| self.error(Step::Order, error));
+        if placed.as_ref().is_err_and(AcmeError::is_answered) {
+            self.not_taken(account.id(), wanted.order, replaces.is_some()).await;
+        }
+        placed
     }
 
     /// Carries the order from whatever state it is in to its certificate.
@@ -135,7 +143,10 @@ impl AcmeSource {
                     self.pause(&mut pauses).await;
                     self.refresh(&mut work.at_ca, Step::Finalize).await?;
                 }
-                OrderStatus::Valid => return self.download(work, opened, order).await,
+                OrderStatus::Valid => {
+                    self.count_certificate(order).await?;
+                    return self.download(work, opened, order).await;
+                }
                 OrderStatus::Invalid => return Err(self.why_invalid(work, order).await),
             }
         }
@@ -240,6 +251,24 @@ impl AcmeSource {
         Identity::assemble(with_anchors, identity.key().clone()).is_ok_and(|all| all.missing.is_none())
     }
 
+    /// Notes once that the CA has made the certificate of the stored order.
+    async fn count_certificate(&self, order: &Order) -> Result<(), StoreError> {
+        let Some(record) = self.stored_order(order).await? else { return Ok(()) };
+        if matches!(record.phase.as_str(), ISSUED | UNUSABLE) {
+            return Ok(());
+        }
+        self.note_issued(&record.account, order, record.replaces).await;
+        self.keep(order, OrderRecord { phase: ISSUED.to_owned(), ..record }).await
+    }
+
+    /// Notes for which identifier the stored order has failed.
+    async fn count_failure(&self, order: &Order, why: Option<&AcmeError>) {
+        let Some(AcmeError::Refused { identifier: Some(identifier), .. }) = why else { return };
+        if let Ok(Some(record)) = self.stored_order(order).await {
+            self.note_failed(&record.account, order, identifier).await;
+        }
+    }
+
     /// Leaves the order for the next attempt, which fetches the certificate again: something on the way may have given its
     /// own answer, and another order would use up what the CA allows. The second time the order is given up.
     async fn fetch_once_more(&self, order: &Order) -> Result<(), StoreError> {
@@ -254,6 +283,7 @@ impl AcmeSource {
     /// Finds what made the order invalid, and forgets it: it can never be finished.
     async fn why_invalid(&self, work: &mut Work, order: &Order) -> AcmeError {
         let why = self.failed_authorization(&mut work.at_ca).await;
+        self.count_failure(order, why.as_ref()).await;
         if let Err(error) = self.clear(order).await {
             return error.into();
         }
@@ -353,6 +383,8 @@ impl Pauses {
 /// Let's Encrypt issues for addresses with this profile only.
 const FOR_ADDRESSES: &str = "shortlived";
 
+/// Phase of an order whose certificate is counted.
+const ISSUED: &str = "issued";
 /// Phase of an order whose certificate could not be used once.
 const UNUSABLE: &str = "unusable";
 

@@ -42,12 +42,16 @@ pub(crate) struct Request {
     pub(crate) asked: Asked,
     /// When.
     pub(crate) at: Instant,
-    /// What it asked to be answered from, without its query: `/dir`.
+    /// Path of its URL.
     pub(crate) target: String,
+    /// What its JWS carries; null without one.
+    pub(crate) payload: Value,
 }
 
 struct Shared {
     port: u16,
+    /// What every URL begins with.
+    base: String,
     ca: u16,
     directory: String,
     client: tls::Shared,
@@ -77,14 +81,19 @@ impl Witness {
 
     /// One before the CA on `ca`, whose own certificate `roots` vouch for and whose directory is `directory`, a path.
     pub(crate) fn before_ca(ca: u16, roots: RootCertStore, directory: &str) -> Self {
+        Self::begin(ca, roots, directory, None)
+    }
+
+    fn begin(ca: u16, roots: RootCertStore, directory: &str, host: Option<&str>) -> Self {
         let (dir, own) = (TempDir::new().expect("a temporary folder"), Ca::new("root of the witness"));
         own.write(dir.path().join("root.pem"));
-        let config = Arc::new(server_config(&own));
+        let config = Arc::new(server_config(&own, host.unwrap_or("127.0.0.1")));
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("a bound listener has an address").port();
-        let inner = Mutex::new(Inner::new(port, directory));
+        let base = host.map_or_else(|| format!("https://127.0.0.1:{port}"), |host| format!("https://{host}"));
+        let inner = Mutex::new(Inner::new(&base, directory));
         let client = tls::Client::new(roots).share();
-        let shared = Shared { port, ca, directory: directory.to_owned(), client, inner, moved: Condvar::new() };
+        let shared = Shared { port, base, ca, directory: directory.to_owned(), client, inner, moved: Condvar::new() };
         let shared = Arc::new(shared);
         let state = Arc::clone(&shared);
         thread::spawn(move || {
@@ -99,6 +108,16 @@ impl Witness {
             }
         });
         Self { dir, shared }
+    }
+
+    /// As [`Self::before`], under the name of another CA: portvakt finds us there by [`Self::proxy`].
+    pub(crate) fn in_the_name_of(host: &str, pebble: &Pebble) -> Self {
+        Self::begin(pebble.port(), pebble.listener_roots(), "/dir", Some(host))
+    }
+
+    /// URL of an HTTP proxy that leads every connection here.
+    pub(crate) fn proxy(&self) -> String {
+        format!("http://127.0.0.1:{}", self.shared.port)
     }
 
     /// `[acme]` for a configuration.
@@ -194,10 +213,15 @@ impl Shared {
     }
 
     fn url(&self, target: &str) -> String {
-        format!("https://127.0.0.1:{}{target}", self.port)
+        format!("{}{target}", self.base)
     }
 
-    fn serve(&self, config: Arc<ServerConfig>, stream: TcpStream) -> io::Result<()> {
+    fn serve(&self, config: Arc<ServerConfig>, mut stream: TcpStream) -> io::Result<()> {
+        if is_plain(&stream)? {
+            // CONNECT, whatever its target (RFC 9110 §9.3.6).
+            raw::read_head(&mut stream)?;
+            stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
+        }
         let connection = ServerConnection::new(config).map_err(io::Error::other)?;
         let mut visitor = StreamOwned::new(connection, stream);
         loop {
@@ -242,7 +266,8 @@ impl Shared {
         let mut inner = self.lock();
         let asked = inner.known.judge(target, body);
         let plain = target.split('?').next().unwrap_or_default().to_owned();
-        inner.requests.push(Request { asked: asked.clone(), at: now(), target: plain });
+        let payload = operation::payload(body).unwrap_or_default();
+        inner.requests.push(Request { asked: asked.clone(), at: now(), target: plain, payload });
         let fault = inner.rules.iter_mut().find_map(|rule| rule.meet(&asked));
         self.moved.notify_all();
         (asked, fault)
@@ -282,8 +307,8 @@ impl Shared {
 }
 
 impl Inner {
-    fn new(port: u16, directory: &str) -> Self {
-        let known = Known::new(&format!("https://127.0.0.1:{port}"), directory);
+    fn new(base: &str, directory: &str) -> Self {
+        let known = Known::new(base, directory);
         Self { open: 0, orders: Vec::new(), requests: Vec::new(), known, rules: Vec::new(), held: 0, let_go: 0 }
     }
 
@@ -301,13 +326,19 @@ impl Inner {
     }
 }
 
-fn server_config(ca: &Ca) -> ServerConfig {
-    let leaf = ca.issue_for_late_clocks(&["127.0.0.1"]);
+fn server_config(ca: &Ca, name: &str) -> ServerConfig {
+    let leaf = ca.issue_for_late_clocks(&[name]);
     let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).expect("our own key");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.expect("the provider has suites for these versions").with_no_client_auth();
     config.with_single_cert(vec![leaf.der], key).expect("key and certificate belong together")
+}
+
+/// Whether HTTP comes, and no handshake.
+fn is_plain(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    Ok(stream.peek(&mut first)? == 1 && first[0] == b'C')
 }
 
 /// The answer with a length in place of chunks.

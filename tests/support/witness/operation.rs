@@ -130,10 +130,14 @@ impl Known {
     }
 }
 
-/// The first identifier in the payload of a JWS (RFC 7515 §7.2.2).
-fn first_name(body: &[u8]) -> Option<String> {
+/// The payload of a JWS (RFC 7515 §7.2.2).
+pub(super) fn payload(body: &[u8]) -> Option<Value> {
     let jws: Value = serde_json::from_slice(body).ok()?;
     let payload = URL_SAFE_NO_PAD.decode(jws["payload"].as_str()?).ok()?;
-    let payload: Value = serde_json::from_slice(&payload).ok()?;
-    payload["identifiers"][0]["value"].as_str().map(str::to_owned)
+    serde_json::from_slice(&payload).ok()
+}
+
+/// The first identifier of a new order.
+fn first_name(body: &[u8]) -> Option<String> {
+    payload(body)?["identifiers"][0]["value"].as_str().map(str::to_owned)
 }
