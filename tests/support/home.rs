@@ -70,15 +70,25 @@ impl Home {
     /// As [`Self::start`], with wall clocks `seconds` ahead of ours, or behind when negative; the time that only goes
     /// forward is what it is.
     pub(crate) fn start_at(&self, seconds: i64) -> Portvakt {
+        self.start_as(&mut self.command_at(seconds))
+    }
+
+    /// As [`Self::start`], as `command`, which [`Self::command`] or [`Self::command_at`] gave.
+    pub(crate) fn start_as(&self, command: &mut Command) -> Portvakt {
+        let mut portvakt = self.launch_as(command);
+        portvakt.wait_ready(self);
+        portvakt
+    }
+
+    /// The command of [`Self::start_at`].
+    pub(crate) fn command_at(&self, seconds: i64) -> Command {
         let mut command = self.command();
         command
             .env("LD_PRELOAD", library("faketime/libfaketime.so.1"))
             .env("FAKETIME", format!("{seconds:+}"))
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
             .env("NO_FAKE_STAT", "1");
-        let mut portvakt = self.launch_as(&mut command);
-        portvakt.wait_ready(self);
-        portvakt
+        command
     }
 
     /// Starts it.

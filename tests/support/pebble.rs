@@ -259,7 +259,7 @@ pub(crate) const EAB_KID: &str = "kid-1";
 pub(crate) const EAB_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
 
 /// Trust anchors from a file that was written before.
-fn roots(path: &Path) -> RootCertStore {
+pub(crate) fn roots(path: &Path) -> RootCertStore {
     let pem = fs::read(path).expect("the root was written");
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
