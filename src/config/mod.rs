@@ -47,6 +47,15 @@ pub use problem::{Place, Problem, Problems, Severity, Source, Style};
 pub use show::{Setting, Shown};
 pub use suggest::closest;
 
+/// Reads a span of time as configurations have it: `5d`, `36h`, `1h30m`.
+///
+/// # Errors
+///
+/// What is wrong with it, in words.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    duration::parse(text).map_err(|error| error.to_string())
+}
+
 /// The whole configuration, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {

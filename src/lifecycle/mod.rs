@@ -112,7 +112,9 @@ impl Lifecycle {
         info.take(answer, now, rng);
         self.record.info = Some(info);
         // A window that has passed when the certificate is just there must not lead to one order after the other.
-        if let Some(at) = self.record.last_success.filter(|at| now.since(*at) < validity.brake()) {
+        // A success in the future was noted by a clock that has been put right, and would brake for as long.
+        let is_fresh = |at: &Timestamp| *at <= now + schedule::SHORTEST && now.since(*at) < validity.brake();
+        if let Some(at) = self.record.last_success.filter(is_fresh) {
             self.brake(validity, at, now);
         }
     }

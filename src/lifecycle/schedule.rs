@@ -34,15 +34,16 @@ impl Validity {
         (self.total() / 8).clamp(Duration::from_secs(60), Duration::from_secs(86_400))
     }
 
-    /// Draws the moment to renew at: two thirds of the validity, one half under ten days of it, and up to a fiftieth of
-    /// it earlier.
+    /// Draws the moment to renew at: two thirds of the validity, one half under ten days of it, and up to a
+    /// hundredth of it earlier: within the window that Let's Encrypt suggests when asked, outside of which a renewal counts
+    /// against its limits.
     ///
     /// The random part keeps certificates that were issued together from being renewed together. Draw once and keep the
     /// result.
     pub fn draw_renewal(self, rng: &mut impl Rng) -> Timestamp {
         let total = self.total();
         let point = if total < SHORT_LIVED { total / 2 } else { total / 3 * 2 };
-        let earlier = (total / 50).mul_f64(rng.random_range(0.0..=1.0));
+        let earlier = (total / 100).mul_f64(rng.random_range(0.0..=1.0));
         self.not_before + point - earlier
     }
 }

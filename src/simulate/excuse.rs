@@ -62,6 +62,8 @@ pub(super) struct Case<'a> {
     pub(super) emergency: Millis,
     /// The first moment at which it is not valid.
     pub(super) end: Millis,
+    /// When a CA refused for reasons that are no fault of portvakt.
+    pub(super) refused: &'a [(Millis, Millis)],
 }
 
 impl Case<'_> {
@@ -88,6 +90,7 @@ impl Case<'_> {
                 .iter()
                 .filter(|fault| fault.from < self.end)
                 .filter_map(|fault| Some((fault.from, fault.hinders(self.machine, *ca)?)))
+                .chain(self.refused.iter().copied())
                 .collect();
             if nth > 0 {
                 spans.push((Millis::MIN, passed_on));
@@ -124,7 +127,7 @@ mod tests {
     }
 
     fn case(cas: &[usize]) -> Case<'_> {
-        Case { machine: 0, cas, due: 0, emergency: 36 * HOUR, end: 40 * HOUR }
+        Case { machine: 0, cas, due: 0, emergency: 36 * HOUR, end: 40 * HOUR, refused: &[] }
     }
 
     #[test]

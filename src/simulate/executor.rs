@@ -10,10 +10,12 @@ use std::task::{Context, Poll, Wake, Waker};
 pub(super) type Millis = i64;
 
 /// A task of an [`Executor`]; never used again for another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// Later ones are greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TaskId {
-    slot: usize,
     serial: u64,
+    slot: usize,
 }
 
 /// Carries tasks from event to event.
@@ -52,7 +54,7 @@ impl Executor {
             self.slots.push(None);
             self.slots.len() - 1
         });
-        let id = TaskId { slot, serial: self.serial };
+        let id = TaskId { serial: self.serial, slot };
         let waker = Waker::from(Arc::new(TaskWaker { id, timeline: self.timeline.clone() }));
         self.slots[slot] = Some(Task { serial: id.serial, waker, future: Box::pin(future) });
         self.timeline.queue().ready.push_back(id);
@@ -67,15 +69,15 @@ impl Executor {
         }
     }
 
-    /// Polls the next task that is ready; false when none is.
-    pub(super) fn turn(&mut self) -> bool {
-        let Some(id) = self.timeline.queue().ready.pop_front() else { return false };
-        let Some(task) = self.slots[id.slot].as_mut().filter(|task| task.serial == id.serial) else { return true };
+    /// Polls the next task that is ready, and gives it; `None` when none is.
+    pub(super) fn turn(&mut self) -> Option<TaskId> {
+        let id = self.timeline.queue().ready.pop_front()?;
+        let Some(task) = self.slots[id.slot].as_mut().filter(|task| task.serial == id.serial) else { return Some(id) };
         let ended = task.future.as_mut().poll(&mut Context::from_waker(&task.waker)).is_ready();
         if ended {
             self.kill(id);
         }
-        true
+        Some(id)
     }
 
     /// Leaps to the earliest sleep that ends by `end` and wakes its task; else to `end`, and gives false.
@@ -193,7 +195,7 @@ mod tests {
 
     fn run(executor: &mut Executor, end: Millis) {
         loop {
-            while executor.turn() {}
+            while executor.turn().is_some() {}
             if !executor.leap(end) {
                 return;
             }
@@ -234,7 +236,7 @@ mod tests {
     fn given_a_killed_task_when_its_sleep_ends_then_whoever_has_its_place_is_left_alone() {
         let (mut executor, seen) = (Executor::new(0), Seen::default());
         let first = executor.spawn(tick(executor.timeline(), seen.clone(), "dead", 10));
-        while executor.turn() {}
+        while executor.turn().is_some() {}
         executor.kill(first);
         executor.spawn(tick(executor.timeline(), seen.clone(), "alive", 25));
         executor.kill(first);

@@ -82,6 +82,12 @@ pub(super) enum MachineFault {
     },
     /// The settings are read again, and the tasks begun anew.
     Reload,
+    /// What is stored is lost with each start: a state directory that belongs to a container.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "breaks limits whatever portvakt does: for the tests of the checks")
+    )]
+    Forgetful,
 }
 
 impl Fault {
@@ -111,7 +117,8 @@ impl Fault {
                 | MachineFault::Validation(_)
                 | MachineFault::Offline
                 | MachineFault::Down
-                | MachineFault::CrashLoop { .. },
+                | MachineFault::CrashLoop { .. }
+                | MachineFault::Forgetful,
             ) => self.until,
         };
         Some(until)
@@ -194,6 +201,7 @@ impl MachineFault {
             Self::Down => "the process is down",
             Self::CrashLoop { .. } => "crash loop",
             Self::Reload => "reload",
+            Self::Forgetful => "the state directory is lost with each start",
         }
     }
 }
@@ -241,6 +249,7 @@ pub(super) struct Condition {
     pub(super) offline: bool,
     pub(super) down: bool,
     pub(super) crashes: Option<(Millis, Option<u32>)>,
+    pub(super) forgetful: bool,
 }
 
 impl Condition {
@@ -259,6 +268,7 @@ impl Condition {
                 MachineFault::Offline => condition.offline = true,
                 MachineFault::Down => condition.down = true,
                 MachineFault::CrashLoop { life, steps } => condition.crashes = Some((life, steps)),
+                MachineFault::Forgetful => condition.forgetful = true,
                 MachineFault::Reload => {}
             }
         }

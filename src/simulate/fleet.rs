@@ -12,8 +12,8 @@ use super::draw::{self, DAY, YEAR};
 use super::executor::Millis;
 use super::run::{Outcome, Scenario};
 use super::tally::Line;
-use super::world::Site;
-use crate::time::Timestamp;
+use super::world::{Lifetime, Site};
+use crate::source::{AcmeCas, AcmeSettings, CertificateSettings, Settings};
 
 /// How large, how long, and which luck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +38,14 @@ pub struct FleetReport {
     attempts: u64,
     by_lifetime: Vec<(u64, Line)>,
     failures: Vec<(&'static str, u64)>,
+    /// Of how many a lapse was seen, excused or not.
+    lapsed_certificates: usize,
     excused_lapses: Vec<(&'static str, u64)>,
     busiest_minute_orders: u64,
-    busiest_minute: Timestamp,
+    busiest_minute: String,
     reactions_seconds: Reactions,
     limits: Vec<(&'static str, u32, u32, u64)>,
+    excused_limits: u64,
     violations: u64,
     told: Vec<String>,
 }
@@ -69,12 +72,14 @@ impl Fleet {
         let until = BEGIN + Millis::from(self.days) * DAY;
         let site = |nth: usize| {
             let machine = nth / PER_MACHINE;
+            let cas = if machine.is_multiple_of(2) { vec![0] } else { vec![0, 1] };
             Site {
-                name: format!("s{nth}"),
-                lifetime: LIFETIMES[nth % LIFETIMES.len()],
+                settings: settings(nth, &cas),
+                lifetime: Lifetime::Fixed(LIFETIMES[nth % LIFETIMES.len()]),
                 machine,
                 names: Names { set: nth, domain: machine as u64 },
-                cas: if machine.is_multiple_of(2) { vec![0] } else { vec![0, 1] },
+                cas,
+                found: None,
             }
         };
         Scenario {
@@ -86,6 +91,8 @@ impl Fleet {
             cas: 2,
             processes: 1,
             faults: draw::faults(self.seed, BEGIN + DAY, until, 2, machines),
+            hidden: Vec::new(),
+            is_watched: false,
         }
     }
 
@@ -107,15 +114,17 @@ impl Fleet {
             attempts: tally.attempts,
             by_lifetime: tally.lines().map(|(lifetime, line)| (lifetime.as_secs(), line.clone())).collect(),
             failures: tally.failures().iter().map(|(reason, count)| (*reason, *count)).collect(),
+            lapsed_certificates: outcome.lapsed.iter().collect::<std::collections::BTreeSet<_>>().len(),
             excused_lapses: tally.excuses().iter().map(|(words, count)| (*words, *count)).collect(),
             busiest_minute_orders: busiest,
-            busiest_minute: seconds(at),
+            busiest_minute: seconds(at).to_string(),
             reactions_seconds: Reactions {
                 count: reactions.len(),
                 median: reactions.get(reactions.len() / 2).copied().unwrap_or(0),
                 longest: reactions.last().copied().unwrap_or(0),
             },
             limits: outcome.limits.iter().map(limit).collect(),
+            excused_limits: tally.excused_limits,
             violations: tally.violations,
             told: outcome.violations.iter().map(ToString::to_string).collect(),
         }
@@ -156,7 +165,12 @@ impl fmt::Display for FleetReport {
             )?;
         }
         writeln!(f)?;
-        writeln!(f, "lapses with an excuse: {}", counts(&self.excused_lapses))?;
+        writeln!(
+            f,
+            "lapses with an excuse: {} (of {} certificates)",
+            counts(&self.excused_lapses),
+            self.lapsed_certificates
+        )?;
         writeln!(f, "failed attempts: {}", counts(&self.failures))?;
         writeln!(f, "most orders in a minute: {} at {}", self.busiest_minute_orders, self.busiest_minute)?;
         let Reactions { count, median, longest } = self.reactions_seconds;
@@ -170,6 +184,8 @@ impl fmt::Display for FleetReport {
         for (words, high, burst, refused) in &self.limits {
             writeln!(f, "  {words:<40} {high:>5} of {burst:>5}  {refused:>5}")?;
         }
+        let excused = self.excused_limits;
+        writeln!(f, "refusals after bad chains, a wrong clock, or another CA's outage: {excused}")?;
         writeln!(f)?;
         writeln!(f, "violations: {}", self.violations)?;
         self.told.iter().try_for_each(|told| f.write_str(told))?;
@@ -178,6 +194,22 @@ impl fmt::Display for FleetReport {
             writeln!(f, "again: portvakt simulate --fleet {certificates} --days {days} --seed {seed}")?;
         }
         Ok(())
+    }
+}
+
+/// What a keeper of the fleet is told.
+pub(super) fn settings(nth: usize, cas: &[usize]) -> CertificateSettings {
+    let ca = |ca: &usize| AcmeSettings {
+        directory: format!("https://ca{ca}.example/dir"),
+        agree_tos: true,
+        ..AcmeSettings::default()
+    };
+    let first = cas.first().map_or_else(AcmeSettings::default, ca);
+    let next = cas.iter().skip(1).map(ca).collect();
+    CertificateSettings {
+        name: format!("s{nth}"),
+        identifiers: vec![format!("s{nth}.example")],
+        source: Settings::Acme(AcmeCas { first, next }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sees everything, knows the truth, and says what should not have happened.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use super::ca::{self, Limit, seconds};
@@ -40,6 +40,7 @@ pub(super) struct Judge {
     /// What was seen, in numbers.
     pub(super) tally: Tally,
     violations: Vec<Violation>,
+    lapsed: Vec<usize>,
 }
 
 /// What is known of one certificate.
@@ -53,8 +54,12 @@ struct Docket {
     served: Vec<Option<Identity>>,
     /// Attempts that run, by process.
     attempts: Vec<Option<Attempt>>,
-    /// The failure after which nothing has succeeded yet.
-    failed: Option<Failed>,
+    /// By CA: the failure after which nothing has succeeded there yet.
+    failed: BTreeMap<usize, Failed>,
+    /// Failures in a row, at whatever CA.
+    consecutive: u32,
+    /// Times in which a CA refused by a limit for which portvakt is not to blame.
+    refused: Vec<(Millis, Millis)>,
     /// When attempts failed.
     failures: VecDeque<Millis>,
     /// An incident's beginning, and the certificate that must go.
@@ -70,7 +75,6 @@ struct Attempt {
 #[derive(Clone, Copy, Debug)]
 struct Failed {
     at: Millis,
-    ca: usize,
     /// In a row.
     count: u32,
     reason: Reason,
@@ -102,18 +106,25 @@ impl Judge {
             began: began[site.machine],
             served: vec![None; processes],
             attempts: vec![None; processes],
-            failed: None,
+            failed: BTreeMap::new(),
+            consecutive: 0,
+            refused: Vec::new(),
             failures: VecDeque::new(),
             must_go: None,
             history: VecDeque::with_capacity(HISTORY),
         };
         let dockets = sites.iter().map(docket).collect();
-        Self { book: Book::new(faults), dockets, tally: Tally::new(sites), violations: Vec::new() }
+        Self { book: Book::new(faults), dockets, tally: Tally::new(sites), violations: Vec::new(), lapsed: Vec::new() }
     }
 
     /// What should not have happened.
     pub(super) fn violations(&self) -> &[Violation] {
         &self.violations
+    }
+
+    /// The certificates that lapsed, excused or not, in the order of time.
+    pub(super) fn lapsed(&self) -> &[usize] {
+        &self.lapsed
     }
 
     /// A keeper calls a CA for a certificate.
@@ -122,7 +133,7 @@ impl Judge {
         self.docket(site).attempts[process] = Some(Attempt { ca });
         self.note(site, now, Note::Asks { ca });
         let docket = &self.dockets[site];
-        let Some(failed) = docket.failed else { return };
+        let Some(failed) = docket.failed.get(&ca).copied() else { return };
         if self.is_clock_wrong(site, failed.at, now) {
             return;
         }
@@ -130,13 +141,11 @@ impl Judge {
         if hour >= FAILURES_PER_HOUR {
             self.blame(site, now, format!("attempt after {hour} failures within an hour"));
         }
-        if failed.ca == ca
-            && let Some(until) = failed.until.filter(|until| now + SECONDS < *until)
-        {
+        if let Some(until) = failed.until.filter(|until| now + SECONDS < *until) {
             self.blame(site, now, format!("attempt {} s before the time that the CA named", (until - now) / 1_000));
         }
         let (waited, least) = (now - failed.at, failed.least());
-        if failed.ca == ca && waited + SECONDS < least && self.runs_on(site, failed.at, now) {
+        if failed.until.is_none() && waited + SECONDS < least && self.runs_on(site, failed.at, now) {
             let (waited, least) = (waited / 1_000, least / 1_000);
             self.blame(site, now, format!("attempt {waited} s after failure {}, {least} s at least", failed.count));
         }
@@ -154,17 +163,20 @@ impl Judge {
         let docket = self.docket(site);
         let Some(attempt) = docket.attempts[process].take() else { return };
         let Some(failure) = failure else {
-            docket.failed = None;
+            docket.failed.remove(&attempt.ca);
+            docket.consecutive = 0;
             return;
         };
-        let count = docket.failed.map_or(1, |failed| failed.count + 1);
+        docket.consecutive += 1;
+        let here = docket.failed.get(&attempt.ca).map_or(1, |failed| failed.count + 1);
+        let count = here.min(docket.consecutive);
         let until = match failure.retry {
             Retry::At(at) => Some(now + 1_000 * at.since(clock).as_secs().min(WEEK) as Millis),
             Retry::Backoff | Retry::Never => None,
         };
         let left = docket.served[process].map_or(0, |served| end(served) - now);
         let cap = if left > 0 { left / 8 } else { 6 * 3_600_000 };
-        docket.failed = Some(Failed { at: now, ca: attempt.ca, count, reason: failure.reason, until, cap });
+        docket.failed.insert(attempt.ca, Failed { at: now, count, reason: failure.reason, until, cap });
         docket.failures.push_back(now);
         if docket.failures.len() > FAILURES_PER_HOUR {
             docket.failures.pop_front();
@@ -189,10 +201,9 @@ impl Judge {
     /// The settings have changed: what was refused may be tried again.
     pub(super) fn resettled(&mut self, machine: usize) {
         for docket in self.dockets.iter_mut().filter(|docket| docket.machine == machine) {
-            docket.failed = docket.failed.filter(|failed| failed.until.is_some());
-            if let Some(failed) = &mut docket.failed {
-                failed.count = 0;
-            }
+            docket.consecutive = 0;
+            docket.failed.retain(|_, failed| failed.until.is_some());
+            docket.failed.values_mut().for_each(|failed| failed.count = 0);
         }
     }
 
@@ -212,11 +223,30 @@ impl Judge {
         self.tally.asked_for_info(site);
     }
 
-    /// The CA has refused by a limit that it has published.
-    pub(super) fn limit_reached(&mut self, site: usize, limit: Limit, now: Millis) {
+    /// The CA has refused, until `until`, by a limit that it has published.
+    pub(super) fn limit_reached(&mut self, site: usize, ca: usize, limit: Limit, until: Millis, now: Millis) {
         self.note(site, now, Note::Limit(limit));
         self.tally.limit_reached(limit);
+        if limit == Limit::SameSet && self.is_limit_excused(site, ca, now) {
+            self.tally.excused_limits += 1;
+            self.docket(site).refused.push((now, until));
+            return;
+        }
         self.blame(site, now, format!("a limit is broken: {} ({})", limit.in_words(), limit.burst()));
+    }
+
+    /// Whether the CA itself had issued what cannot be used, or the clock was wrong, or a CA had to help out for another that
+    /// was away: all of a week, as the limit counts.
+    fn is_limit_excused(&self, site: usize, ca: usize, now: Millis) -> bool {
+        let docket = &self.dockets[site];
+        let since = now - 1_000 * WEEK as Millis;
+        let faults = self.book.about(docket.machine, &docket.cas, since, now + 1);
+        faults.iter().filter(|fault| since < fault.until).any(|fault| match fault.what {
+            What::Ca(at, CaFault::BadChains) => at == ca,
+            What::Ca(at, _) => at != ca && fault.hinders(docket.machine, at).is_some(),
+            What::Machine(_, MachineFault::Clock { .. }) => true,
+            What::Machine(..) => false,
+        })
     }
 
     /// The CA wants a certificate gone, which is served perhaps.
@@ -285,6 +315,7 @@ impl Judge {
             return;
         }
         self.tally.lapsed(site, now - end);
+        self.lapsed.push(site);
         let docket = &self.dockets[site];
         let faults = self.book.about(docket.machine, &docket.cas, millis(issued.validity.not_before), end);
         let case = Case {
@@ -293,6 +324,7 @@ impl Judge {
             due: due(&faults, issued.validity),
             emergency: millis(issued.validity.emergency()),
             end,
+            refused: &docket.refused,
         };
         match case.opportunity(&faults) {
             Some((from, until)) => {
@@ -313,7 +345,14 @@ impl Judge {
     fn judge_wait(&mut self, site: usize, from: Millis, now: Millis, what: &str) {
         let docket = &self.dockets[site];
         // With nothing valid, six hours are the longest pause, and every CA may be asked.
-        let case = Case { machine: docket.machine, cas: &docket.cas, due: from, emergency: from, end: now };
+        let case = Case {
+            machine: docket.machine,
+            cas: &docket.cas,
+            due: from,
+            emergency: from,
+            end: now,
+            refused: &docket.refused,
+        };
         let longest = 6 * 3_600_000 + SLACK;
         let faults = self.book.about(docket.machine, &docket.cas, from, now);
         if let Some((begin, end)) = case.free(&faults).into_iter().find(|(begin, end)| end - begin > longest) {

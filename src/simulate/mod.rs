@@ -9,8 +9,10 @@
 //! ca          orders, validations, renewal information, Let's Encrypt's limits
 //! faults      what goes wrong, and when; draw: from a seed
 //! world       machines, disks, CAs; parts: how a keeper sees them; run: from beginning to end
+//! watch       writes everything down; alerts: those of our rules, and when they fire
 //! judge       knows the truth; excuse: whether a lapse had one; tally: numbers
 //! fleet       years of bad luck
+//! drill       an operator's own certificates and an outage; report: in plain words
 //! ```
 //!
 //! # Why
@@ -19,19 +21,25 @@
 //! limits are written apart from portvakt's own budget. Certificates are validities in place of X.509, so that ten years of
 //! a thousand of them take minutes; what reads and checks real ones is tested elsewhere.
 
+mod alerts;
 mod ca;
 mod draw;
+mod drill;
 mod excuse;
 mod executor;
 mod faults;
 mod fleet;
 mod judge;
 mod parts;
+mod report;
 mod run;
 mod tally;
+mod watch;
 mod world;
 
 #[cfg(test)]
 mod tests;
 
+pub use drill::{Drill, Kept, Life, Stored};
 pub use fleet::{Fleet, FleetReport};
+pub use report::DrillReport;

@@ -175,7 +175,11 @@ impl Parts for SimulatedParts {
 
     fn event(&self, _certificate: &str, event: &Event) {
         let now = self.timeline.now();
-        locked(&self.world).judge.told(self.site, self.process, event, now);
+        let mut world = locked(&self.world);
+        world.judge.told(self.site, self.process, event, now);
+        if let Some(diary) = &mut world.diary {
+            diary.push((now, self.site, event.clone()));
+        }
     }
 }
 
@@ -198,7 +202,8 @@ impl SimulatedParts {
             match status.unwrap_or(Status::Invalid) {
                 Status::Pending => status = Some(self.validate(ca).await?),
                 Status::Ready => {
-                    let lifetime = locked(&self.world).sites[self.site].lifetime;
+                    let lifetime =
+                        locked(&self.world).sites[self.site].lifetime.at(super::ca::seconds(self.timeline.now()));
                     self.ask(ca, move |at, client, names, now, rng| at.finalize(client, names, lifetime, now, rng))
                         .await?;
                     status = Some(Status::Valid);
@@ -288,8 +293,8 @@ impl SimulatedParts {
         let World { cas, rng, judge, .. } = &mut *world;
         let answer = request(&mut cas[ca], client, names, now, rng);
         judge.requested(self.site);
-        if let Err(Refusal::Limited(limit, _)) = answer {
-            judge.limit_reached(self.site, limit, now);
+        if let Err(Refusal::Limited(limit, until)) = answer {
+            judge.limit_reached(self.site, ca, limit, until, now);
         }
         if latency >= PATIENCE { Err(Trouble::TooLate) } else { answer.map_err(Trouble::Refused) }
     }

@@ -12,10 +12,11 @@ use super::faults::{CaFault, Fault, MachineFault, What};
 use super::judge::{Judge, Violation};
 use super::parts::SimulatedParts;
 use super::tally::Tally;
+use super::watch::{Entry, Told, Watch};
 use super::world::{Shared, Site, World, locked};
 use crate::manager::keeper::Keeper;
 use crate::manager::{Gate, Slot};
-use crate::source::{AcmeCas, AcmeSettings, CertificateSettings, Settings};
+use crate::source::{CertificateSettings, Settings};
 
 /// What is to be run.
 #[derive(Clone, Debug)]
@@ -32,6 +33,10 @@ pub(super) struct Scenario {
     pub(super) processes: usize,
     /// In the order of their beginning.
     pub(super) faults: Vec<Fault>,
+    /// The same, but the judge is not told: what it does not know excuses nothing.
+    pub(super) hidden: Vec<Fault>,
+    /// Everything is written down that keepers tell and that alerts would fire for. Of one process without deaths.
+    pub(super) is_watched: bool,
 }
 
 /// What came of it.
@@ -39,12 +44,16 @@ pub(super) struct Scenario {
 pub(super) struct Outcome {
     pub(super) tally: Tally,
     pub(super) violations: Vec<Violation>,
+    /// Those that lapsed, in the order of time.
+    pub(super) lapsed: Vec<usize>,
     /// Times that something was woken.
     pub(super) turns: u64,
     /// Requests to all CAs.
     pub(super) requests: u64,
     /// The most that was taken out of one bucket, by limit.
     pub(super) limits: Vec<(Limit, u32)>,
+    /// In the order of time, when it was written.
+    pub(super) diary: Vec<Entry>,
 }
 
 impl Scenario {
@@ -59,6 +68,8 @@ struct Run {
     world: Shared,
     scenario: Scenario,
     machines: Vec<Process>,
+    /// Known or hidden.
+    faults: Vec<Fault>,
     /// Faults that last now.
     lasting: Vec<Fault>,
     agenda: BinaryHeap<Reverse<(Millis, u64, Act)>>,
@@ -67,6 +78,8 @@ struct Run {
     /// Since when time stands still, and how often something was woken meanwhile.
     stands: Millis,
     busy: u64,
+    watch: Watch,
+    diary: Vec<Entry>,
 }
 
 /// The processes of one machine, which begin and die together.
@@ -91,20 +104,25 @@ impl Run {
     fn new(scenario: Scenario) -> Self {
         let machines = scenario.begins.len();
         let judge = Judge::new(&scenario.sites, &scenario.begins, scenario.processes, &scenario.faults);
-        let world = World::new(scenario.seed, scenario.sites.clone(), machines, scenario.cas, judge);
+        let mut world = World::new(scenario.seed, scenario.sites.clone(), machines, scenario.cas, judge);
+        world.diary = scenario.is_watched.then(Vec::new);
+        let all = scenario.faults.iter().chain(&scenario.hidden).copied().collect();
         let mut run = Self {
             executor: Executor::new(scenario.from),
             world: Arc::new(Mutex::new(world)),
             machines: (0..machines).map(|_| Process::default()).collect(),
+            faults: all,
             lasting: Vec::new(),
             agenda: BinaryHeap::new(),
             acts: 0,
             turns: 0,
             stands: scenario.from,
             busy: 0,
+            watch: Watch::default(),
+            diary: Vec::new(),
             scenario,
         };
-        for (at, fault) in run.scenario.faults.clone().into_iter().enumerate() {
+        for (at, fault) in run.faults.clone().into_iter().enumerate() {
             run.plan(fault.from, Act::Begin(at));
             run.plan(fault.until, Act::End(at));
         }
@@ -140,7 +158,10 @@ impl Run {
         if self.stands != now {
             (self.stands, self.busy) = (now, 0);
         }
-        while self.executor.turn() {
+        while let Some(task) = self.executor.turn() {
+            if self.scenario.is_watched {
+                self.look(task, now);
+            }
             self.turns += 1;
             self.busy += 1;
             if self.busy > BUSY * (1 + self.scenario.sites.len() as u64) {
@@ -157,8 +178,8 @@ impl Run {
 
     fn carry_out(&mut self, act: Act) {
         match act {
-            Act::Begin(at) => self.begin(self.scenario.faults[at]),
-            Act::End(at) => self.end(self.scenario.faults[at]),
+            Act::Begin(at) => self.begin(self.faults[at]),
+            Act::End(at) => self.end(self.faults[at]),
             Act::Start { machine, epoch } if self.machines[machine].epoch == epoch => self.start(machine),
             Act::Die { machine, epoch } if self.machines[machine].epoch == epoch => self.die(machine),
             Act::Start { .. } | Act::Die { .. } => {}
@@ -201,6 +222,9 @@ impl Run {
             return;
         }
         self.machines[machine].epoch += 1;
+        if condition.forgetful {
+            locked(&self.world).forget(machine);
+        }
         if let Some((life, steps)) = condition.crashes {
             self.doom(machine, life, steps);
         }
@@ -271,7 +295,16 @@ impl Run {
 
     fn keep(&mut self, site: usize, process: usize, gate: Gate) -> TaskId {
         let terms = &self.scenario.sites[site];
-        let settings = settings(terms, self.machines[terms.machine].settings);
+        let settings = changed(&terms.settings, self.machines[terms.machine].settings);
+        let slot = Slot::default();
+        if self.scenario.is_watched {
+            self.watch.add(slot.clone());
+            self.diary.extend(terms.found.as_ref().map(|found| Entry {
+                at: self.scenario.from,
+                site,
+                told: Told::Found(found.issued.validity),
+            }));
+        }
         let parts = Arc::new(SimulatedParts {
             world: Arc::clone(&self.world),
             timeline: self.executor.timeline(),
@@ -280,7 +313,7 @@ impl Run {
             process,
         });
         self.executor.spawn(async move {
-            let keeper = Keeper::begin(parts, settings, Slot::default()).await;
+            let keeper = Keeper::begin(parts, settings, slot).await;
             keeper.run(gate).await;
         })
     }
@@ -294,8 +327,20 @@ impl Run {
         self.executor.timeline().now()
     }
 
-    fn close(self) -> Outcome {
+    /// Writes down what a task that has just run tells and shows.
+    fn look(&mut self, task: TaskId, now: Millis) {
+        let told = locked(&self.world).diary.as_mut().map(std::mem::take).unwrap_or_default();
+        self.diary.extend(told.into_iter().map(|(at, site, event)| Entry { at, site, told: Told::Event(event) }));
+        if let Some(Ok(site)) = self.machines.first().map(|machine| machine.tasks.binary_search(&task)) {
+            self.watch.look(site, now, &mut self.diary);
+        }
+    }
+
+    fn close(mut self) -> Outcome {
         let now = self.now();
+        self.watch.close(now, &mut self.diary);
+        let mut diary = std::mem::take(&mut self.diary);
+        diary.sort_by_key(|entry| entry.at);
         // The tasks let go of their locks before the world is taken apart.
         drop(self.executor);
         let mut world = locked(&self.world);
@@ -303,26 +348,28 @@ impl Run {
         let high = |limit: Limit| world.cas.iter().map(|ca| ca.limits.high(limit)).max().unwrap_or(0);
         let limits = Limit::ALL.map(|limit| (limit, high(limit))).to_vec();
         let requests = world.cas.iter().map(super::ca::Ca::requests).sum();
-        let violations = world.judge.violations().to_vec();
-        Outcome { tally: std::mem::take(&mut world.judge.tally), violations, turns: self.turns, requests, limits }
+        let (violations, lapsed) = (world.judge.violations().to_vec(), world.judge.lapsed().to_vec());
+        Outcome {
+            tally: std::mem::take(&mut world.judge.tally),
+            violations,
+            lapsed,
+            turns: self.turns,
+            requests,
+            limits,
+            diary,
+        }
     }
 }
 
-/// What a keeper is told to keep. Each change of the settings asks for the same in another way.
-fn settings(site: &Site, change: u32) -> CertificateSettings {
-    let ca = |ca: &usize| AcmeSettings {
-        directory: format!("https://ca{ca}.example/dir"),
-        agree_tos: true,
-        contact: vec![format!("mailto:{change}@example.com")],
-        ..AcmeSettings::default()
-    };
-    let first = site.cas.first().map_or_else(AcmeSettings::default, ca);
-    let next = site.cas.iter().skip(1).map(ca).collect();
-    CertificateSettings {
-        name: site.name.clone(),
-        identifiers: vec![format!("{}.example", site.name)],
-        source: Settings::Acme(AcmeCas { first, next }),
+/// Each change of the settings asks for the same in another way.
+fn changed(settings: &CertificateSettings, change: u32) -> CertificateSettings {
+    let mut settings = settings.clone();
+    if let Settings::Acme(cas) = &mut settings.source
+        && change > 0
+    {
+        cas.first.contact = vec![format!("mailto:{change}@example.com")];
     }
+    settings
 }
 
 /// Times that a certificate may be woken within a millisecond.

@@ -18,6 +18,8 @@ use crate::time::Timestamp;
 pub(super) struct Tally {
     pub(super) attempts: u64,
     pub(super) violations: u64,
+    /// Refusals by a limit that are no fault of portvakt.
+    pub(super) excused_limits: u64,
     /// By lifetime, in seconds.
     by_lifetime: BTreeMap<u64, Line>,
     lifetimes: Vec<u64>,
@@ -62,7 +64,7 @@ struct Busiest {
 
 impl Tally {
     pub(super) fn new(sites: &[Site]) -> Self {
-        let lifetimes: Vec<u64> = sites.iter().map(|site| site.lifetime.as_secs()).collect();
+        let lifetimes: Vec<u64> = sites.iter().map(|site| site.lifetime.at(Timestamp::default()).as_secs()).collect();
         let mut by_lifetime: BTreeMap<u64, Line> = BTreeMap::new();
         for lifetime in &lifetimes {
             by_lifetime.entry(*lifetime).or_default().certificates += 1;

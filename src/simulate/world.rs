@@ -13,23 +13,57 @@ use super::ca::{Ca, Client, Issued, Names, OrderId, seconds};
 use super::executor::Millis;
 use super::faults::{Condition, Fault, What};
 use super::judge::Judge;
-use crate::lifecycle::Record;
+use crate::lifecycle::{Event, Record};
+use crate::source::CertificateSettings;
 use crate::store::{Meta, StoreError};
 use crate::time::Timestamp;
 
 /// One certificate that is kept.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
-    /// Of the certificate.
-    pub(super) name: String,
+    /// What the keeper is told.
+    pub(super) settings: CertificateSettings,
     /// What the CA gives for its profile.
-    pub(super) lifetime: Duration,
+    pub(super) lifetime: Lifetime,
     /// Where it is kept.
     pub(super) machine: usize,
     /// What it is issued to.
     pub(super) names: Names,
     /// The CAs that may be asked, in their order.
     pub(super) cas: Vec<usize>,
+    /// What is there at the beginning.
+    pub(super) found: Option<Found>,
+}
+
+/// How long certificates are valid.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lifetime {
+    /// As long.
+    Fixed(Duration),
+    /// As Let's Encrypt has announced it for the profile `classic`.
+    Classic,
+}
+
+impl Lifetime {
+    /// Of a certificate that is issued now.
+    pub(super) fn at(self, now: Timestamp) -> Duration {
+        let days = match self {
+            Self::Fixed(span) => return span,
+            Self::Classic if now < FEBRUARY_2027 => 90,
+            Self::Classic if now < FEBRUARY_2028 => 64,
+            Self::Classic => 45,
+        };
+        Duration::from_secs(days * 86_400)
+    }
+}
+
+/// What is there at the beginning.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) ca: usize,
+    pub(super) issued: Issued,
+    pub(super) meta: Meta,
+    pub(super) record: Option<Record>,
 }
 
 /// Where processes run: one clock, one disk, one address, one account.
@@ -128,6 +162,8 @@ pub(super) struct World {
     pub(super) rng: SmallRng,
     /// Machines whose process is to die now.
     pub(super) deaths: Vec<usize>,
+    /// What keepers have told, where somebody wants to read it.
+    pub(super) diary: Option<Vec<(Millis, usize, Event)>>,
 }
 
 /// The world as tasks share it.
@@ -139,9 +175,9 @@ pub(super) fn locked(world: &Mutex<World>) -> MutexGuard<'_, World> {
 }
 
 impl World {
-    /// All is well, and nothing is issued yet.
+    /// All is well, and nothing is issued but what was found.
     pub(super) fn new(seed: u64, sites: Vec<Site>, machines: usize, cas: usize, judge: Judge) -> Self {
-        Self {
+        let mut world = Self {
             machines: vec![Machine::default(); machines],
             cas: (0..cas).map(|_| Ca::new(sites.len())).collect(),
             disks: sites.iter().map(|_| Disk::default()).collect(),
@@ -149,6 +185,22 @@ impl World {
             judge,
             rng: SmallRng::seed_from_u64(seed),
             deaths: Vec::new(),
+            diary: None,
+        };
+        for site in 0..world.sites.len() {
+            world.find(site);
+        }
+        world
+    }
+
+    fn find(&mut self, site: usize) {
+        let client = self.client(site);
+        let Site { names, found: Some(found), .. } = &self.sites[site] else { return };
+        let identity = Identity { ca: found.ca, issued: Some(found.issued) };
+        self.disks[site].save(identity, found.meta.clone());
+        self.disks[site].record.clone_from(&found.record);
+        if let Some(ca) = self.cas.get_mut(found.ca) {
+            ca.found(client, *names, found.issued);
         }
     }
 
@@ -166,11 +218,20 @@ impl World {
     /// A write, which fails while the disk is full.
     pub(super) fn write<T>(&mut self, site: usize, write: impl FnOnce(&mut Disk) -> T) -> Result<T, StoreError> {
         if self.machines[self.sites[site].machine].condition.disk_full {
-            let path = PathBuf::from(&self.sites[site].name);
+            let path = PathBuf::from(&self.sites[site].settings.name);
             let mend = "; free some space".to_owned();
             return Err(StoreError::Io { operation: "write", path, mend, source: io::ErrorKind::StorageFull.into() });
         }
         Ok(write(&mut self.disks[site]))
+    }
+
+    /// All that is stored on a machine is gone.
+    pub(super) fn forget(&mut self, machine: usize) {
+        for (site, disk) in self.sites.iter().zip(&mut self.disks) {
+            if site.machine == machine {
+                *disk = Disk::default();
+            }
+        }
     }
 
     /// Takes in that a fault has begun or ended; `all` are those that last.
@@ -181,3 +242,7 @@ impl World {
         }
     }
 }
+
+/// 2027-02-10 and 2028-02-16, 00:00 UTC.
+const FEBRUARY_2027: Timestamp = Timestamp::from_unix(1_802_217_600);
+const FEBRUARY_2028: Timestamp = Timestamp::from_unix(1_834_272_000);

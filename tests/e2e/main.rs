@@ -68,6 +68,7 @@ mod shows_a_page_while_servers_are_away;
 mod shows_an_upstream_who_we_are;
 mod shows_certificates_by_hand;
 mod shows_its_state_to_operators;
+mod simulates_an_outage;
 mod smuggles_nothing;
 mod speaks_tls_as_promised;
 mod stand_in_does_as_bankid;

@@ -26,6 +26,7 @@ const BANKID_ORDER: &str = "curl -sS http://127.0.0.1:9443/rp/v6.0/auth -H 'Cont
      -d '{\"endUserIp\":\"192.0.2.7\"}'";
 const SHOW: &str = "portvakt config show --effective";
 const EXPLAIN: &str = "portvakt explain https://app.example.com/login";
+const SIMULATE: &str = "portvakt simulate --ca-outage 5d";
 const HELP: &str = "portvakt help PV0204";
 const DOCTOR: &str = "portvakt doctor https://app.example.com/login";
 const STATUS: &str = "portvakt status";
@@ -55,6 +56,7 @@ fn given_the_readme_then_its_commands_are_those_that_are_tested_here() {
             BANKID_ORDER,
             SHOW,
             EXPLAIN,
+            SIMULATE,
             HELP,
             STATUS,
             LIST,
@@ -106,6 +108,7 @@ fn given_the_four_lines_when_followed_then_the_server_is_served_over_https() {
     for (command, told) in [
         (SHOW, "# portvakt.toml:4"),
         (EXPLAIN, "HTTPS       goes to upstream 127.0.0.1:"),
+        (SIMULATE, "The certificate survives."),
         (HELP, "PV0204: unknown certificate source"),
         (STATUS, "certificate app.example.com (listener): issued"),
         (LIST, "app.example.com  issued"),

@@ -135,6 +135,18 @@ fn given_an_expired_certificate_or_another_source_when_polled_then_nobody_is_ask
 }
 
 #[test]
+fn given_a_success_by_a_clock_days_ahead_when_it_is_put_right_then_a_passed_window_brakes_no_more() {
+    let mut life = open_with(&[FIRST], Served::Placeholder);
+    let ahead = NOW + days(20);
+    life.begin(Kind::Issue, 0, ahead);
+    life.succeeded(Kind::Issue, Validity { not_before: NOW - days(1), not_after: NOW + days(1) }, ahead, &mut rng());
+
+    life.informed(answer(NOW - days(2), NOW - days(1)), NOW, &mut rng());
+
+    assert_eq!(obtains(life.poll(NOW)), Some((Kind::Renew, Why::RenewalDue)));
+}
+
+#[test]
 fn given_a_hold_in_the_emergency_when_waiting_then_no_question_whose_time_has_passed_ends_it() {
     let mut life = informed(InfoAnswer::NotOffered);
     let now = fresh().emergency();

@@ -119,6 +119,13 @@ impl Ca {
         Self { sets: vec![Set::default(); sets], ..Self::default() }
     }
 
+    /// It has issued this before anybody looked.
+    pub(super) fn found(&mut self, client: Client, names: Names, issued: Issued) {
+        let record = Record { issued, account: client.account, is_replaced: false, must_go: false };
+        self.sets[names.set].issued.push_back(record);
+        self.accounts.push(client.account);
+    }
+
     /// How many requests were sent to it, answered or not.
     pub(super) fn requests(&self) -> u64 {
         self.requests

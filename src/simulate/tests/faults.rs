@@ -1,0 +1,111 @@
+//! Each kind of trouble alone, where what comes of it can be said exactly.
+
+use std::time::Duration;
+
+use super::*;
+use crate::simulate::world::Lifetime;
+
+/// How many orders a fleet needs to which nothing happens.
+fn orders_when_calm(certificates: usize, days: u32) -> u64 {
+    let outcome = calm(certificates, days).run();
+    assert_eq!((told(&outcome), lapses(&outcome)), (String::new(), 0));
+    orders(&outcome)
+}
+
+#[test]
+fn given_a_crash_loop_when_over_then_no_order_more_than_without_it() {
+    let mut scenario = calm(8, 4);
+    // Certificates of 24 h are due in it.
+    let crashes = MachineFault::CrashLoop { life: MINUTE, steps: Some(12) };
+    let crashes = fault(&scenario, 34, 6, What::Machine(0, crashes));
+    scenario.faults.push(crashes);
+
+    let outcome = scenario.run();
+
+    assert_eq!(told(&outcome), "");
+    // Two of the eight are due; an order whose answer nobody has read may be placed anew, once each.
+    let (orders, calm) = (orders(&outcome), orders_when_calm(8, 4));
+    assert!(orders <= calm + 2, "{orders} orders, {calm} without crashes");
+}
+
+#[test]
+fn given_a_first_ca_that_is_away_for_two_months_when_there_is_another_then_nothing_lapses() {
+    let mut scenario = calm(50, 70);
+    // No CA that issues five a week can help out where two a day are needed.
+    scenario.sites.iter_mut().step_by(4).for_each(|site| site.lifetime = Lifetime::Fixed(SIX_DAYS));
+    let away = fault(&scenario, 100, 60 * 24, What::Ca(0, CaFault::Outage));
+    scenario.faults.push(away);
+
+    let outcome = scenario.run();
+
+    assert_eq!(told(&outcome), "");
+    let machines: Vec<usize> = outcome.lapsed.iter().map(|site| site / 25).collect();
+    assert!(!machines.is_empty() && machines.iter().all(|machine| *machine == 0), "{machines:?}");
+}
+
+#[test]
+fn given_a_mass_revocation_when_the_ca_tells_then_all_are_renewed_within_eight_hours() {
+    let mut scenario = calm(40, 6);
+    let revocation = fault(&scenario, 60, 0, What::Ca(0, CaFault::Revocation { share: 100 }));
+    scenario.faults.push(revocation);
+
+    let outcome = scenario.run();
+
+    assert_eq!(told(&outcome), "");
+    let reactions = outcome.tally.reactions();
+    assert_eq!(reactions.len(), 40);
+    assert!(reactions.iter().all(|span| *span <= judge::REACTION), "{reactions:?}");
+}
+
+#[test]
+fn given_two_processes_on_one_state_directory_when_run_then_as_many_orders_as_by_one() {
+    let mut scenario = calm(8, 10);
+    scenario.processes = 2;
+
+    let outcome = scenario.run();
+
+    assert_eq!((told(&outcome), lapses(&outcome)), (String::new(), 0));
+    assert_eq!(orders(&outcome), orders_when_calm(8, 10));
+}
+
+#[test]
+fn given_one_trouble_when_run_then_nothing_is_wrong_and_orders_are_few() {
+    let day = 24;
+    let table = [
+        ("a full disk", MachineFault::DiskFull, 2 * day),
+        ("a clock twenty days ahead", MachineFault::Clock { by: 20 * DAY }, day),
+        ("a clock twenty days late", MachineFault::Clock { by: -20 * DAY }, day),
+        ("an unreachable name", MachineFault::Validation(crate::lifecycle::Reason::Connection), 2 * day),
+        ("no network", MachineFault::Offline, 2 * day),
+        ("a stopped process", MachineFault::Down, 2 * day),
+    ];
+    let calm_orders = orders_when_calm(8, 8);
+    for (name, what, hours) in table {
+        let mut scenario = calm(8, 8);
+        let trouble = fault(&scenario, 60, hours, What::Machine(0, what));
+        scenario.faults.push(trouble);
+        let outcome = scenario.run();
+        assert_eq!(told(&outcome), "", "{name}");
+        // Eight certificates that are all thought to be due, or some twenty tries each of the four that are.
+        assert!(orders(&outcome) <= calm_orders + 80, "{name}: {} orders, {calm_orders} else", orders(&outcome));
+    }
+}
+
+#[test]
+fn given_a_ca_without_renewal_information_when_run_for_months_then_no_limit_is_broken() {
+    let mut scenario = calm(4, 90);
+    let silent = fault(&scenario, 0, 90 * 24, What::Ca(0, CaFault::InfoAway));
+    scenario.faults.push(silent);
+    let outcome = scenario.run();
+    assert_eq!((told(&outcome), lapses(&outcome)), (String::new(), 0));
+}
+
+#[test]
+fn given_a_ca_that_issues_what_cannot_be_used_when_run_then_nothing_else_is_wrong() {
+    let mut scenario = calm(4, 12);
+    let bad = fault(&scenario, 60, 4 * 24, What::Ca(0, CaFault::BadChains));
+    scenario.faults.push(bad);
+    assert_eq!(told(&scenario.run()), "");
+}
+
+const SIX_DAYS: Duration = Duration::from_secs(160 * 3_600);
