@@ -215,7 +215,12 @@ impl Lifecycle {
         let failures = if failure.reason.is_about_us() { record.consecutive_failures } else { journal.failures };
         let hold = match failure.retry {
             Retry::Never => Hold::UntilChanged,
-            Retry::At(at) => Hold::ByIssuer { since: now, until: schedule::retry_at(at, now) },
+            // Its own time alone once; then the CA's is the least, or one that says "5" for days would be asked for days.
+            Retry::At(at) if failures <= 1 => Hold::ByIssuer { since: now, until: schedule::retry_at(at, now) },
+            Retry::At(at) => {
+                let delay = schedule::backoff(failure.reason.class(), failures, remaining, rng);
+                Hold::ByIssuer { since: now, until: schedule::retry_at(at, now).max(now + delay) }
+            }
             Retry::Backoff => {
                 let delay = schedule::backoff(failure.reason.class(), failures, remaining, rng);
                 Hold::Backoff { since: now, until: now + delay }

@@ -51,20 +51,18 @@ impl Record {
 
     /// Takes over new settings: what was refused may now be granted.
     ///
-    /// Asking for the same thing in another way does not lift a wait that the CA has named.
+    /// A wait that a CA has named is not lifted: it is the account's, or that of a name that may still be among them. Going
+    /// back to an earlier certificate was the operator's wish, and stands as long as the same thing is asked for.
     pub(super) fn asked_for(mut self, asked: &Asked) -> Self {
         if self.asked.product != asked.product {
-            self.hold = None;
-            self.journals.clear();
+            self.hold = self.hold.filter(Hold::is_by_issuer);
+            self.keep_what_cas_named();
             self.attempt = None;
             self.refused = None;
             self.consecutive_failures = 0;
         } else if self.asked.way != asked.way {
-            self.hold = self.hold.filter(Hold::is_by_issuer);
-            for journal in self.journals.values_mut() {
-                let hold = journal.hold.take().filter(Hold::is_by_issuer);
-                *journal = Journal { hold, ..Journal::default() };
-            }
+            self.hold = self.hold.filter(|hold| hold.is_by_issuer() || matches!(hold, Hold::ByOperator { .. }));
+            self.keep_what_cas_named();
             self.consecutive_failures = 0;
         }
         self.asked = asked.clone();
@@ -79,6 +77,8 @@ impl Record {
             self.issued_for = Some(product.to_owned());
             if let Some(attempt) = self.attempt.take() {
                 self.journals.remove(&attempt.ca);
+                // Whoever died had not seen it in a handshake.
+                self.unseen = Some(Unseen { kind: attempt.kind, last_success: self.last_success });
             }
             self.requested_at = None;
             self.consecutive_failures = 0;
@@ -87,6 +87,13 @@ impl Record {
             self.hold = None;
         }
         self
+    }
+
+    fn keep_what_cas_named(&mut self) {
+        for journal in self.journals.values_mut() {
+            let hold = journal.hold.take().filter(Hold::is_by_issuer);
+            *journal = Journal { hold, ..Journal::default() };
+        }
     }
 
     /// What is known of the renewal of the certificate with this validity.

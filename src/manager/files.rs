@@ -26,6 +26,8 @@ pub(super) struct FilesKeeper {
     identity: Option<Identity>,
     served: Served,
     last_failure: Option<LastFailure>,
+    /// When files that were refused, though nothing is wrong with them, are read again unchanged.
+    retry_at: Option<Timestamp>,
 }
 
 impl FilesKeeper {
@@ -45,6 +47,7 @@ impl FilesKeeper {
             identity: None,
             served: Served::Nothing,
             last_failure: None,
+            retry_at: None,
         };
         keeper.read().await;
         if keeper.identity.is_none()
@@ -65,7 +68,8 @@ impl FilesKeeper {
                 () = self.pause(LOOK) => None,
             };
             let source = self.source.clone();
-            if off_thread(move || source.changed()).await {
+            let is_time = self.retry_at.is_some_and(|at| at <= self.now());
+            if off_thread(move || source.changed()).await || is_time {
                 if asker.is_none() {
                     self.settle().await;
                 }
@@ -109,6 +113,7 @@ impl FilesKeeper {
         })
         .await;
         self.source = source;
+        self.retry_at = None;
         match loaded.map_err(|errors| unusable(&errors)).and_then(|assembled| self.check(assembled)) {
             Ok(assembled) => {
                 let before = self.identity.clone().filter(|_| self.served.validity().is_some());
@@ -196,6 +201,11 @@ impl FilesKeeper {
     }
 
     fn refuse(&mut self, failure: Failure) {
+        // Not valid yet, or not seen by clients: that can pass while the files stay as they are.
+        self.retry_at = match failure.reason {
+            Reason::Clock | Reason::NotServed => Some(self.now() + AGAIN),
+            _ => None,
+        };
         self.last_failure = Some(failure.noted(self.now()));
         self.show();
         self.tell(&Event::Trouble { failure });
@@ -229,6 +239,8 @@ fn failure(reason: Reason, detail: String) -> Failure {
     Failure { reason, retry: Retry::Backoff, detail, fix }
 }
 
+/// Between two tries of files that were refused for what can pass.
+const AGAIN: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_secs(2);
 const SETTLE: Duration = Duration::from_secs(1);
 /// Files that never stand still are read all the same.

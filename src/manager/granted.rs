@@ -27,9 +27,17 @@ impl<P: Parts> Keeper<P> {
     /// Has a new certificate ordered now, unless a CA has named a time, or too much has failed within the hour.
     async fn renew(&mut self, force: bool, gate: &Gate) -> Told {
         const NONE: &str = "no new certificate was ordered";
+        let locked = self.lock().await.map_err(|error| Refused::new(NONE, with_causes(&error), "see the log"))?;
+        let Some(guard) = locked else {
+            let fix = "wait for what it gets, or ask that one";
+            return Err(Refused::new(NONE, "another process that shares the state directory is ordering", fix));
+        };
+        // What another process has noted counts: a time that the CA has named, a certificate that it has got.
+        self.look().await;
         self.life.request(force, self.now());
         // It is kept with the attempt too.
         let _ = self.save_record().await;
+        drop(guard);
         let (kind, ca) = match self.life.poll(self.now()) {
             Step::Obtain { kind, ca, .. } => (kind, ca),
             Step::Wait { until, why } => {
@@ -73,6 +81,7 @@ impl<P: Parts> Keeper<P> {
             let fix = "ask again when it is done";
             return Err(Refused::new(NONE, "another process that shares the state directory is ordering", fix));
         };
+        self.look().await;
         let moved = self.parts.point_to(&name, number).await;
         moved.map_err(|error| Refused::new(NONE, with_causes(&error), "free the disk, then ask again"))?;
         match self.take_back(number, force).await {

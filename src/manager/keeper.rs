@@ -276,8 +276,11 @@ impl<P: Parts> Keeper<P> {
             return self.fail(kind, ca, storage(&error)).await;
         }
         self.show();
-        if let Some(stored) = self.kept_back(why).await {
-            return self.try_again(kind, ca, stored).await;
+        match self.kept_back(why).await {
+            Ok(Some(stored)) => return self.try_again(kind, ca, stored).await,
+            Ok(None) => {}
+            // It may be good: no other is ordered before the disk says so.
+            Err(error) => return self.fail(kind, ca, storage(&error)).await,
         }
         self.tell(&Event::Attempt { kind, why, failures, ca: self.issuer_label(ca) });
         match self.ask(failures, ca).await {
@@ -287,16 +290,20 @@ impl<P: Parts> Keeper<P> {
     }
 
     /// What was got before and did not reach clients. It was no fault of the CA's, and another order would count there.
-    async fn kept_back(&mut self, why: Why) -> Option<Stored<P::Identity>> {
-        let number = self.life.refused().filter(|_| why != Why::Requested)?;
+    async fn kept_back(&mut self, why: Why) -> Result<Option<Stored<P::Identity>>, StoreError> {
+        let Some(number) = self.life.refused().filter(|_| why != Why::Requested) else { return Ok(None) };
         let name = self.settings.name.clone();
-        self.parts.point_to(&name, number).await.ok()?;
+        self.parts.point_to(&name, number).await?;
         let product = asked::asked(&self.settings).product;
         let is_good = |stored: &Stored<P::Identity>| {
             let is_it = stored.generation == number && stored.meta.product == product;
             is_it && self.now() < stored.identity.validity().emergency()
         };
-        let stored = self.load_identity().await.ok().flatten().filter(is_good);
+        let stored = match self.load_identity().await {
+            Ok(stored) => stored.filter(is_good),
+            Err(StoreError::NoneReadable { .. }) => None,
+            Err(error) => return Err(error),
+        };
         if stored.is_none() {
             self.life.refuse(None);
             if let Some(generation) = self.generation {
@@ -304,7 +311,7 @@ impl<P: Parts> Keeper<P> {
                 let _ = self.parts.point_to(&name, generation).await;
             }
         }
-        stored
+        Ok(stored)
     }
 
     async fn try_again(&mut self, kind: Kind, ca: usize, stored: Stored<P::Identity>) {
@@ -400,6 +407,8 @@ impl<P: Parts> Keeper<P> {
         self.life.refuse(self.generation.filter(|_| is_kept));
         self.generation = before.generation;
         self.issued_by = before.issued_by;
+        // Whoever dies from here on finds what was got, and orders no other.
+        let _ = self.save_record().await;
         if let Some(generation) = before.generation
             && let Err(error) = self.parts.point_to(&self.settings.name, generation).await
         {
@@ -442,9 +451,13 @@ impl<P: Parts> Keeper<P> {
     async fn save_late(&mut self) {
         let Some(Unsaved { identity, meta, .. }) = self.unsaved.clone() else { return };
         let Ok(Some(_guard)) = self.lock().await else { return };
-        if self.save_identity(&identity, &meta).await.is_ok() && self.save_record().await.is_ok() {
+        if self.save_identity(&identity, &meta).await.is_ok() {
+            // The record may still be refused; another generation of the same certificate would not mend that.
             self.unsaved = None;
             info!(certificate = self.settings.name, "the certificate is in the store now");
+            if let Err(error) = self.save_record().await {
+                self.note_damage(storage(&error));
+            }
         }
     }
 
@@ -465,7 +478,7 @@ impl<P: Parts> Keeper<P> {
     }
 
     /// Reads the store, and begins again from what is there. Our own view is kept when the disk shows nothing else.
-    async fn look(&mut self) {
+    pub(super) async fn look(&mut self) {
         if self.unsaved.is_some() {
             return;
         }

@@ -57,7 +57,11 @@ impl Store {
         let folder = Generations::of(self, name);
         let number = folder.numbers()?.last().map_or(1, |last| last.saturating_add(1));
         folder.write(number, identity, meta)?;
-        folder.point_to(number)?;
+        if let Err(error) = folder.point_to(number) {
+            // Each try would leave another one; nobody can want it without the pointer.
+            let _ = fs::remove_dir_all(folder.generation(number));
+            return Err(error);
+        }
         folder.prune(number, meta.issued_at);
         Ok(number)
     }
