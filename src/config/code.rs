@@ -132,6 +132,12 @@ codes! {
         "The access log is to be written to a folder, or into one that is not there.";
     PageTooLarge = 242, "page too large",
         "A maintenance page is larger than 1 MiB.";
+    InvalidProxy = 243, "invalid proxy",
+        "What is to lead to a CA is no proxy that can be used.";
+    DuplicateCa = 244, "CA named twice",
+        "Two entries of the list of ACME CAs have the same directory.";
+    UnusableExternalKey = 245, "unusable key of an external account",
+        "What a CA has given out to bind an account with is not there, or no key.";
     InvalidDestination = 250, "invalid destination",
         "The destination of an egress is not `https://host` or `https://host:port`.";
     InvalidAllow = 251, "invalid entry of an allow-list",

@@ -13,7 +13,8 @@ pub(super) fn masked(text: &str) -> Cow<'_, str> {
         let Some((start, end)) = string_after(text, at) else { continue };
         let value = &text[start..end];
         at = end;
-        if is_secret(key_before(text, equals)) && !is_variable(value) {
+        let key = key_before(text, equals);
+        if (is_secret(key) || is_mac_key(key, &text[..equals])) && !is_variable(value) {
             masked.to_mut().replace_range(start..end, &"*".repeat(value.len()));
         }
     }
@@ -72,6 +73,13 @@ fn is_secret(key: &str) -> bool {
     (key.contains("pass") && !key.ends_with("file") && key != "proxy_pass") || key == "secret"
 }
 
+/// Whether a `key` belongs to `eab`, the only table where it is not a file.
+fn is_mac_key(key: &str, before: &str) -> bool {
+    let line = before.lines().next_back().unwrap_or_default();
+    let heading = before.lines().rev().find(|line| line.trim_start().starts_with('[')).unwrap_or_default();
+    key == "key" && (line.contains("eab") || heading.contains("eab"))
+}
+
 fn key_before(text: &str, equals: usize) -> &str {
     let before = text[..equals].trim_end().trim_end_matches(['"', '\'']);
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -114,6 +122,9 @@ mod tests {
             ("password = \"ö\"", "password = \"**\""),
             ("password = \"${NAME}\"", "password = \"${NAME}\""),
             ("password = \"$${NAME}\"", "password = \"********\""),
+            ("eab = { kid = \"k\", key = \"hunter2\" }", "eab = { kid = \"k\", key = \"*******\" }"),
+            ("[acme.eab]\nkid = \"k\"\nkey = 'hunter2'", "[acme.eab]\nkid = \"k\"\nkey = '*******'"),
+            ("eab = { key = \"${NAME}\", key_file = \"f\" }", "eab = { key = \"${NAME}\", key_file = \"f\" }"),
             ("password_file = \"f\"", "password_file = \"f\""),
             ("proxy_pass = 'http://a'", "proxy_pass = 'http://a'"),
             ("path = '/password='", "path = '/password='"),

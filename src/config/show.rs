@@ -17,6 +17,7 @@ use super::raw::{self, Entry, Node, Table, Value, string_literal};
 use super::{Config, Egress, Machine};
 use crate::egress::bankid;
 use crate::route::{PathPrefix, Site};
+use crate::source::Settings;
 
 /// A configuration for people and programs to look at.
 #[derive(Clone, Debug)]
@@ -339,6 +340,13 @@ fn follow(root: &mut Branch, config: &Config, resolved: &Resolved) {
             }
             ("acme", Item::Table(acme)) => {
                 acme.supply("agree_tos", "false".to_owned(), json!(false), Origin::Default);
+                let proxy = config.certificates.iter().find_map(|certificate| match &certificate.source {
+                    Settings::Acme(cas) => cas.first.proxy.as_ref(),
+                    Settings::Internal | Settings::Files(_) => None,
+                });
+                if let Some(proxy) = proxy {
+                    acme.supply_text("proxy", &proxy.to_string(), Origin::Variable("HTTPS_PROXY"));
+                }
             }
             ("site", Item::Tables(sites)) => {
                 sites.iter_mut().zip(&config.route.sites).for_each(|(shown, site)| follow_site(shown, site, config));

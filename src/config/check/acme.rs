@@ -4,30 +4,35 @@ use std::sync::Arc;
 
 use super::section::{Section, Text, choose};
 use super::site::Sites;
-use super::{Check, Objection, acme_dns, anchors, shape};
+use super::{Check, Objection, acme_ca, acme_dns, anchors, shape};
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::suggest;
 use crate::listener;
 use crate::pki::KeyType;
-use crate::source::{AcmeSettings, ChallengeKind};
+use crate::source::{AcmeCas, AcmeSettings, ChallengeKind};
 
-/// `[acme]` as it is meant, and where it says so.
+/// `[acme]` and each `[[acme.next]]` as they are meant, and where they say so.
 pub(super) struct Acme<'a> {
-    pub(super) settings: AcmeSettings,
-    /// `agree_tos`, or else the heading.
-    agreement: Option<&'a Place>,
+    pub(super) cas: AcmeCas,
+    /// `agree_tos` of each CA, or else its heading; none for a CA that is not written.
+    agreements: Vec<Option<&'a Place>>,
     /// The kinds as written; the settings hold those that a listener can answer.
     wanted: Vec<ChallengeKind>,
     challenges: Option<&'a Place>,
 }
 
-/// Reads the table; without one, the defaults.
+/// Reads the tables; without one, the defaults.
 pub(super) fn read<'a>(check: &mut Check<'_>, root: &Section<'a>, listen: &listener::Settings) -> Acme<'a> {
-    let mut acme = read_table(check, root);
-    acme.wanted.clone_from(&acme.settings.challenges);
-    let has_dns = acme.settings.dns.is_some();
-    acme.settings.challenges.retain(|kind| can_answer(listen, has_dns, *kind));
+    let mut acme = read_tables(check, root);
+    acme.wanted.clone_from(&acme.cas.first.challenges);
+    for ca in std::iter::once(&mut acme.cas.first).chain(&mut acme.cas.next) {
+        let has_dns = ca.dns.is_some();
+        ca.challenges.retain(|kind| can_answer(listen, has_dns, *kind));
+        if ca.proxy.is_none() {
+            ca.proxy = acme_ca::proxy_of_environment(check, &ca.directory);
+        }
+    }
     acme
 }
 
@@ -40,33 +45,84 @@ fn can_answer(listen: &listener::Settings, has_dns: bool, kind: ChallengeKind) -
     }
 }
 
-fn read_table<'a>(check: &mut Check<'_>, root: &Section<'a>) -> Acme<'a> {
-    let (mut settings, wanted) = (AcmeSettings::default(), Vec::new());
+fn read_tables<'a>(check: &mut Check<'_>, root: &Section<'a>) -> Acme<'a> {
     let Some(table) = root.table(check, "acme") else {
-        return Acme { settings, agreement: None, wanted, challenges: None };
+        let cas = AcmeSettings::default().into();
+        return Acme { cas, agreements: vec![None], wanted: Vec::new(), challenges: None };
     };
     let section = Section::open(check, table, &shape::ACME);
-    if let Some(url) = section.string(check, "directory").and_then(|text| directory(check, text)) {
-        settings.directory = url;
+    let first = read_ca(check, &section, &AcmeSettings::default());
+    let mut agreements = vec![Some(agreement(&section))];
+    let mut next: Vec<AcmeSettings> = Vec::new();
+    for table in section.tables(check, "next") {
+        let section = Section::open(check, table, &shape::ACME_NEXT);
+        if section.lacks("directory") {
+            let fix = "name the CA that is asked when the one before it fails: `directory = \"https://..\"`";
+            check.report(section.missing("directory").fix(fix));
+            continue;
+        }
+        let ca = read_ca(check, &section, &inherited(&first));
+        if std::iter::once(&first).chain(&next).any(|other| other.directory == ca.directory) {
+            let title = format!("the CA {} is named twice", quoted(&ca.directory));
+            let place = section.node("directory").map_or_else(|| section.place(), |node| &node.place);
+            let problem = Problem::error(Code::DuplicateCa, title).at(place);
+            check.report(
+                problem.why("the next CA is asked when the one before it fails").fix("name another one, or remove it"),
+            );
+            continue;
+        }
+        next.push(ca);
+        agreements.push(Some(agreement(&section)));
     }
-    settings.trust_anchors = anchors::read(check, &section);
-    settings.agree_tos = match section.boolean(check, "agree_tos") {
-        Some(agreed) => agreed.value,
-        // What is no boolean has been reported, and is not reported as a refusal too.
-        None => section.node("agree_tos").is_some(),
-    };
-    settings.contact = contacts(check, &section);
-    settings.dns = section.table(check, "dns").map(|table| Arc::new(acme_dns::read(check, table)));
-    match challenges(check, &section) {
-        Some(kinds) => settings.challenges = kinds,
-        None if settings.dns.is_some() => settings.challenges.push(ChallengeKind::Dns01),
-        None => {}
-    }
-    settings.key_type = section.choice(check, "key_type", &KEY_TYPES).unwrap_or_default();
-    settings.profile = section.string(check, "profile").map(|text| text.value.to_owned());
-    let agreement = section.node("agree_tos").map_or_else(|| section.place(), |node| &node.place);
     let challenges = section.node("challenges").map(|node| &node.place);
-    Acme { settings, agreement: Some(agreement), wanted, challenges }
+    Acme { cas: AcmeCas { first, next }, agreements, wanted: Vec::new(), challenges }
+}
+
+/// What holds for every CA unless it says otherwise: who we are, how names are proven, and the key.
+fn inherited(first: &AcmeSettings) -> AcmeSettings {
+    AcmeSettings {
+        contact: first.contact.clone(),
+        challenges: first.challenges.clone(),
+        key_type: first.key_type,
+        proxy: first.proxy.clone(),
+        dns: first.dns.clone(),
+        ..AcmeSettings::default()
+    }
+}
+
+fn read_ca(check: &mut Check<'_>, section: &Section<'_>, default: &AcmeSettings) -> AcmeSettings {
+    let text = |check: &mut Check<'_>, key| section.string(check, key).map(|text| text.value.to_owned());
+    let url = |check: &mut Check<'_>, key| section.string(check, key).and_then(|text| directory(check, text));
+    let dns = section.table(check, "dns").map(|table| Arc::new(acme_dns::read(check, table)));
+    let mut kinds = default.challenges.clone();
+    if dns.is_some() {
+        kinds.push(ChallengeKind::Dns01);
+    }
+    AcmeSettings {
+        directory: url(check, "directory").unwrap_or_else(|| default.directory.clone()),
+        trust_anchors: anchors::read(check, section),
+        agree_tos: match section.boolean(check, "agree_tos") {
+            Some(agreed) => agreed.value,
+            // What is no boolean has been reported, and is not reported as a refusal too.
+            None => section.node("agree_tos").is_some(),
+        },
+        contact: match section.node("contact") {
+            Some(_) => contacts(check, section),
+            None => default.contact.clone(),
+        },
+        challenges: challenges(check, section).unwrap_or(kinds),
+        dns: dns.or_else(|| default.dns.clone()),
+        key_type: section.choice(check, "key_type", &KEY_TYPES).unwrap_or(default.key_type),
+        profile: text(check, "profile"),
+        eab: acme_ca::eab(check, section),
+        preferred_chain: text(check, "preferred_chain"),
+        proxy: acme_ca::proxy(check, section).or_else(|| default.proxy.clone()),
+        staging: url(check, "staging"),
+    }
+}
+
+fn agreement<'a>(section: &Section<'a>) -> &'a Place {
+    section.node("agree_tos").map_or_else(|| section.place(), |node| &node.place)
 }
 
 fn directory(check: &mut Check<'_>, text: Text<'_>) -> Option<String> {
@@ -147,34 +203,44 @@ fn challenges(check: &mut Check<'_>, section: &Section<'_>) -> Option<Vec<Challe
 /// The terms of service must be agreed to where a CA is asked.
 pub(super) fn require_agreement(check: &mut Check<'_>, acme: &Acme<'_>, sites: &Sites) {
     let Some(first_site) = sites.first_with_acme() else { return };
-    if acme.settings.agree_tos {
-        return;
+    for (ca, agreement) in acme.cas.iter().zip(&acme.agreements).filter(|(ca, _)| !ca.agree_tos) {
+        check.report(not_agreed(ca, *agreement, first_site, ca.directory == acme.cas.first.directory));
     }
-    let problem = Problem::error(Code::TermsNotAgreed, "the CA's terms of service are not agreed to")
-        .at(acme.agreement.unwrap_or(first_site))
+}
+
+fn not_agreed(ca: &AcmeSettings, agreement: Option<&Place>, site: &Place, is_first: bool) -> Problem {
+    let (title, heading) = match is_first {
+        true => ("the CA's terms of service are not agreed to".to_owned(), "[acme]"),
+        false => (format!("the terms of service of {} are not agreed to", quoted(&ca.directory)), "[[acme.next]]"),
+    };
+    let problem = Problem::error(Code::TermsNotAgreed, title)
+        .at(agreement.unwrap_or(site))
         .why("a certificate is ordered unless `certificate` says otherwise, and the CA asks for your agreement first")
         .fix("read them, such as https://letsencrypt.org/repository/");
-    check.report(match acme.agreement {
-        Some(_) => problem
-            .related(first_site, "ordered for this site")
+    match (agreement, is_first) {
+        (Some(_), true) => problem
+            .related(site, "ordered for this site")
             .fix("then write `agree_tos = true` in `[acme]`; on the command line: `--agree-tos`"),
-        None => problem
+        (Some(_), false) => problem
+            .related(site, "ordered for this site")
+            .fix(format!("then write `agree_tos = true` in this `{heading}`")),
+        (None, _) => problem
             .label("ordered for this site")
             .fix("then write `acme = { agree_tos = true }` as the first line; on the command line: `--agree-tos`"),
-    });
+    }
 }
 
 /// A listener must be there for one of the challenges at least.
 pub(super) fn require_challenge(check: &mut Check<'_>, acme: &Acme<'_>, sites: &Sites, listen: &listener::Settings) {
     let Some(first_site) = sites.first_with_acme() else { return };
-    if acme.wanted.contains(&ChallengeKind::Dns01) && acme.settings.dns.is_none() {
+    if acme.wanted.contains(&ChallengeKind::Dns01) && acme.cas.first.dns.is_none() {
         let problem = Problem::error(Code::NoDnsProvider, "`dns-01` is wanted, and nobody is named who changes DNS");
         let problem = problem.at(acme.challenges.unwrap_or(first_site)).why("dns-01 proves a name by a text in DNS");
         check.report(problem.fix(acme_dns::how_to_set()).fix("or take `dns-01` out of `challenges`"));
         return;
     }
     let is_off = listen.http.is_empty() && listen.https.is_empty();
-    if is_off || !acme.settings.challenges.is_empty() {
+    if is_off || !acme.cas.first.challenges.is_empty() {
         return;
     }
     let problem = Problem::error(Code::NoChallengePossible, "no ACME challenge can be answered")

@@ -7,12 +7,12 @@ use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::Value;
 use crate::config::suggest;
-use crate::source::{AcmeSettings, ChallengeKind, Settings};
+use crate::source::{AcmeCas, AcmeSettings, ChallengeKind, Settings};
 
 /// Reads `certificate`; the default is ACME.
-pub(super) fn read(check: &mut Check<'_>, site: &Section<'_>, domains: &[Domain<'_>], acme: &AcmeSettings) -> Settings {
+pub(super) fn read(check: &mut Check<'_>, site: &Section<'_>, domains: &[Domain<'_>], acme: &AcmeCas) -> Settings {
     let source = match site.node("certificate").map(|node| &node.value) {
-        None => Settings::Acme(acme.clone().into()),
+        None => Settings::Acme(acme.clone()),
         Some(Value::Table(table)) => certificate_files::read(check, table, domains),
         Some(_) => named(check, site, acme),
     };
@@ -24,7 +24,7 @@ pub(super) fn read(check: &mut Check<'_>, site: &Section<'_>, domains: &[Domain<
     source
 }
 
-fn named(check: &mut Check<'_>, site: &Section<'_>, acme: &AcmeSettings) -> Settings {
+fn named(check: &mut Check<'_>, site: &Section<'_>, acme: &AcmeCas) -> Settings {
     match site.string(check, "certificate") {
         Some(Text { value: "internal", .. }) => return Settings::Internal,
         None | Some(Text { value: "acme", .. }) => {}
@@ -41,7 +41,7 @@ fn named(check: &mut Check<'_>, site: &Section<'_>, acme: &AcmeSettings) -> Sett
             check.report(problem.at(text.place).why(why).fix(fix));
         }
     }
-    Settings::Acme(acme.clone().into())
+    Settings::Acme(acme.clone())
 }
 
 fn judge_order(check: &mut Check<'_>, domain: &Domain<'_>, acme: &AcmeSettings) {

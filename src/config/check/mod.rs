@@ -4,6 +4,7 @@
 //! Whether the result may be used is decided once, at the end, by the problems.
 
 mod acme;
+mod acme_ca;
 mod acme_dns;
 mod address;
 mod anchors;
@@ -83,7 +84,7 @@ impl<'e> Check<'e> {
         let root = Section::open(self, root, &shape::ROOT);
         let listen = listen::read(self, &root, egress::is_alone(&root));
         let acme = acme::read(self, &root, &listen.listener);
-        let sites = site::read_all(self, &root, &acme.settings, &listen.requests);
+        let sites = site::read_all(self, &root, &acme.cas, &listen.requests);
         acme::require_agreement(self, &acme, &sites);
         let state_dir = global::state_dir(self, &root);
         let control = global::control(self, &root, &state_dir);

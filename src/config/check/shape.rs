@@ -87,7 +87,21 @@ pub(super) static LIMITS: Shape = Shape {
 pub(super) static ACME: Shape = Shape {
     heading: "`[acme]`",
     prefix: "acme.",
-    keys: &["directory", "trust_anchors", "agree_tos", "contact", "challenges", "key_type", "profile", "dns"],
+    keys: &[
+        "directory",
+        "trust_anchors",
+        "agree_tos",
+        "contact",
+        "challenges",
+        "key_type",
+        "profile",
+        "eab",
+        "preferred_chain",
+        "proxy",
+        "staging",
+        "next",
+        "dns",
+    ],
 };
 
 pub(super) static ACME_DNS: Shape = Shape {
@@ -111,6 +125,29 @@ pub(super) static ACME_DNS: Shape = Shape {
 
 pub(super) static TSIG: Shape =
     Shape { heading: "`tsig`", prefix: "acme.dns.tsig.", keys: &["name", "algorithm", "secret_file"] };
+
+/// The keys of [`ACME`], for a further CA. Not among [`ALL`]: what is misplaced belongs to `[acme]`.
+pub(super) static ACME_NEXT: Shape = Shape {
+    heading: "`[[acme.next]]`",
+    prefix: "acme.next.",
+    keys: &[
+        "directory",
+        "trust_anchors",
+        "agree_tos",
+        "contact",
+        "challenges",
+        "key_type",
+        "profile",
+        "eab",
+        "preferred_chain",
+        "proxy",
+        "staging",
+    ],
+};
+
+/// Not among [`ALL`]: its keys are words of everyday.
+pub(super) static EAB: Shape =
+    Shape { heading: "`[acme.eab]`", prefix: "acme.eab.", keys: &["kid", "key_file", "key"] };
 
 pub(super) static SITE: Shape = Shape {
     heading: "`[[site]]`",

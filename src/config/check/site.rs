@@ -9,7 +9,7 @@ use super::{Check, Objection, certificate, domain, egress, global, headers, http
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::{Node, Table, Value};
-use crate::source::{self, AcmeSettings, CertificateSettings, ClientIdentitySettings};
+use crate::source::{self, AcmeCas, CertificateSettings, ClientIdentitySettings};
 use crate::tls::{MinVersion, SiteSettings};
 use crate::{route, tls, upstream};
 
@@ -45,12 +45,7 @@ pub(super) struct ForRooms {
 }
 
 /// Reads every site.
-pub(super) fn read_all(
-    check: &mut Check<'_>,
-    root: &Section<'_>,
-    acme: &AcmeSettings,
-    everywhere: &route::Limits,
-) -> Sites {
+pub(super) fn read_all(check: &mut Check<'_>, root: &Section<'_>, acme: &AcmeCas, everywhere: &route::Limits) -> Sites {
     let tables = root.tables(check, "site");
     let is_empty = root.node("site").is_none_or(|node| matches!(&node.value, Value::List(items) if items.is_empty()));
     if is_empty && !egress::is_alone(root) {
@@ -82,7 +77,7 @@ impl Sites {
         ForRooms { route, tls: self.tls, certificates: self.certificates, upstreams, identities }
     }
 
-    fn add(&mut self, check: &mut Check<'_>, table: &Table, acme: &AcmeSettings, everywhere: &route::Limits) {
+    fn add(&mut self, check: &mut Check<'_>, table: &Table, acme: &AcmeCas, everywhere: &route::Limits) {
         let section = Section::open(check, table, &shape::SITE);
         let domains = self.domains(check, &section);
         let name = self.name(check, &section, &domains);

@@ -85,6 +85,13 @@ fn given_acme_keys_when_read_then_each_has_its_meaning() {
     assert_eq!(acme("key_type = 'rsa2048'").key_type, KeyType::Rsa2048);
     assert_eq!(acme("profile = 'shortlived'").profile.as_deref(), Some("shortlived"));
     assert!(acme("trust_anchors = 'public'").trust_anchors.is_some());
+    assert_eq!(acme("key_type = 'rsa4096'").key_type, KeyType::Rsa4096);
+    assert_eq!(acme("preferred_chain = 'ISRG Root X2'").preferred_chain.as_deref(), Some("ISRG Root X2"));
+    assert_eq!(acme("staging = 'https://ca.example.com/s'").twin(), Some("https://ca.example.com/s"));
+    assert_eq!(acme("").twin(), Some(AcmeSettings::LETS_ENCRYPT_STAGING));
+    assert_eq!(acme("directory = 'https://ca.example.com/d'").twin(), None);
+    assert_eq!(acme("proxy = 'http://p.example.com:3128'").proxy.unwrap().to_string(), "http://p.example.com:3128");
+    assert_eq!(acme("eab = { kid = 'k', key_file = '/none' }").eab.unwrap().kid, "k");
 }
 
 #[test]
