@@ -37,6 +37,7 @@ mod layout;
 mod ledger;
 mod lock;
 mod order;
+mod proof;
 mod text;
 
 use std::path::Path;
@@ -47,6 +48,7 @@ pub use error::StoreError;
 pub use generation::Generation;
 pub use lock::LockGuard;
 pub use order::OrderRecord;
+pub use proof::{FailedProof, Proof};
 pub use text::TextRecord;
 
 use serde::Serialize;

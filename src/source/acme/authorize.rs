@@ -1,6 +1,6 @@
 //! Proving control over every identifier of an order (RFC 8555 §7.5).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,12 +8,16 @@ use instant_acme::{
     AuthorizationHandle, AuthorizationStatus, ChallengeHandle, ChallengeStatus, ChallengeType, OrderStatus, Problem,
 };
 
-use super::error::{AcmeError, Answer, Step};
+use tracing::warn;
+
+use super::error::{AcmeError, Answer, Step, words};
 use super::order::Pauses;
 use super::{AcmeSource, again};
+use crate::causes::with_causes;
 use crate::challenge::{Pending, alpn_config};
 use crate::pki::acme_tls_alpn_identity;
-use crate::source::{ChallengeKind, Order};
+use crate::source::{ChallengeKind, Order, blocking};
+use crate::store::{FailedProof, Proof};
 
 impl AcmeSource {
     /// Answers every pending authorization, until the order is no longer pending.
@@ -27,38 +31,111 @@ impl AcmeSource {
                 self.pause(&mut pauses).await;
                 self.refresh(at_ca, Step::Authorize).await?;
             }
+            if at_ca.state().status != OrderStatus::Invalid {
+                let all = answered.kinds.iter().map(|(name, kind)| (name.clone(), *kind, None));
+                self.note(order, all.collect()).await;
+            }
             Ok(())
         });
-        validated.await.unwrap_or(Err(AcmeError::Timeout { step: Step::Authorize, after: VALIDATION_DEADLINE }))
+        match validated.await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                self.note_all_failed(order, &answered, "the CA did not come to an end").await;
+                Err(AcmeError::Timeout { step: Step::Authorize, after: VALIDATION_DEADLINE })
+            }
+        }
     }
 
     /// What the CA says against an authorization of an invalid order.
-    pub(super) async fn failed_authorization(&self, at_ca: &mut instant_acme::Order) -> Option<AcmeError> {
+    pub(super) async fn failed_authorization(
+        &self,
+        at_ca: &mut instant_acme::Order,
+        order: &Order,
+    ) -> Option<AcmeError> {
         self.fetch_all(at_ca).await.ok()?;
+        let past = self.proofs(order).await;
+        let (mut found, mut seen) = (None, Vec::new());
         let mut authorizations = at_ca.authorizations();
         while let Some(Ok(authorization)) = authorizations.next().await {
-            let problem = authorization.challenges.iter().find_map(|challenge| challenge.error.clone());
-            if let Some(problem) = problem {
-                return Some(self.refusal(problem, &authorization.identifier().to_string()));
+            let name = authorization.identifier().to_string();
+            for (kind, challenge) in authorization.challenges.iter().filter_map(|it| Some((self.kind_of(it)?, it))) {
+                match challenge.status {
+                    ChallengeStatus::Valid => seen.push((name.clone(), kind, None)),
+                    ChallengeStatus::Invalid => {
+                        let why = challenge.error.as_ref().map_or_else(|| "no reason is given".to_owned(), words);
+                        seen.push((name.clone(), kind, Some(why)));
+                    }
+                    ChallengeStatus::Pending | ChallengeStatus::Processing => {}
+                }
+                if let (Some(problem), None) = (challenge.error.clone(), &found) {
+                    let earlier = past.get(&name).and_then(|proof| proof.failed.clone());
+                    found = Some(AcmeError::Unproven {
+                        kind: kind.as_str().to_owned(),
+                        earlier: earlier.filter(|earlier| earlier.kind != kind.as_str()),
+                        refusal: Box::new(self.refusal(problem, &name)),
+                    });
+                }
             }
         }
-        None
+        self.note(order, seen).await;
+        found
+    }
+
+    /// Which of our kinds a challenge is.
+    fn kind_of(&self, challenge: &instant_acme::Challenge) -> Option<ChallengeKind> {
+        self.settings.challenges.iter().copied().find(|kind| ChallengeType::from(*kind) == challenge.r#type)
+    }
+
+    /// What is known of proving the names of an order. A disk that fails must not keep one from being proven.
+    async fn proofs(&self, order: &Order) -> BTreeMap<String, Proof> {
+        let name = order.certificate.clone();
+        blocking(&self.store, move |store| store.load_proofs(&name)).await.unwrap_or_default()
+    }
+
+    /// Keeps and counts how names were proven, or why not.
+    async fn note(&self, order: &Order, seen: Vec<(String, ChallengeKind, Option<String>)>) {
+        if seen.is_empty() {
+            return;
+        }
+        let (mut proofs, at) = (self.proofs(order).await, self.clock.now());
+        for (name, kind, why) in seen {
+            self.client.challenged(kind, why.is_none());
+            let (proof, kind) = (proofs.entry(name).or_default(), kind.as_str().to_owned());
+            match why {
+                None => *proof = Proof { worked: Some(kind), failed: None },
+                Some(why) => proof.failed = Some(FailedProof { kind, at, why }),
+            }
+        }
+        let name = order.certificate.clone();
+        if let Err(error) = blocking(&self.store, move |store| store.save_proofs(&name, &proofs)).await {
+            warn!(error = with_causes(&error), "cannot keep which challenges work");
+        }
+    }
+
+    /// Notes that an attempt came to nothing for every name that was answered.
+    async fn note_all_failed(&self, order: &Order, answered: &Answered, why: &str) {
+        let all = answered.kinds.iter().map(|(name, kind)| (name.clone(), *kind, Some(why.to_owned())));
+        self.note(order, all.collect()).await;
     }
 
     /// Answers every pending authorization; the CA is not told yet. A text in DNS is waited for, since it is seen late.
     async fn answer_all(&self, at_ca: &mut instant_acme::Order, order: &Order) -> Result<Answered, AcmeError> {
         self.client.seen().doing(Step::Authorize);
         self.fetch_all(at_ca).await?;
-        let mut answered = Answered::default();
+        let (mut answered, past) = (Answered::default(), self.proofs(order).await);
         let mut authorizations = at_ca.authorizations();
         while let Some(authorization) = authorizations.next().await {
             let mut authorization = authorization.map_err(|error| self.error(Step::Authorize, error))?;
             if authorization.status == AuthorizationStatus::Pending {
-                self.answer(&mut authorization, order, &mut answered).await?;
+                self.answer(&mut authorization, order, &past, &mut answered).await?;
             }
         }
         if answered.by_dns() {
-            self.dns()?.propagated(&order.certificate).await?;
+            if let Err(error) = self.dns()?.propagated(&order.certificate).await {
+                answered.kinds.retain(|_, kind| *kind == ChallengeKind::Dns01);
+                self.note_all_failed(order, &answered, &with_causes(&error)).await;
+                return Err(error.into());
+            }
         }
         Ok(answered)
     }
@@ -98,11 +175,12 @@ impl AcmeSource {
         &self,
         authorization: &'a mut AuthorizationHandle<'a>,
         order: &Order,
+        past: &BTreeMap<String, Proof>,
         answered: &mut Answered,
     ) -> Result<(), AcmeError> {
         let name = authorization.identifier().to_string();
         let offered: Vec<ChallengeType> = authorization.challenges.iter().map(|c| c.r#type.clone()).collect();
-        let kind = choose(&self.settings.challenges, order.failures, &offered)
+        let kind = choose(&self.settings.challenges, &offered, past.get(&name))
             .ok_or_else(|| self.no_challenge(&name, &offered))?;
         let Some(challenge) = authorization.challenge(kind.into()) else {
             return Err(self.no_challenge(&name, &offered));
@@ -110,7 +188,10 @@ impl AcmeSource {
         match kind {
             ChallengeKind::Dns01 => {
                 let value = challenge.key_authorization().dns_value();
-                self.dns()?.present(&order.certificate, &name, &value).await?;
+                if let Err(error) = self.dns()?.present(&order.certificate, &name, &value).await {
+                    self.note(order, vec![(name, kind, Some(with_causes(&error)))]).await;
+                    return Err(error.into());
+                }
             }
             ChallengeKind::Http01 | ChallengeKind::TlsAlpn01 => {
                 answered.until_final.extend(self.publish(kind, &name, &challenge)?);
@@ -170,10 +251,19 @@ impl Answered {
     }
 }
 
-/// The first allowed kind that is offered; after a failure the next one is the first.
-fn choose(allowed: &[ChallengeKind], failures: u32, offered: &[ChallengeType]) -> Option<ChallengeKind> {
-    let first = usize::try_from(failures).unwrap_or(0).checked_rem(allowed.len())?;
-    allowed.iter().cycle().skip(first).take(allowed.len()).copied().find(|kind| offered.contains(&(*kind).into()))
+/// The kind that worked last, else the first that is allowed and offered; after a failure, the one after that which failed.
+fn choose(allowed: &[ChallengeKind], offered: &[ChallengeType], past: Option<&Proof>) -> Option<ChallengeKind> {
+    let possible: Vec<ChallengeKind> =
+        allowed.iter().copied().filter(|kind| offered.contains(&(*kind).into())).collect();
+    let place = |kind: &str| possible.iter().position(|own| own.as_str() == kind);
+    let failed = past.and_then(|past| place(&past.failed.as_ref()?.kind));
+    let worked = past.and_then(|past| place(past.worked.as_ref()?));
+    let chosen = match (failed, worked) {
+        (Some(failed), _) => (failed + 1) % possible.len(),
+        (None, Some(worked)) => worked,
+        (None, None) => 0,
+    };
+    possible.get(chosen).copied()
 }
 
 impl From<ChallengeKind> for ChallengeType {
@@ -219,25 +309,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn given_failures_when_choosing_then_the_allowed_kinds_take_turns() {
+    fn given_what_worked_and_what_failed_when_choosing_then_that_first_and_the_next_after() {
         use ChallengeKind::{Dns01, Http01, TlsAlpn01};
+        let past = |worked: Option<&str>, failed: Option<&str>| {
+            let failed = failed.map(|kind| FailedProof {
+                kind: kind.to_owned(),
+                at: crate::time::Timestamp::default(),
+                why: String::new(),
+            });
+            Some(Proof { worked: worked.map(str::to_owned), failed })
+        };
         let all = [ChallengeType::Dns01, ChallengeType::Http01, ChallengeType::TlsAlpn01];
         let (both, swapped, none) = (vec![Http01, TlsAlpn01], vec![TlsAlpn01, Http01], vec![]);
         let three = vec![Http01, TlsAlpn01, Dns01];
         let table = [
-            ("first", &both, 0, &all[..], Some(Http01)),
-            ("after a failure", &both, 1, &all, Some(TlsAlpn01)),
-            ("after two", &both, 2, &all, Some(Http01)),
-            ("other order", &swapped, 0, &all, Some(TlsAlpn01)),
-            ("only one offered", &both, 1, &all[..2], Some(Http01)),
-            ("none offered: a wildcard", &both, 0, &all[..1], None),
-            ("a wildcard with dns", &three, 0, &all[..1], Some(Dns01)),
-            ("no wildcard with dns", &three, 0, &all, Some(Http01)),
-            ("no wildcard after two", &three, 2, &all, Some(Dns01)),
-            ("none allowed", &none, 0, &all, None),
+            ("first", &both, None, &all[..], Some(Http01)),
+            ("after a failure", &both, past(None, Some("http-01")), &all, Some(TlsAlpn01)),
+            ("after two", &both, past(None, Some("tls-alpn-01")), &all, Some(Http01)),
+            ("what worked", &both, past(Some("tls-alpn-01"), None), &all, Some(TlsAlpn01)),
+            ("what worked, and failed", &both, past(Some("tls-alpn-01"), Some("tls-alpn-01")), &all, Some(Http01)),
+            (
+                "what worked, and the other failed",
+                &both,
+                past(Some("tls-alpn-01"), Some("http-01")),
+                &all,
+                Some(TlsAlpn01),
+            ),
+            ("what worked is not allowed any more", &both, past(Some("dns-01"), None), &all, Some(Http01)),
+            ("other order", &swapped, None, &all, Some(TlsAlpn01)),
+            ("only one offered", &both, past(None, Some("http-01")), &all[..2], Some(Http01)),
+            ("none offered: a wildcard", &both, None, &all[..1], None),
+            ("a wildcard with dns", &three, None, &all[..1], Some(Dns01)),
+            ("no wildcard with dns", &three, None, &all, Some(Http01)),
+            ("no wildcard after two", &three, past(None, Some("tls-alpn-01")), &all, Some(Dns01)),
+            ("none allowed", &none, None, &all, None),
         ];
-        for (name, allowed, failures, offered, expected) in table {
-            assert_eq!(choose(allowed, failures, offered), expected, "{name}");
+        for (name, allowed, past, offered, expected) in table {
+            assert_eq!(choose(allowed, offered, past.as_ref()), expected, "{name}");
         }
     }
 

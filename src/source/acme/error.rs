@@ -18,7 +18,7 @@ use crate::causes::with_causes;
 use crate::lifecycle::budget::Refusal;
 use crate::lifecycle::{Failure, Reason, Retry};
 use crate::pki::{ChainError, IdentityError, KeyError};
-use crate::store::StoreError;
+use crate::store::{FailedProof, StoreError};
 use crate::time::Timestamp;
 
 /// Why ACME gave no certificate.
@@ -64,6 +64,16 @@ pub enum AcmeError {
         problem: Box<Problem>,
         /// HTTP status, and when to be back.
         answer: Answer,
+    },
+    /// The CA was not convinced that a name is ours.
+    #[error("{refusal}; it was to be proven by {kind}{}", Earlier(earlier))]
+    Unproven {
+        /// Such as `http-01`.
+        kind: String,
+        /// How it failed before by another kind.
+        earlier: Option<FailedProof>,
+        /// The CA's own words.
+        refusal: Box<Self>,
     },
     /// The CA did not come to an end.
     #[error("the CA did not {step} within {} s", after.as_secs())]
@@ -380,6 +390,7 @@ impl AcmeError {
                 | None => Reason::Server,
             },
             Self::Refused { problem, answer, step, .. } => ruling(problem, answer, *step).0,
+            Self::Unproven { refusal, .. } => refusal.reason(),
             Self::Timeout { .. } => Reason::Timeout,
             Self::NoChallenge { .. } => Reason::RejectedIdentifier,
             Self::OrderInvalid => Reason::OrderNotReady,
@@ -406,6 +417,7 @@ impl AcmeError {
             | Self::Key(KeyError::Identifier { .. }) => Retry::Never,
             Self::Budget { refusal, .. } => Retry::At(refusal.at),
             Self::Refused { problem, answer, step, .. } => ruling(problem, answer, *step).1,
+            Self::Unproven { refusal, .. } => refusal.retry(),
             Self::Unreachable { answer: Some(Answer { retry_after: Some(at), .. }), .. } => Retry::At(*at),
             Self::Unreachable { .. }
             | Self::AccountLocked { .. }
@@ -430,6 +442,7 @@ impl AcmeError {
             Self::TermsNotAgreed { .. } => "read them, then set `agree_tos = true` under `[acme]`",
             Self::Unreachable { source, .. } => way_to_reach(source.downcast_ref()),
             Self::Refused { problem, answer, step, .. } => return refused_fix(problem, answer, *step),
+            Self::Unproven { refusal, .. } => return refusal.fix(),
             Self::AccountUnreadable { .. } | Self::AccountKey => {
                 "delete its `account.json` in the state directory to register a new account"
             }
@@ -660,6 +673,23 @@ impl fmt::Display for Of<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// How another kind of challenge failed before, when one has.
+struct Earlier<'a>(&'a Option<FailedProof>);
+
+impl fmt::Display for Earlier<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(FailedProof { kind, at, why }) => write!(f, "; by {kind} it had failed at {at}: {why}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A problem in the CA's own words, without tokens.
+pub(super) fn words(problem: &Problem) -> String {
+    Words(problem).to_string()
 }
 
 /// A problem in the CA's own words, without tokens.

@@ -19,6 +19,7 @@ use super::clients::{Ca, Kept};
 use super::directory::Directory;
 use super::error::Step;
 use super::seen::{self, Seen};
+use crate::source::ChallengeKind;
 use crate::time::{Clock, Timestamp};
 
 /// Talks to one CA for one attempt. Clones share [`Seen`].
@@ -48,6 +49,11 @@ impl CaClient {
         let (parts, _) = self.get(self.ca.directory_url()).await?;
         let kept = self.ca.kept(self.clock.now());
         kept.map(|kept| kept.directory).ok_or(TransportError::NoDirectory { status: parts.status })
+    }
+
+    /// Counts a challenge that the CA has looked at.
+    pub(super) fn challenged(&self, kind: ChallengeKind, is_valid: bool) {
+        self.ca.traffic.challenged(kind, is_valid);
     }
 
     /// A plain GET, without account or nonce. Errors are answers too.

@@ -28,6 +28,7 @@ mod jose;
 mod masked;
 mod order;
 mod outward;
+mod rehearsal;
 mod revoke;
 mod rollover;
 mod seen;
@@ -42,6 +43,7 @@ pub use dns::{
 pub use eab::{EabError, ExternalAccount, mac_key};
 pub use error::{AcmeError, Answer, Step, Unusable};
 pub use outward::{Proxy, ProxyError};
+pub use rehearsal::{Rehearsal, RehearsalStep};
 pub use revoke::{RevocationReason, RevokedBy};
 pub use rollover::RolledOver;
 pub use traffic::{Operation, Traffic, Uncounted};
@@ -129,11 +131,15 @@ impl AcmeSource {
         };
         // What was left by a process that has died in the middle.
         self.clean_dns(order).await;
-        let deadline =
-            ORDER_DEADLINE + self.settings.dns.as_ref().map_or(Duration::ZERO, |dns| dns.propagation_timeout);
+        let deadline = self.deadline();
         let finished = tokio::time::timeout(deadline, self.finish(&mut work, opened, order)).await;
         self.clean_dns(order).await;
         finished.unwrap_or(Err(AcmeError::Timeout { step: Step::Finalize, after: deadline }))
+    }
+
+    /// An order, from the directory to the certificate; a text in DNS is seen late.
+    fn deadline(&self) -> Duration {
+        ORDER_DEADLINE + self.settings.dns.as_ref().map_or(Duration::ZERO, |dns| dns.propagation_timeout)
     }
 
     /// Refuses to put a certificate that nobody trusts in the place of a good one.

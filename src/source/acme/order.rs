@@ -164,7 +164,7 @@ impl AcmeSource {
         tokio::time::sleep(wanted.unwrap_or_default().max(pauses.next())).await;
     }
 
-    async fn finalize(&self, work: &mut Work, order: &Order) -> Result<(), AcmeError> {
+    pub(super) async fn finalize(&self, work: &mut Work, order: &Order) -> Result<(), AcmeError> {
         let csr = signing_request(&work.key, &order.identifiers)?;
         if let Some(record) = self.stored_order(order).await? {
             self.keep(order, OrderRecord { phase: "finalizing".to_owned(), ..record }).await?;
@@ -173,7 +173,12 @@ impl AcmeSource {
         again!(work.at_ca.finalize_csr(&csr).await).map_err(|error| self.error(Step::Finalize, error))
     }
 
-    async fn download(&self, work: &mut Work, opened: &Opened, order: &Order) -> Result<Identity, AcmeError> {
+    pub(super) async fn download(
+        &self,
+        work: &mut Work,
+        opened: &Opened,
+        order: &Order,
+    ) -> Result<Identity, AcmeError> {
         self.client.seen().doing(Step::Download);
         let pem = again!(work.at_ca.certificate().await).map_err(|error| self.error(Step::Download, error))?;
         let alternates = self.client.seen().alternates();
@@ -281,8 +286,8 @@ impl AcmeSource {
     }
 
     /// Finds what made the order invalid, and forgets it: it can never be finished.
-    async fn why_invalid(&self, work: &mut Work, order: &Order) -> AcmeError {
-        let why = self.failed_authorization(&mut work.at_ca).await;
+    pub(super) async fn why_invalid(&self, work: &mut Work, order: &Order) -> AcmeError {
+        let why = self.failed_authorization(&mut work.at_ca, order).await;
         self.count_failure(order, why.as_ref()).await;
         if let Err(error) = self.clear(order).await {
             return error.into();
@@ -304,7 +309,7 @@ impl AcmeSource {
         blocking(&self.store, move |store| store.save_order(&name, &record)).await
     }
 
-    async fn clear(&self, order: &Order) -> Result<(), StoreError> {
+    pub(super) async fn clear(&self, order: &Order) -> Result<(), StoreError> {
         let name = order.certificate.clone();
         blocking(&self.store, move |store| store.clear_order(&name)).await
     }
