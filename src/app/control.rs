@@ -50,6 +50,10 @@ impl Handler for App {
                 let status = status::View(self.clone()).status();
                 Reply::Done(json!(status))
             }
+            Request::Rehearse { site, directory } => match self.rehearse(site.as_deref(), directory.as_deref()).await {
+                Ok(rehearsal) => Reply::Done(json!(rehearsal)),
+                Err(error) => Reply::Failed(json!(with_causes(&error))),
+            },
             Request::Reload { color } => match self.reload("asked on the control socket").await {
                 Ok(reloaded) => Reply::Done(json!(reloaded)),
                 Err(error) => {

@@ -6,6 +6,7 @@
 //! Promises: the start never waits for a CA; a reload is prepared whole before anything is swapped, and the old
 //! configuration serves on when it fails; a stop drains within `drain`; an upgrade that fails leaves this process serving.
 
+mod acme;
 mod certificates;
 mod client_status;
 mod control;
@@ -33,6 +34,9 @@ use tokio::sync::watch as channel;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+pub use self::acme::{
+    AccountFacts, AcmeWorkError, Revocable, acme_accounts, rehearse_alone, revocable, revoke, roll_over_account,
+};
 use self::certificates::{Certificates, Record};
 pub use self::demo::demo;
 use self::egress::{LocalSockets, SocketError};
@@ -53,7 +57,7 @@ use crate::platform::{Notice, Program, Signal, Signals, Supervisor};
 use crate::probe::{Place, Prober, ProberError, Sources, Truth};
 use crate::proxy::{Clients, Listener, Server, ServerError, Snapshot};
 use crate::route::Routes;
-use crate::source::acme::{self, CaBudget, budgets};
+use crate::source::acme::{CaBudget, budgets};
 use crate::source::internal::{InternalCa, InternalCaError};
 use crate::store::{Store, StoreError};
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -69,6 +73,7 @@ struct Inner {
     /// What a reload reads again; `None` without a file.
     file: Option<PathBuf>,
     store: Store,
+    challenges: Challenges,
     resolver: Arc<Resolver>,
     certificates: Arc<Certificates>,
     truth: Arc<Truth>,
@@ -131,8 +136,8 @@ impl App {
         let record = Arc::new(Record::new(metrics.clone()));
         let manager = Manager::new(ManagerParts {
             store: store.clone(),
-            challenges,
-            clients: acme::Clients::new(record.clone()),
+            challenges: challenges.clone(),
+            clients: crate::source::acme::Clients::new(record.clone()),
             clock: clock.clone(),
             publisher: certificates.clone(),
             observer: record.clone(),
@@ -143,6 +148,7 @@ impl App {
             config: ArcSwap::from_pointee(config),
             file,
             store,
+            challenges,
             resolver,
             certificates,
             truth,

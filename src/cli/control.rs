@@ -96,11 +96,20 @@ impl Socket {
     }
 
     pub(super) fn ask(&self, request: Request) -> Result<Reply, Failure> {
+        self.try_ask(request)?.map_err(|error| self.failure(&error))
+    }
+
+    /// Asks, and leaves it to the caller what it means that nobody answers.
+    pub(super) fn try_ask(&self, request: Request) -> Result<Result<Reply, AskError>, Failure> {
         let path = match &self.socket {
             Some(path) => path.clone(),
             None => config::control_socket(self.config.path())?,
         };
-        block_on_alone(async { ask(&path, request).await.map_err(|error| failure(&error, self.config.path())) })
+        block_on_alone(async { Ok(ask(&path, request).await) })
+    }
+
+    pub(super) fn failure(&self, error: &AskError) -> Failure {
+        failure(error, self.config.path())
     }
 }
 

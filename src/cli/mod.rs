@@ -16,6 +16,7 @@ mod failure;
 mod generate;
 mod help;
 mod init;
+mod rehearse;
 mod run;
 mod settings;
 mod show;
@@ -62,9 +63,11 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Show the main job on this machine: a legacy server, an internal CA, HTTPS enforced on a path.
     Demo,
-    /// Certificates of our sites: list, show, renew, export, go back.
+    /// Certificates of our sites: list, show, renew, export, go back, revoke.
     #[command(subcommand)]
     Cert(cert::Cert),
+    /// Try the whole way to a certificate at the CA's twin for tries, and throw the certificate away.
+    Rehearse(rehearse::Rehearse),
     /// The internal CA.
     #[command(subcommand)]
     Ca(ca::Ca),
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.carry_out(),
         Command::Demo => block_on(app::demo(&mut std::io::stdout())),
         Command::Cert(cert) => cert.carry_out(),
+        Command::Rehearse(rehearse) => rehearse.carry_out(),
         Command::Ca(ca) => ca.carry_out(),
         Command::Acme(acme) => acme.carry_out(),
         Command::Egress(egress) => egress.carry_out(),

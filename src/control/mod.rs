@@ -28,6 +28,13 @@ pub use server::{Handler, Server};
 pub enum Request {
     /// How everything stands.
     Status,
+    /// Try the whole way to a certificate at the CA's twin, and throw the certificate away; takes minutes.
+    Rehearse {
+        /// Its name or a domain; `None` for the first one.
+        site: Option<String>,
+        /// Directory of another CA than the twin.
+        directory: Option<String>,
+    },
     /// Read the configuration again, and say how that went.
     Reload {
         /// Problems are told in colour.

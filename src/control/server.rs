@@ -85,9 +85,10 @@ mod tests {
         async fn answer(&self, request: Request) -> Reply {
             match request {
                 Request::Status => Reply::Done(serde_json::json!({ "well": true })),
-                Request::Reload { .. } | Request::Renew { .. } | Request::Rollback { .. } => {
-                    Reply::Failed(serde_json::json!("no"))
-                }
+                Request::Reload { .. }
+                | Request::Rehearse { .. }
+                | Request::Renew { .. }
+                | Request::Rollback { .. } => Reply::Failed(serde_json::json!("no")),
             }
         }
     }

@@ -1,6 +1,9 @@
 //! `portvakt acme`: the account at a CA, and what the CA allows.
 
+mod account;
 mod budget;
+
+pub(super) use account::failure;
 
 use clap::Subcommand;
 
@@ -8,6 +11,9 @@ use super::failure::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Acme {
+    /// The account that certificates are ordered with.
+    #[command(subcommand)]
+    Account(account::Account),
     /// Show what each CA still allows: orders, certificates and failures left, and when there is one more.
     Budget(budget::ShowBudget),
 }
@@ -15,6 +21,7 @@ pub(super) enum Acme {
 impl Acme {
     pub(super) fn carry_out(self) -> Result<(), Failure> {
         match self {
+            Self::Account(account) => account.carry_out(),
             Self::Budget(budget) => budget.carry_out(),
         }
     }

@@ -6,6 +6,7 @@
 mod export;
 mod list;
 mod renew;
+mod revoke;
 mod rollback;
 mod seen;
 mod show;
@@ -33,6 +34,8 @@ pub(super) enum Cert {
     Renew(renew::Renew),
     /// Write a certificate, and its key when asked, to files.
     Export(export::Export),
+    /// Tell the CA that a certificate must not be believed any more, after another one is served.
+    Revoke(revoke::Revoke),
     /// Go back to a certificate that is kept.
     Rollback(rollback::Rollback),
 }
@@ -44,6 +47,7 @@ impl Cert {
             Self::Show(show) => show.carry_out(),
             Self::Renew(renew) => renew.carry_out(),
             Self::Export(export) => export.carry_out(),
+            Self::Revoke(revoke) => revoke.carry_out(),
             Self::Rollback(rollback) => rollback.carry_out(),
         }
     }

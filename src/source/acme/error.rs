@@ -309,6 +309,15 @@ impl AcmeError {
         }
     }
 
+    /// What a refusal is about, when that is one identifier.
+    pub(super) fn identifier(&self) -> Option<&str> {
+        match self {
+            Self::Refused { identifier, .. } => identifier.as_deref(),
+            Self::Unproven { refusal, .. } => refusal.identifier(),
+            _ => None,
+        }
+    }
+
     /// The CA does not know our account (any more).
     pub(super) fn is_account_gone(&self) -> bool {
         matches!(self, Self::Refused { problem, .. } if kind(problem) == "accountDoesNotExist")

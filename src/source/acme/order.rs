@@ -268,7 +268,7 @@ impl AcmeSource {
 
     /// Notes for which identifier the stored order has failed.
     async fn count_failure(&self, order: &Order, why: Option<&AcmeError>) {
-        let Some(AcmeError::Refused { identifier: Some(identifier), .. }) = why else { return };
+        let Some(identifier) = why.and_then(AcmeError::identifier) else { return };
         if let Ok(Some(record)) = self.stored_order(order).await {
             self.note_failed(&record.account, order, identifier).await;
         }

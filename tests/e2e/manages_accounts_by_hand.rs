@@ -1,0 +1,215 @@
+//! An operator sees the account, gives it another key, and rehearses the whole way to a certificate, while portvakt serves
+//! and while it does not; a CA behind a proxy is reached through it.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use serde_json::Value;
+
+use crate::support::clock::PATIENCE;
+use crate::support::home::run;
+use crate::support::pebble::Settings;
+use crate::support::{Echo, Home, Pebble, eventually};
+
+#[test]
+fn given_an_account_when_shown_and_rolled_over_then_the_same_account_has_another_key() {
+    let scene = Scene::new("");
+    let shown = scene.run(&["acme", "account", "show"]);
+    assert!(text(&shown).contains("none yet"), "{}", text(&shown));
+    let portvakt = scene.home.start();
+    scene.home.wait_certificate("m5.test", "issued", PATIENCE);
+    let before = scene.account();
+    assert!(before["account"].as_str().unwrap().starts_with("https://127.0.0.1:"));
+    assert!(before["caa"].as_str().unwrap().contains("accounturi=https://127.0.0.1:"));
+
+    let rolled = scene.run(&["acme", "account", "rollover"]);
+
+    assert!(rolled.status.success(), "{}", text(&rolled));
+    let now = scene.account();
+    assert_eq!(before["account"], now["account"]);
+    assert_ne!(before["thumbprint"], now["thumbprint"]);
+    let told = text(&rolled);
+    assert!(
+        told.contains(before["thumbprint"].as_str().unwrap()) && told.contains(now["thumbprint"].as_str().unwrap())
+    );
+    // The running process orders with the new key.
+    scene.configure("domains = [\"m5.test\", \"api.m5.test\"]");
+    assert!(portvakt.reload(&scene.home));
+    eventually("the second order", PATIENCE, || (scene.pebble.issued() >= 2).then_some(()));
+    assert_eq!(scene.pebble.accounts(), 1);
+}
+
+#[test]
+fn given_a_ca_when_rehearsed_then_green_with_and_without_a_running_process_and_nothing_is_served_of_it() {
+    let scene = Scene::new("");
+    let rehearsed = scene.rehearse(&[]);
+    assert!(rehearsed.status.success(), "{}", text(&rehearsed));
+    assert!(text(&rehearsed).contains("GREEN"), "{}", text(&rehearsed));
+    assert!(!scene.home.state().join("certs/m5.test").exists());
+
+    let _portvakt = scene.home.start();
+    scene.home.wait_certificate("m5.test", "issued", PATIENCE);
+    let served = scene.serial();
+    let rehearsed = scene.rehearse(&["m5.test", "--json"]);
+    let told: Value = serde_json::from_slice(&rehearsed.stdout).unwrap_or_else(|_| panic!("{}", text(&rehearsed)));
+    let steps: Vec<_> = told["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
+    assert_eq!(steps, ["directory", "account", "order", "challenges", "finalize", "chain"], "{told:#}");
+    assert_eq!((scene.serial(), scene.pebble.issued()), (served, 3));
+}
+
+#[test]
+fn given_a_ca_that_cannot_come_to_us_when_rehearsed_then_red_with_the_step_and_its_mend() {
+    let scene = Scene::at("", |_| Settings::on(1, 1));
+    let rehearsed = scene.rehearse(&[]);
+
+    let told = text(&rehearsed);
+    assert_eq!(rehearsed.status.code(), Some(1), "{told}");
+    assert!(told.contains("FAIL  challenges") && told.contains("RED"), "{told}");
+    assert!(told.contains("fix: the CA must reach port 80"), "{told}");
+
+    let unknown = scene.run(&["rehearse", "nobody.test"]);
+    assert!(!unknown.status.success() && text(&unknown).contains("no site `nobody.test`"), "{}", text(&unknown));
+    let twinless = scene.run(&["rehearse"]);
+    assert!(!twinless.status.success() && text(&twinless).contains("set `staging`"), "{}", text(&twinless));
+}
+
+#[test]
+fn given_a_key_that_others_may_have_when_revoked_then_another_one_is_served_first() {
+    let scene = Scene::new("");
+    let _portvakt = scene.home.start();
+    scene.home.wait_certificate("m5.test", "issued", PATIENCE);
+    let before = scene.serial();
+    let serial = |value: &Value| value.as_str().unwrap().to_owned();
+
+    let refused = scene.run(&["cert", "revoke", "m5.test", "--reason", "keyCompromise"]);
+    assert!(!refused.status.success() && text(&refused).contains("add `--yes`"), "{}", text(&refused));
+    assert!(!scene.pebble.is_revoked(&serial(&before)));
+
+    let revoked = scene.run(&["cert", "revoke", "m5.test", "--reason", "keyCompromise", "--yes"]);
+
+    assert!(revoked.status.success(), "{}", text(&revoked));
+    assert!(
+        text(&revoked).contains(&format!("revoked by the account: serial {}", serial(&before))),
+        "{}",
+        text(&revoked)
+    );
+    let now = scene.serial();
+    assert_ne!(before, now);
+    assert!(scene.pebble.is_revoked(&serial(&before)) && !scene.pebble.is_revoked(&serial(&now)));
+}
+
+#[test]
+fn given_a_proxy_on_the_way_to_the_ca_when_ordered_then_through_its_tunnel() {
+    let proxy = ConnectProxy::start();
+    let scene = Scene::new(&format!("proxy = \"http://127.0.0.1:{}\"\n", proxy.port));
+    let _portvakt = scene.home.start();
+    scene.home.wait_certificate("m5.test", "issued", PATIENCE);
+    assert!(proxy.tunnels.load(Ordering::SeqCst) > 0);
+    let orders = [("operation", "order"), ("status", "201")];
+    assert_eq!(scene.home.metrics().sum("portvakt_acme_requests_total", &orders), 1.0);
+    let answered = [("type", "http-01"), ("result", "ok")];
+    assert_eq!(scene.home.metrics().sum("portvakt_acme_challenges_answered_total", &answered), 1.0);
+    let skew = scene.home.metrics().sum("portvakt_acme_clock_skew_seconds", &[]);
+    assert!(skew.abs() <= 1.0, "{skew}");
+}
+
+struct Scene {
+    home: Home,
+    pebble: Pebble,
+    echo: Echo,
+    acme: String,
+}
+
+impl Scene {
+    /// `acme` is added to `[acme]`.
+    fn new(acme: &str) -> Self {
+        Self::at(acme, |home| Settings::on(home.http, home.https))
+    }
+
+    fn at(acme: &str, settings: impl FnOnce(&Home) -> Settings) -> Self {
+        let (home, echo) = (Home::new(), Echo::start());
+        let pebble = Pebble::start(settings(&home));
+        let scene = Self { home, pebble, echo, acme: acme.to_owned() };
+        scene.configure("domain = \"m5.test\"");
+        scene
+    }
+
+    fn configure(&self, domains: &str) {
+        let site = format!("[[site]]\n{domains}\nname = \"m5.test\"\nupstream = \"{}\"\n", self.echo.url());
+        self.home.configure("", &format!("{}{}{site}", self.pebble.acme_section(), self.acme));
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let file = self.home.file();
+        let config = ["--config", file.to_str().unwrap()];
+        run(self.home.path(), &[arguments, &config].concat())
+    }
+
+    fn rehearse(&self, arguments: &[&str]) -> Output {
+        let directory = self.pebble.directory();
+        self.run(&[&["rehearse", "--ca", &directory], arguments].concat())
+    }
+
+    fn account(&self) -> Value {
+        let shown = self.run(&["acme", "account", "show", "--json"]);
+        let told: Value = serde_json::from_slice(&shown.stdout).unwrap_or_else(|_| panic!("{}", text(&shown)));
+        told[0].clone()
+    }
+
+    /// Of the certificate that is served.
+    fn serial(&self) -> Value {
+        let status: Value = serde_json::from_slice(&self.home.admin("/status.json").body).expect("JSON");
+        status["certificates"][0]["serial"].clone()
+    }
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// A forward proxy that tunnels (RFC 9110 §9.3.6) and counts.
+struct ConnectProxy {
+    port: u16,
+    tunnels: Arc<AtomicUsize>,
+}
+
+impl ConnectProxy {
+    fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let (port, tunnels) = (listener.local_addr().expect("an address").port(), Arc::new(AtomicUsize::new(0)));
+        let counted = tunnels.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let counted = counted.clone();
+                thread::spawn(move || tunnel(client, &counted));
+            }
+        });
+        Self { port, tunnels }
+    }
+}
+
+fn tunnel(mut client: TcpStream, counted: &AtomicUsize) -> Option<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).ok()?;
+    let target = head.strip_prefix("CONNECT ")?.split(' ').next()?.to_owned();
+    let mut server = TcpStream::connect(target).ok()?;
+    counted.fetch_add(1, Ordering::SeqCst);
+    client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").ok()?;
+    let (mut from, mut to) = (client.try_clone().ok()?, server.try_clone().ok()?);
+    thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(std::net::Shutdown::Write);
+    });
+    let _ = std::io::copy(&mut server, &mut client);
+    let _ = client.shutdown(std::net::Shutdown::Write);
+    Some(())
+}
