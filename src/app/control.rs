@@ -1,6 +1,7 @@
 //! Answers to the operators' socket.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -68,9 +69,28 @@ impl Handler for App {
                 let wanted = Wanted::Generation { number: generation, force };
                 reply(self.0.manager.ask(&certificate, wanted).await)
             }
+            Request::Answer { token } => self.answer_doctor(&token),
         }
     }
 }
+
+impl App {
+    /// Publishes an answer for a minute, unless the token could be a CA's.
+    fn answer_doctor(&self, token: &str) -> Reply {
+        let unique = token.strip_prefix(Request::DOCTOR);
+        if !unique.is_some_and(|unique| unique.len() <= 64 && unique.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+            return Reply::Failed(json!("the token is none of portvakt's"));
+        }
+        let pending = self.0.challenges.publish_http(token, token);
+        tokio::spawn(async move {
+            tokio::time::sleep(A_MINUTE).await;
+            drop(pending);
+        });
+        Reply::Done(json!("answered for a minute"))
+    }
+}
+
+const A_MINUTE: Duration = Duration::from_secs(60);
 
 fn reply(told: Told) -> Reply {
     match told {

@@ -56,6 +56,16 @@ pub enum Request {
         /// Also an expired one.
         force: bool,
     },
+    /// For a minute, answer a question on port 80 as a CA asks it; `portvakt doctor` asks it by the public name.
+    Answer {
+        /// Of the question: [`Request::DOCTOR`], and what makes it unique.
+        token: String,
+    },
+}
+
+impl Request {
+    /// How the token of a [`Request::Answer`] begins. No CA's does.
+    pub const DOCTOR: &str = "portvakt-doctor-";
 }
 
 /// What is answered.

@@ -88,7 +88,8 @@ mod tests {
                 Request::Reload { .. }
                 | Request::Rehearse { .. }
                 | Request::Renew { .. }
-                | Request::Rollback { .. } => Reply::Failed(serde_json::json!("no")),
+                | Request::Rollback { .. }
+                | Request::Answer { .. } => Reply::Failed(serde_json::json!("no")),
             }
         }
     }

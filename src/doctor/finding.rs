@@ -29,6 +29,11 @@ impl Finding {
         Self { topic, level: Level::Broken, breaks, facts }
     }
 
+    /// Something on this side does not work; what clients see is another matter.
+    pub(super) fn fault(topic: Topic, facts: Facts) -> Self {
+        Self { topic, level: Level::Broken, breaks: Audiences::NONE, facts }
+    }
+
     /// It works, and should be mended all the same.
     pub(super) fn mend(topic: Topic, facts: Facts) -> Self {
         Self { topic, level: Level::Mend, breaks: Audiences::NONE, facts }

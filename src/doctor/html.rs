@@ -1,9 +1,10 @@
 //! A diagnosis on one page of paper, to be handed over. Nothing in it comes from elsewhere, and nothing in it runs.
 
 use super::finding::{Finding, Level};
+use super::house::HouseCall;
 use super::judge::{Diagnosis, Verdict};
 use super::sight::Sight;
-use super::text::{criteria, level, looked_at, outlook, seen, sentences};
+use super::text::{criteria, house_sentences, level, looked_at, looked_at_by, outlook, seen, sentences};
 use super::words::{FRAME, Lang, tell};
 
 /// The whole document.
@@ -12,7 +13,33 @@ pub(super) fn page(sight: &Sight, diagnosis: &Diagnosis, lang: Lang) -> String {
     let title = format!("{}: {target}", FRAME.title.to(lang));
     let mut body = Body::default();
     body.tag("p", "kind", FRAME.title.to(lang));
-    body.tag("h1", "", &target);
+    url(&mut body, sight, diagnosis, lang);
+    footer(&mut body, lang);
+    document(lang, &title, &body.0)
+}
+
+/// A configuration, and each of its sites on a page of its own.
+pub(super) fn house(call: &HouseCall, lang: Lang) -> String {
+    let file = call.config.display().to_string();
+    let mut body = Body::default();
+    body.tag("p", "kind", FRAME.house_title.to(lang));
+    body.tag("h1", "", &file);
+    body.tag("p", "when", &looked_at_by(call.at, &call.from, lang));
+    body.tag("h2", "", FRAME.verdict.to(lang));
+    let class = if call.is_well() { "outlook good" } else { "outlook bad" };
+    body.tag("p", class, &format!("{}.", house_sentences(call, lang).join(". ")));
+    findings(&mut body, &call.findings, lang);
+    for site in &call.sites {
+        body.open("div", "site");
+        url(&mut body, &site.sight, &site.diagnosis, lang);
+        body.close("div");
+    }
+    footer(&mut body, lang);
+    document(lang, &format!("{}: {file}", FRAME.house_title.to(lang)), &body.0)
+}
+
+fn url(body: &mut Body, sight: &Sight, diagnosis: &Diagnosis, lang: Lang) {
+    body.tag("h1", "", &sight.target.to_string());
     body.tag("p", "when", &looked_at(sight, lang));
     body.tag("h2", "", FRAME.verdict.to(lang));
     let is_well = if diagnosis.is_well() { "outlook good" } else { "outlook bad" };
@@ -23,19 +50,25 @@ pub(super) fn page(sight: &Sight, diagnosis: &Diagnosis, lang: Lang) -> String {
     }
     body.close("ul");
     body.tag("h2", "", FRAME.criteria.to(lang));
-    criteria_table(&mut body, diagnosis, lang);
-    if !diagnosis.findings.is_empty() {
+    criteria_table(body, diagnosis, lang);
+    findings(body, &diagnosis.findings, lang);
+    body.tag("h2", "", FRAME.seen.to(lang));
+    seen_table(body, sight, lang);
+}
+
+fn findings(body: &mut Body, findings: &[Finding], lang: Lang) {
+    if !findings.is_empty() {
         body.tag("h2", "", FRAME.findings.to(lang));
     }
-    diagnosis.findings.iter().for_each(|it| finding(&mut body, it, lang));
-    body.tag("h2", "", FRAME.seen.to(lang));
-    seen_table(&mut body, sight, lang);
+    findings.iter().for_each(|it| finding(body, it, lang));
+}
+
+fn footer(body: &mut Body, lang: Lang) {
     body.open("footer", "");
     let version = [("version", env!("CARGO_PKG_VERSION").to_owned())];
     body.tag("span", "", &FRAME.made_with.fill(lang, &version));
     body.tag("span", "sign", FRAME.signature.to(lang));
     body.close("footer");
-    document(lang, &title, &body.0)
 }
 
 fn document(lang: Lang, title: &str, body: &str) -> String {
@@ -78,11 +111,13 @@ fn finding(body: &mut Body, finding: &Finding, lang: Lang) {
     body.tag("span", "", &capital(told.title));
     body.tag("span", "code", &finding.topic.to_string());
     body.close("h3");
-    body.tag("p", "", &format!("{}.", capital(&told.what)));
+    body.open("p", "");
+    body.prose(&format!("{}.", capital(&told.what)));
+    body.close("p");
     for (name, words) in [(FRAME.why, told.why), (FRAME.fix, told.fix)] {
         body.open("p", "");
         body.tag("b", "", &format!("{}:", capital(name.to(lang))));
-        body.text(&format!(" {}.", capital(&words)));
+        body.prose(&format!(" {}.", capital(&words)));
         body.close("p");
     }
     body.close("section");
@@ -112,7 +147,8 @@ const fn verdict_class(verdict: Verdict) -> &'static str {
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next();
-    let is_word = chars.clone().next().is_none_or(char::is_alphabetic) && !text.starts_with("http");
+    let is_name = ["http", "iPhone", "portvakt"].iter().any(|name| text.starts_with(name));
+    let is_word = chars.clone().next().is_none_or(char::is_alphabetic) && !is_name;
     match first {
         Some(first) if is_word => first.to_uppercase().chain(chars).collect(),
         _ => text.to_owned(),
@@ -137,6 +173,16 @@ impl Body {
 
     fn text(&mut self, text: &str) {
         self.0.push_str(&escaped(text));
+    }
+
+    /// What stands between backticks is set as code.
+    fn prose(&mut self, text: &str) {
+        for (index, part) in text.split('`').enumerate() {
+            match index % 2 {
+                0 => self.text(part),
+                _ => self.0.extend(["<code>", &escaped(part), "</code>"]),
+            }
+        }
     }
 
     fn tag(&mut self, tag: &str, class: &str, text: &str) {
@@ -178,7 +224,7 @@ mod tests {
     #[test]
     fn given_a_sentence_when_it_begins_with_a_word_then_with_a_capital() {
         assert_eq!(capital("över"), "Över");
-        for text in ["https://a.example/: x", "192.0.2.1 y", "`host` z", ""] {
+        for text in ["iPhones z", "https://a.example/: x", "192.0.2.1 y", "`host` z", ""] {
             assert_eq!(capital(text), text);
         }
     }

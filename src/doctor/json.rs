@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::finding::{Audience, Finding};
+use super::house::HouseCall;
 use super::judge::{Diagnosis, Verdict};
 use super::sight::{Looked, Sight, Walk};
 use super::words::{Lang, tell};
@@ -33,8 +34,22 @@ pub(super) fn json(sight: &Sight, diagnosis: &Diagnosis, lang: Lang) -> Value {
     })
 }
 
+/// A configuration, with its sites.
+pub(super) fn house(call: &HouseCall, lang: Lang) -> Value {
+    json!({
+        "config": call.config.display().to_string(),
+        "at": call.at.to_string(),
+        "from": call.from,
+        "ok": call.is_well(),
+        "offline": call.is_offline,
+        "running": call.is_running,
+        "findings": findings(&call.findings, lang),
+        "sites": call.sites.iter().map(|site| json(&site.sight, &site.diagnosis, lang)).collect::<Vec<_>>(),
+    })
+}
+
 /// Findings with their facts and words.
-pub(super) fn findings(findings: &[Finding], lang: Lang) -> Vec<Value> {
+fn findings(findings: &[Finding], lang: Lang) -> Vec<Value> {
     let each = findings.iter().map(|finding| {
         let told = tell(finding, lang);
         let facts: Map<_, _> = finding.facts.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();

@@ -1,8 +1,10 @@
-//! Whether phones and browsers accept a server, told in plain words.
+//! Whether phones and browsers accept a server, and whether a configuration will do its work, told in plain words.
 //!
-//! In: a URL. Out: a [`Checkup`]: verdicts, findings with why and how to mend them, as text or JSON, in four languages.
+//! In: a URL, or a configuration. Out: a [`Checkup`] or a [`HouseCall`]: verdicts, findings with why and how to mend them,
+//! as text, JSON or HTML, in four languages.
 //! `look` does what touches the network and never fails: what goes wrong is what was seen ([`sight::Sight`]); `judge` is
-//! pure and gets the time with what was seen. Imports `pki`, `platform` and `time`.
+//! pure and gets the time with what was seen; `house` looks at what a configuration depends on. Imports `config`, `control`,
+//! `dns`, `lifecycle`, `pki`, `platform`, `source`, `store`, `time` and `upstream`.
 //!
 //! Standards: RFC 5280 (paths, validity), RFC 9525 (names), RFC 6066 §8 (stapled OCSP), RFC 6797 (HSTS), the CA/Browser
 //! Forum's limits of validity, and what Apple and Google publish about their systems. Everything has a deadline and a
@@ -15,6 +17,7 @@
 //! of it, for phones that he does not hold in his hand, in words for whoever pays for it.
 
 mod finding;
+mod house;
 mod html;
 mod json;
 mod judge;
@@ -27,7 +30,7 @@ mod topic;
 mod trust;
 mod words;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde_json::Value;
 
@@ -38,6 +41,7 @@ use self::trust::Roots;
 use crate::pki::TrustAnchors;
 use crate::time::{Clock, SystemClock};
 
+pub use house::{HouseCall, examine as examine_house};
 pub use target::{Target, TargetError};
 pub use words::Lang;
 
@@ -48,6 +52,8 @@ pub struct Options {
     pub anchors: Option<TrustAnchors>,
     /// Look at these addresses in place of those in DNS.
     pub addresses: Vec<IpAddr>,
+    /// Ask these name servers about a configuration in place of the system's.
+    pub resolvers: Vec<SocketAddr>,
     /// Where plain HTTP is asked; by default 80 for a URL with port 443, else nowhere.
     pub http_port: Option<u16>,
 }
@@ -88,6 +94,23 @@ impl Checkup {
     /// For programs.
     pub fn to_json(&self, lang: Lang) -> Value {
         json::json(&self.sight, &self.diagnosis, lang)
+    }
+}
+
+impl HouseCall {
+    /// For people at a terminal.
+    pub fn to_text(&self, lang: Lang, is_colored: bool) -> String {
+        text::house(self, lang, is_colored)
+    }
+
+    /// A document to hand over.
+    pub fn to_html(&self, lang: Lang) -> String {
+        html::house(self, lang)
+    }
+
+    /// For programs.
+    pub fn to_json(&self, lang: Lang) -> Value {
+        json::house(self, lang)
     }
 }
 

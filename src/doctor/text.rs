@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::finding::{Audience, Level};
+use super::finding::{Audience, Finding, Level};
+use super::house::HouseCall;
 use super::judge::{Criteria, Diagnosis, Verdict};
 use super::sight::{Hop, Sight, Walk};
 use super::words::{FRAME, Lang, tell, title};
@@ -21,14 +22,7 @@ pub(super) fn text(sight: &Sight, diagnosis: &Diagnosis, lang: Lang, is_colored:
     for (name, answer) in criteria(&diagnosis.criteria, lang) {
         let _ = writeln!(out, "  {name:<width$}  {answer}", width = 50);
     }
-    for finding in &diagnosis.findings {
-        let told = tell(finding, lang);
-        let heading = format!("{} {}: {}", finding.topic, level(finding.level, lang), told.title);
-        push(&mut out, &format!("\n{}", paint.level(finding.level, &heading)));
-        push(&mut out, &format!("  {}", told.what));
-        push(&mut out, &format!("  = {}: {}", FRAME.why.to(lang), told.why));
-        push(&mut out, &format!("  = {}: {}", FRAME.fix.to(lang), told.fix));
-    }
+    push_findings(&mut out, &diagnosis.findings, lang, &paint);
     push(&mut out, &format!("\n{}", paint.bold(FRAME.seen.to(lang))));
     for (name, lines) in seen(sight, lang) {
         for (index, line) in lines.iter().enumerate() {
@@ -39,6 +33,45 @@ pub(super) fn text(sight: &Sight, diagnosis: &Diagnosis, lang: Lang, is_colored:
     out
 }
 
+/// A configuration, and then each of its sites.
+pub(super) fn house(call: &HouseCall, lang: Lang, is_colored: bool) -> String {
+    let paint = Paint { is_colored };
+    let mut out = format!("{}\n", paint.bold(&call.config.display().to_string()));
+    push(&mut out, &looked_at_by(call.at, &call.from, lang));
+    push(&mut out, "");
+    for sentence in house_sentences(call, lang) {
+        push(&mut out, &format!("{sentence}."));
+    }
+    push_findings(&mut out, &call.findings, lang, &paint);
+    for site in &call.sites {
+        out.push('\n');
+        out.push_str(&text(&site.sight, &site.diagnosis, lang, is_colored));
+    }
+    out
+}
+
+/// Whether something is to be done, and what was not looked at.
+pub(super) fn house_sentences(call: &HouseCall, lang: Lang) -> Vec<&'static str> {
+    let mut sentences = vec![if call.is_well() { FRAME.nothing_to_do } else { FRAME.something_to_do }.to(lang)];
+    if call.is_offline {
+        sentences.push(FRAME.offline.to(lang));
+    } else if !call.is_running {
+        sentences.push(FRAME.not_running.to(lang));
+    }
+    sentences
+}
+
+fn push_findings(out: &mut String, findings: &[Finding], lang: Lang, paint: &Paint) {
+    for finding in findings {
+        let told = tell(finding, lang);
+        let heading = format!("{} {}: {}", finding.topic, level(finding.level, lang), told.title);
+        push(out, &format!("\n{}", paint.level(finding.level, &heading)));
+        push(out, &format!("  {}", told.what));
+        push(out, &format!("  = {}: {}", FRAME.why.to(lang), told.why));
+        push(out, &format!("  = {}: {}", FRAME.fix.to(lang), told.fix));
+    }
+}
+
 fn push(out: &mut String, line: &str) {
     out.push_str(line);
     out.push('\n');
@@ -46,8 +79,12 @@ fn push(out: &mut String, line: &str) {
 
 /// When and from where.
 pub(super) fn looked_at(sight: &Sight, lang: Lang) -> String {
-    let from = if sight.from.is_empty() { "?".to_owned() } else { sight.from.clone() };
-    FRAME.looked_at.fill(lang, &[("at", minute(sight.at)), ("from", from)])
+    looked_at_by(sight.at, &sight.from, lang)
+}
+
+pub(super) fn looked_at_by(at: Timestamp, from: &str, lang: Lang) -> String {
+    let from = if from.is_empty() { "?" } else { from };
+    FRAME.looked_at.fill(lang, &[("at", minute(at)), ("from", from.to_owned())])
 }
 
 fn minute(at: Timestamp) -> String {
@@ -94,6 +131,10 @@ pub(super) fn sentences(diagnosis: &Diagnosis, lang: Lang) -> Vec<(Verdict, Stri
 pub(super) fn outlook(sight: &Sight, diagnosis: &Diagnosis, lang: Lang) -> String {
     let first = if diagnosis.is_well() { FRAME.nothing_to_do } else { FRAME.something_to_do }.to(lang);
     let Some(ends) = diagnosis.ends else { return first.to_owned() };
+    let refuses = |audience: &Audience| matches!(diagnosis.verdict(*audience), Verdict::Refuses(_));
+    if sight.at <= ends && Audience::EVERY.iter().all(refuses) {
+        return format!("{first}. {}", FRAME.for_nobody.to(lang));
+    }
     let (say, apart) = match sight.at <= ends {
         true => (FRAME.works_until, ends.since(sight.at)),
         false => (FRAME.stopped, sight.at.since(ends)),

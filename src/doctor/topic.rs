@@ -34,6 +34,7 @@ topics! {
     NoTls = 643, "no_tls";
     OldTls = 644, "old_tls";
     HandshakeBroken = 645, "handshake_broken";
+    IdentityEnds = 646, "identity_ends";
     NameRefused = 647, "name_refused";
     WrongName = 648, "wrong_name";
     CommonNameOnly = 649, "common_name_only";
@@ -56,6 +57,17 @@ topics! {
     Downgrade = 666, "downgrade";
     NoAnswer = 667, "no_answer";
     ClientAsked = 668, "client_asked";
+    PortTaken = 669, "port_taken";
+    AddressElsewhere = 670, "address_elsewhere";
+    CaaForbids = 671, "caa_forbids";
+    DnssecBroken = 672, "dnssec_broken";
+    ChallengeLost = 673, "challenge_lost";
+    ClockWrong = 674, "clock_wrong";
+    CaUnfit = 675, "ca_unfit";
+    NameNotPublic = 676, "name_not_public";
+    Storage = 677, "storage";
+    UpstreamTrouble = 678, "upstream_trouble";
+    UpstreamExposed = 679, "upstream_exposed";
 }
 
 impl fmt::Display for Topic {

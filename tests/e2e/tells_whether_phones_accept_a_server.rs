@@ -38,7 +38,7 @@ fn given_a_good_server_when_looked_at_then_everybody_accepts_it_and_there_is_not
         "Nothing to do. It stops working on 2",
         " days, unless the certificate is renewed before.",
         "issued to the DNS name",
-        "TLS 1.3, TLS13_AES_256_GCM_SHA384",
+        "TLS 1.2, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, http/1.1",
         "PV0663 good to know: it is believed only where your own root is installed",
         "issued by CN=Test root",
         "names door.example.se",
@@ -103,6 +103,27 @@ fn given_certificates_of_old_when_looked_at_then_what_is_too_weak() {
         for part in [code, told, "PV0652 broken: the certificate is self-signed"] {
             assert!(text.contains(part), "{key} {digest}: {part} is missing:\n{text}");
         }
+    }
+}
+
+#[test]
+fn given_a_server_of_old_when_looked_at_then_its_certificate_is_seen_all_the_same() {
+    let scene = Scene::new();
+    #[rustfmt::skip]
+    let table = [
+        ("TLSv1 TLSv1.1", "DEFAULT", "TLS 1.1", "broken"),
+        ("TLSv1.2", "ECDHE-ECDSA-AES256-SHA384", "TLS 1.2", "mend"),
+    ];
+    for (protocols, ciphers, version, level) in table {
+        let more = format!(" ssl_protocols {protocols}; ssl_ciphers {ciphers}:@SECLEVEL=0;");
+        let nginx = Nginx::start_tls_with(&scene.ca.issue(&[HOST]), &more);
+
+        let told = scene.json(nginx.https, &[]);
+
+        let finding = &told["findings"][0];
+        assert_eq!((&finding["code"], &finding["level"]), (&"PV0644".into(), &level.into()), "{told:#}");
+        assert_eq!(finding["facts"]["version"], version);
+        assert_eq!(told["criteria"]["issued_to_name"], true, "the chain is judged: {told:#}");
     }
 }
 

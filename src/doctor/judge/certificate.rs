@@ -28,9 +28,9 @@ pub(super) fn judge(sight: &Sight, shown: &Shown, roots: &Roots, diagnosis: &mut
     let best = best(&sent).or_else(|| best(&fetched));
 
     let findings = &mut diagnosis.findings;
+    findings.extend(case.trust(!sent.is_empty(), best));
     findings.extend(case.dates());
     findings.extend(case.name());
-    findings.extend(case.trust(!sent.is_empty(), best));
     findings.extend(case.strength());
     findings.extend(case.purpose());
     findings.extend(case.length(best));
@@ -147,7 +147,7 @@ impl Case<'_> {
         let facts = |found: String| vec![("found", found)];
         match &self.leaf.facts().purposes {
             Purposes::Any if self.leaf.facts().not_before >= APPLE_2019 => {
-                Some(Finding::broken_for(Audiences::IPHONE, Topic::WrongPurpose, facts("-".to_owned())))
+                Some(Finding::broken_for(Audiences::IPHONE, Topic::WrongPurpose, facts("–".to_owned())))
             }
             Purposes::Only(purposes)
                 if !purposes.iter().any(|it| it == "serverAuth" || it == "anyExtendedKeyUsage") =>

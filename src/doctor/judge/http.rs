@@ -24,7 +24,7 @@ fn secure(sight: &Sight, walk: &Walk) -> Vec<Finding> {
     }
     match &walk.end {
         End::Loop => findings.push(Finding::broken(Topic::RedirectLoop, vec![("urls", round(walk))])),
-        End::Failed(detail) if !asks_client(sight) => {
+        End::Failed(detail) if !answers_others_only(sight) => {
             let facts = vec![("url", sight.target.to_string()), ("detail", detail.clone())];
             findings.push(Finding::broken(Topic::NoAnswer, facts));
         }
@@ -37,9 +37,9 @@ fn secure(sight: &Sight, walk: &Walk) -> Vec<Finding> {
     findings
 }
 
-/// A server that wants a client's certificate answers nobody else.
-fn asks_client(sight: &Sight) -> bool {
-    sight.first_shown().is_some_and(|(_, shown)| shown.asks_client)
+/// A server that wants a client's certificate answers nobody else, and one of old cannot be asked from here.
+fn answers_others_only(sight: &Sight) -> bool {
+    sight.first_shown().is_some_and(|(_, shown)| shown.asks_client || shown.is_old)
 }
 
 fn plain(sight: &Sight, walk: &Walk) -> Option<Finding> {

@@ -1,6 +1,7 @@
 //! Looking: names, connections, handshakes, requests. Everything has a deadline and a bound; nothing judges.
 
 mod issuer;
+mod old;
 mod tls;
 mod walk;
 

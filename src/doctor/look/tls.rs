@@ -21,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::super::Target;
 use super::super::sight::{Shown, Trouble};
+use super::old;
 use crate::causes::with_causes;
 use crate::pki::Certificate;
 
@@ -39,6 +40,11 @@ pub(super) async fn shown(target: &Target, address: SocketAddr) -> Result<Shown,
         Err(_elapsed) => Trouble::Silent,
     };
     if record.is_empty() {
+        if let Trouble::Broken(_) = trouble
+            && let Some(shown) = old::shown(&target.host, address).await
+        {
+            return Ok(shown);
+        }
         return Err(match trouble {
             Trouble::NotTls { .. } => Trouble::NotTls { speaks_http: speaks_http(address, &target.host).await },
             Trouble::Silent => Trouble::Broken("no handshake in time".to_owned()),

@@ -3,6 +3,7 @@
 mod answers;
 mod certificate;
 mod frame;
+mod house;
 mod reach;
 
 use super::finding::{Facts, Finding};
@@ -153,6 +154,18 @@ const fn page(topic: Topic) -> &'static Page {
         Topic::RedirectLoop => &answers::REDIRECT_LOOP,
         Topic::Downgrade => &answers::DOWNGRADE,
         Topic::NoAnswer => &answers::NO_ANSWER,
+        Topic::IdentityEnds => &house::IDENTITY_ENDS,
+        Topic::PortTaken => &house::PORT_TAKEN,
+        Topic::AddressElsewhere => &house::ADDRESS_ELSEWHERE,
+        Topic::CaaForbids => &house::CAA_FORBIDS,
+        Topic::DnssecBroken => &house::DNSSEC_BROKEN,
+        Topic::ChallengeLost => &house::CHALLENGE_LOST,
+        Topic::ClockWrong => &house::CLOCK_WRONG,
+        Topic::CaUnfit => &house::CA_UNFIT,
+        Topic::NameNotPublic => &house::NAME_NOT_PUBLIC,
+        Topic::Storage => &house::STORAGE,
+        Topic::UpstreamTrouble => &house::UPSTREAM_TROUBLE,
+        Topic::UpstreamExposed => &house::UPSTREAM_EXPOSED,
     }
 }
 
