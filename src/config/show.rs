@@ -347,6 +347,7 @@ fn follow(root: &mut Branch, config: &Config, resolved: &Resolved) {
                 if let Some(proxy) = proxy {
                     acme.supply_text("proxy", &proxy.to_string(), Origin::Variable("HTTPS_PROXY"));
                 }
+                follow_dns(acme);
             }
             ("site", Item::Tables(sites)) => {
                 sites.iter_mut().zip(&config.route.sites).for_each(|(shown, site)| follow_site(shown, site, config));
@@ -355,6 +356,19 @@ fn follow(root: &mut Branch, config: &Config, resolved: &Resolved) {
                 ways_out.iter_mut().zip(&config.egress).for_each(|(shown, egress)| follow_egress(shown, egress));
             }
             _ => {}
+        }
+    }
+}
+
+/// Where somebody can change DNS, dns-01 is tried too.
+fn follow_dns(acme: &mut Branch) {
+    if !acme.entries.iter().any(|(key, _)| key == "dns") {
+        return;
+    }
+    for (key, item) in &mut acme.entries {
+        if let ("challenges", Item::Value { toml, json, origin: origin @ Origin::Default }) = (key.as_str(), item) {
+            *toml = r#"["http-01", "tls-alpn-01", "dns-01"]"#.to_owned();
+            (*json, *origin) = (json!(["http-01", "tls-alpn-01", "dns-01"]), Origin::Follows("there is `[acme.dns]`"));
         }
     }
 }
