@@ -179,9 +179,10 @@ fn what_to_rehearse(
         site.is_none_or(|site| settings.name == site || settings.identifiers.iter().any(|name| name == site))
     };
     let Some(certificate) = config.certificates.iter().filter(by_acme).find(named) else {
-        let words = site.map_or("no site gets its certificate by ACME".to_owned(), |site| {
-            format!("no site `{site}` gets its certificate by ACME")
-        });
+        let words = site.map_or_else(
+            || "no site gets its certificate by ACME".to_owned(),
+            |site| format!("no site `{site}` gets its certificate by ACME"),
+        );
         return Err(AcmeWorkError::Unknown(words));
     };
     let Settings::Acme(cas) = &certificate.source else {

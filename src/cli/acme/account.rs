@@ -77,10 +77,13 @@ fn told(account: &AccountFacts) -> String {
         ("contact", contact),
         (
             "key",
-            account.thumbprint.as_ref().map_or("none yet".to_owned(), |print| format!("SHA-256 {print} (RFC 7638)")),
+            account
+                .thumbprint
+                .as_ref()
+                .map_or_else(|| "none yet".to_owned(), |print| format!("SHA-256 {print} (RFC 7638)")),
         ),
         ("file", account.file.display().to_string()),
-        ("CAA", account.caa.as_ref().map_or("none yet".to_owned(), |caa| format!("YOUR-DOMAIN. IN {caa}"))),
+        ("CAA", account.caa.as_ref().map_or_else(|| "none yet".to_owned(), |caa| format!("YOUR-DOMAIN. IN {caa}"))),
     ];
     rows.iter().map(|(name, value)| format!("{name:<10} {value}\n")).collect()
 }

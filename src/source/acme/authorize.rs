@@ -130,12 +130,12 @@ impl AcmeSource {
                 self.answer(&mut authorization, order, &past, &mut answered).await?;
             }
         }
-        if answered.by_dns() {
-            if let Err(error) = self.dns()?.propagated(&order.certificate).await {
-                answered.kinds.retain(|_, kind| *kind == ChallengeKind::Dns01);
-                self.note_all_failed(order, &answered, &with_causes(&error)).await;
-                return Err(error.into());
-            }
+        if answered.by_dns()
+            && let Err(error) = self.dns()?.propagated(&order.certificate).await
+        {
+            answered.kinds.retain(|_, kind| *kind == ChallengeKind::Dns01);
+            self.note_all_failed(order, &answered, &with_causes(&error)).await;
+            return Err(error.into());
         }
         Ok(answered)
     }
