@@ -117,7 +117,8 @@ fn finding(body: &mut Body, finding: &Finding, lang: Lang) {
     for (name, words) in [(FRAME.why, told.why), (FRAME.fix, told.fix)] {
         body.open("p", "");
         body.tag("b", "", &format!("{}:", capital(name.to(lang))));
-        body.prose(&format!(" {}.", capital(&words)));
+        let end = if words.ends_with('?') { "" } else { "." };
+        body.prose(&format!(" {}{end}", capital(&words)));
         body.close("p");
     }
     body.close("section");

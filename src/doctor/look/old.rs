@@ -6,8 +6,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rustls::ProtocolVersion;
 use rustls::pki_types::CertificateDer;
-use rustls::{CipherSuite, ProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::super::sight::Shown;
@@ -77,9 +77,10 @@ fn told((version, cipher): (u16, u16), body: &[u8]) -> Option<Shown> {
         ProtocolVersion::TLSv1_0 => "TLS 1.0".to_owned(),
         other => format!("{other:?}"),
     };
+    let known = CIPHERS.iter().find(|(number, _)| *number == cipher);
     Some(Shown {
         version,
-        cipher: format!("{:?}", CipherSuite::from(cipher)),
+        cipher: known.map_or_else(|| format!("{cipher:#06x}"), |(_, name)| (*name).to_owned()),
         alpn: String::new(),
         is_stapled: false,
         asks_client: false,
@@ -100,7 +101,7 @@ fn length_of(bytes: &[u8]) -> usize {
 fn hello(host: &str) -> Vec<u8> {
     let mut random = [0; 32];
     rand::Rng::fill_bytes(&mut rand::rng(), &mut random);
-    let ciphers: Vec<u8> = CIPHERS.iter().flat_map(|cipher| cipher.to_be_bytes()).collect();
+    let ciphers: Vec<u8> = CIPHERS.iter().flat_map(|(cipher, _)| cipher.to_be_bytes()).collect();
     let mut extensions = Vec::new();
     if host.parse::<std::net::IpAddr>().is_err() {
         let name = [&[0][..], &sized(host.as_bytes())].concat();
@@ -128,10 +129,33 @@ const CERTIFICATE: u8 = 11;
 const LIMIT: Duration = Duration::from_secs(10);
 const MOST_BYTES: usize = 256 * 1024;
 const MOST_CERTIFICATES: usize = 32;
-/// What Windows of old and other servers offer: ECDHE, DHE and RSA with CBC and GCM, triple DES last.
-const CIPHERS: [u16; 25] = [
-    0xc02c, 0xc02b, 0xc030, 0xc02f, 0x009f, 0x009e, 0xc024, 0xc023, 0xc028, 0xc027, 0xc00a, 0xc009, 0xc014, 0xc013,
-    0x009d, 0x009c, 0x006b, 0x0067, 0x003d, 0x003c, 0x0039, 0x0033, 0x0035, 0x002f, 0x000a,
+/// As IANA calls them; rustls has names only for its own. What Windows of old and other servers offer: ECDHE, DHE and RSA with CBC and GCM, triple DES last.
+const CIPHERS: [(u16, &str); 25] = [
+    (0xc02c, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
+    (0xc02b, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
+    (0xc030, "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"),
+    (0xc02f, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
+    (0x009f, "TLS_DHE_RSA_WITH_AES_256_GCM_SHA384"),
+    (0x009e, "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256"),
+    (0xc024, "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384"),
+    (0xc023, "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256"),
+    (0xc028, "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384"),
+    (0xc027, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256"),
+    (0xc00a, "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA"),
+    (0xc009, "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA"),
+    (0xc014, "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA"),
+    (0xc013, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"),
+    (0x009d, "TLS_RSA_WITH_AES_256_GCM_SHA384"),
+    (0x009c, "TLS_RSA_WITH_AES_128_GCM_SHA256"),
+    (0x006b, "TLS_DHE_RSA_WITH_AES_256_CBC_SHA256"),
+    (0x0067, "TLS_DHE_RSA_WITH_AES_128_CBC_SHA256"),
+    (0x003d, "TLS_RSA_WITH_AES_256_CBC_SHA256"),
+    (0x003c, "TLS_RSA_WITH_AES_128_CBC_SHA256"),
+    (0x0039, "TLS_DHE_RSA_WITH_AES_256_CBC_SHA"),
+    (0x0033, "TLS_DHE_RSA_WITH_AES_128_CBC_SHA"),
+    (0x0035, "TLS_RSA_WITH_AES_256_CBC_SHA"),
+    (0x002f, "TLS_RSA_WITH_AES_128_CBC_SHA"),
+    (0x000a, "TLS_RSA_WITH_3DES_EDE_CBC_SHA"),
 ];
 
 #[cfg(test)]
