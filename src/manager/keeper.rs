@@ -439,9 +439,11 @@ impl<P: Parts> Keeper<P> {
     async fn fail(&mut self, kind: Kind, ca: usize, failure: Failure) {
         self.life.failed(&failure, self.now(), &mut self.parts.chance());
         let consecutive = self.life.record().consecutive_failures;
+        // First of all: whoever is killed from here on still waits as long as the CA has asked him to.
+        let saved = self.save_record().await;
         self.show();
         self.tell(&Event::Failed { kind, failure, consecutive, ca: self.issuer_label(ca) });
-        if let Err(error) = self.save_record().await {
+        if let Err(error) = saved {
             self.tell(&Event::Trouble { failure: storage(&error) });
         }
         self.show();
