@@ -162,8 +162,8 @@ impl Places {
     fn admit(&self, client: IpAddr, admission: &Admission) -> Result<Place, Refused> {
         match admission.is_own {
             false => self.take(client, &admission.limits, admission.is_exempt),
-            // For some milliseconds it is one connection more than the limit.
-            true => self.take(client, &Limits { connections: usize::MAX, ..admission.limits }, true),
+            // It takes no place from a client: for some milliseconds there is one connection more than the limit.
+            true => Ok(Place { places: self.clone(), client, most_requests: usize::MAX, is_own: true }),
         }
     }
 
@@ -174,7 +174,8 @@ impl Places {
         }
         open.connect(client, limits, is_exempt)?;
         open.all += 1;
-        Ok(Place { places: self.clone(), client, most_requests: most_requests(limits, is_exempt) })
+        let most_requests = most_requests(limits, is_exempt);
+        Ok(Place { places: self.clone(), client, most_requests, is_own: false })
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -201,6 +202,8 @@ pub struct Place {
     places: Places,
     client: IpAddr,
     most_requests: usize,
+    /// Counted nowhere.
+    is_own: bool,
 }
 
 impl Place {
@@ -210,6 +213,9 @@ impl Place {
     ///
     /// [`Refused::Client`] when that client has too many; the place stays the old one's.
     pub fn count_for(&mut self, client: IpAddr, limits: &Limits, is_exempt: bool) -> Result<(), Refused> {
+        if self.is_own {
+            return Ok(());
+        }
         let mut open = self.places.lock();
         open.connect(client, limits, is_exempt)?;
         open.give_back(self.client, |held| &mut held.connections);
@@ -233,6 +239,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if self.is_own {
+            return;
+        }
         let mut open = self.places.lock();
         open.all = open.all.saturating_sub(1);
         open.give_back(self.client, |held| &mut held.connections);
@@ -312,6 +321,21 @@ mod tests {
         assert_eq!(places.admit(ip(1), &admission(false)).unwrap_err(), Refused::Listener);
         drop(first);
         assert!(places.admit(ip(1), &admission(false)).is_ok());
+    }
+
+    #[test]
+    fn given_a_look_of_ours_when_a_client_of_the_same_address_connects_then_it_has_its_place() {
+        let places = Places::default();
+        let limits = limits(1, 1);
+        let admission = |is_own| Admission { limits, is_exempt: false, is_own };
+
+        let look = places.admit(ip(1), &admission(true)).unwrap();
+        let client = places.admit(ip(1), &admission(false)).unwrap();
+
+        drop(look);
+        assert_eq!(places.admit(ip(1), &admission(false)).unwrap_err(), Refused::Listener);
+        drop(client);
+        assert_eq!(places.0.lock().unwrap().all, 0);
     }
 
     #[test]
