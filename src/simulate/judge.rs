@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::time::Duration;
 
 use super::ca::{self, Limit, seconds};
 use super::excuse::{Case, SLACK, is_calm};
@@ -62,9 +63,17 @@ struct Docket {
     refused: Vec<(Millis, Millis)>,
     /// When attempts failed.
     failures: VecDeque<Millis>,
-    /// An incident's beginning, and the certificate that must go.
-    must_go: Option<(Millis, u64)>,
+    must_go: Option<MustGo>,
     history: VecDeque<(Millis, Note)>,
+}
+
+/// A certificate that the CA wants gone.
+#[derive(Clone, Copy, Debug)]
+struct MustGo {
+    since: Millis,
+    serial: u64,
+    /// By when it is to be replaced.
+    by: Millis,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -252,10 +261,12 @@ impl Judge {
     /// The CA wants a certificate gone, which is served perhaps.
     pub(super) fn must_go(&mut self, site: usize, ca: usize, serial: u64, now: Millis) {
         let docket = self.docket(site);
-        let is_served =
-            |served: &Identity| served.ca == ca && served.issued.is_some_and(|issued| issued.serial == serial);
-        if docket.served[0].as_ref().is_some_and(is_served) {
-            docket.must_go = Some((now, serial));
+        let Some(issued) = docket.served[0].filter(|served| served.ca == ca).and_then(|served| served.issued) else {
+            return;
+        };
+        if issued.serial == serial {
+            docket.must_go =
+                Some(MustGo { since: now, serial, by: (now + REACTION).max(braked_until(issued.validity)) });
             self.note(site, now, Note::MustGo);
         }
     }
@@ -281,11 +292,9 @@ impl Judge {
             Some(before) => self.judge_replaced(site, before, now),
             None => self.judge_wait(site, self.dockets[site].began, now, "the first certificate"),
         }
-        if let Some((since, serial)) = self.dockets[site].must_go
-            && serial != issued.serial
-        {
+        if let Some(incident) = self.dockets[site].must_go.filter(|incident| incident.serial != issued.serial) {
             self.dockets[site].must_go = None;
-            self.judge_incident(site, since, now);
+            self.judge_incident(site, incident, now);
         }
     }
 
@@ -361,22 +370,18 @@ impl Judge {
         }
     }
 
-    /// The CA wanted it gone since `since`.
-    fn judge_incident(&mut self, site: usize, since: Millis, now: Millis) {
+    /// What the CA wanted gone is replaced.
+    fn judge_incident(&mut self, site: usize, MustGo { since, by, .. }: MustGo, now: Millis) {
         let docket = &self.dockets[site];
-        let (from, until) = (since - 2 * 24 * 3_600_000, since + REACTION);
-        let faults = self.book.about(docket.machine, &docket.cas, from, until);
-        if !is_calm(&faults, docket.machine, &docket.cas, from, until) {
+        let from = since - 2 * 24 * 3_600_000;
+        let faults = self.book.about(docket.machine, &docket.cas, from, by);
+        if !is_calm(&faults, docket.machine, &docket.cas, from, by) {
             return;
         }
         self.tally.reacted(now - since);
-        if now - since > REACTION {
-            let hours = (now - since) / 3_600_000;
-            self.blame(
-                site,
-                now,
-                format!("renewed {hours} h after the CA wanted it gone, {} h at most", REACTION / 3_600_000),
-            );
+        if now > by {
+            let (hours, most) = ((now - since) / 3_600_000, (by - since) / 3_600_000);
+            self.blame(site, now, format!("renewed {hours} h after the CA wanted it gone, {most} h at most"));
         }
     }
 
@@ -457,6 +462,13 @@ fn due(faults: &[Fault], validity: Validity) -> Millis {
         matches!(fault.what, What::Ca(_, CaFault::InfoNonsense)) && millis(validity.not_before) < fault.until
     };
     millis(if faults.iter().any(is_nonsense) { validity.emergency() } else { ca::window(validity).end })
+}
+
+/// What has just been issued is not replaced before an eighth of its life or a day, whatever the CA says: a CA that calls
+/// everything due would be asked without end.
+fn braked_until(validity: Validity) -> Millis {
+    let brake = (validity.total() / 8).min(Duration::from_secs(86_400));
+    millis(validity.not_before + Duration::from_secs(3_600) + brake) + 600_000
 }
 
 /// The first moment at which it is valid no more.
