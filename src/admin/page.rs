@@ -111,7 +111,7 @@ fn write_served(page: &mut String, status: &Status) -> fmt::Result {
 }
 
 fn write_next(page: &mut String, certificate: &Certificate, now: Timestamp) -> fmt::Result {
-    let Some(Next { action, at, why }) = &certificate.next else {
+    let Some(Next { action, at, why, .. }) = &certificate.next else {
         return page.write_str(if certificate.renewal_manual { "replace by hand" } else { "nothing planned" });
     };
     write!(page, "{}", Escaped(action))?;

@@ -209,6 +209,8 @@ pub struct Next {
     /// When; `None` for now.
     #[serde(serialize_with = "maybe_time")]
     pub at: Option<Timestamp>,
+    /// Why then, in a word.
+    pub reason: &'static str,
     /// Why then.
     pub why: String,
 }

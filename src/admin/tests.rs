@@ -91,6 +91,7 @@ fn status() -> Status {
         last_success: None,
         next_attempt: None,
         next_action: "renew",
+        next_reason: "renewal_planned",
         information: Some(crate::metrics::RenewalInformation {
             window: None,
             asked_at: Timestamp::from_unix(50),
@@ -101,6 +102,7 @@ fn status() -> Status {
     let next = Next {
         action: "try again".to_owned(),
         at: Some(Timestamp::from_unix(120)),
+        reason: "renewal_planned",
         why: "the CA said `rateLimited`".to_owned(),
     };
     Status {

@@ -228,7 +228,12 @@ fn absolute(file: &Path) -> String {
 fn shown(inner: &Inner) -> Vec<Certificate> {
     let own = inner.manager.statuses().into_iter().map(|status| {
         let life = &status.life;
-        let next = Next { action: life.next.action.as_str().to_owned(), at: life.next.at, why: life.next.why.clone() };
+        let next = Next {
+            action: life.next.action.as_str().to_owned(),
+            at: life.next.at,
+            reason: life.next.reason,
+            why: life.next.why.clone(),
+        };
         let error = life.last_failure.as_ref().map(|failure| match &failure.fix {
             Some(fix) => format!("{}; {fix}", failure.detail),
             None => failure.detail.clone(),
@@ -265,6 +270,7 @@ fn own(status: manager::CertificateStatus) -> CertificateStatus {
         last_success: life.last_success,
         next_attempt: life.next.at,
         next_action: life.next.action.as_str(),
+        next_reason: life.next.reason,
         information: life.info.as_ref().map(|info| RenewalInformation {
             window: info.window.as_ref().map(|window| (window.start, window.end)),
             asked_at: info.asked_at,
@@ -313,6 +319,7 @@ pub(super) fn of_chain(name: &str, role: CertificateRole, state: State, chain: &
         last_success: None,
         next_attempt: None,
         next_action: Action::Nothing.as_str(),
+        next_reason: "by_hand",
         information: None,
         stored: None,
     }

@@ -75,7 +75,7 @@ impl Lifecycle {
         let outlasts = |until: Timestamp| {
             validity.map_or(now + super::schedule::LONGEST_WITHOUT_CERTIFICATE, |v| v.emergency()) < until
         };
-        let is_held_long = matches!(&journal.hold, Some(Hold::ByIssuer { until, .. }) if outlasts(*until));
+        let is_held_long = matches!(&journal.hold, Some(Hold::ByIssuer { until, .. } | Hold::ByBudget { until, .. }) if outlasts(*until));
         if journal.troubles < TROUBLES && !is_held_long {
             return None;
         }

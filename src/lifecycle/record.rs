@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::choice::Journal;
+use super::haste::Haste;
 use super::info::Info;
 use super::schedule::{FAILURES_PER_HOUR, HOUR, SHORTEST, Validity};
 use super::{Kind, Reason, Served, Why};
@@ -38,6 +39,7 @@ pub struct Record {
     pub(super) unseen: Option<Unseen>,
     /// Generation in the store that clients did not get.
     pub(super) refused: Option<u64>,
+    pub(super) haste: Haste,
     /// The operator wants a new certificate.
     pub(super) requested_at: Option<Timestamp>,
 }
@@ -75,6 +77,7 @@ impl Record {
         let is_its = self.attempt.as_ref().is_some_and(|attempt| attempt.started_at <= at);
         if is_its && !product.is_empty() {
             self.issued_for = Some(product.to_owned());
+            self.haste.replaced();
             if let Some(attempt) = self.attempt.take() {
                 self.journals.remove(&attempt.ca);
                 // Whoever died had not seen it in a handshake.
@@ -201,6 +204,8 @@ pub(super) enum Hold {
     ByIssuer { since: Timestamp, until: Timestamp },
     Backoff { since: Timestamp, until: Timestamp },
     ByOperator { since: Timestamp, until: Timestamp },
+    ByBudget { since: Timestamp, until: Timestamp },
+    ByLoop { since: Timestamp, until: Timestamp },
 }
 
 impl Hold {
@@ -208,9 +213,11 @@ impl Hold {
     pub(super) fn is_in_force(&self, now: Timestamp) -> bool {
         match self {
             Self::UntilChanged => true,
-            Self::ByIssuer { since, until } | Self::Backoff { since, until } | Self::ByOperator { since, until } => {
-                *since <= now + SHORTEST && now < *until
-            }
+            Self::ByIssuer { since, until }
+            | Self::Backoff { since, until }
+            | Self::ByOperator { since, until }
+            | Self::ByBudget { since, until }
+            | Self::ByLoop { since, until } => *since <= now + SHORTEST && now < *until,
         }
     }
 
@@ -221,7 +228,11 @@ impl Hold {
     pub(super) const fn until(&self) -> Option<Timestamp> {
         match self {
             Self::UntilChanged => None,
-            Self::ByIssuer { until, .. } | Self::Backoff { until, .. } | Self::ByOperator { until, .. } => Some(*until),
+            Self::ByIssuer { until, .. }
+            | Self::Backoff { until, .. }
+            | Self::ByOperator { until, .. }
+            | Self::ByBudget { until, .. }
+            | Self::ByLoop { until, .. } => Some(*until),
         }
     }
 
@@ -231,6 +242,8 @@ impl Hold {
             Self::ByIssuer { .. } => Why::IssuerSaysWait,
             Self::Backoff { .. } => Why::Backoff,
             Self::ByOperator { .. } => Why::WentBack,
+            Self::ByBudget { .. } => Why::Budget,
+            Self::ByLoop { .. } => Why::Loop,
         }
     }
 }

@@ -2,8 +2,64 @@
 
 use serde::Serialize;
 
-use super::{Kind, LastFailure, Served, Window, info};
+use super::{Kind, LastFailure, Lifecycle, Served, Step, Why, Window, info};
 use crate::time::Timestamp;
+
+impl Lifecycle {
+    /// What to show.
+    pub fn status(&self, now: Timestamp) -> Status {
+        let validity = self.served.validity();
+        Status {
+            state: State::of(self.served, now),
+            not_before: validity.map(|v| v.not_before),
+            not_after: validity.map(|v| v.not_after),
+            renewal_due: self.renewal_due(),
+            fallback: self.record.plan.as_ref().map(|plan| plan.at),
+            emergency: validity.map(|v| v.emergency()),
+            overdue: self.overdue(),
+            info: validity.and_then(|v| self.record.info_of(v)).map(Info::of),
+            next: self.next(now),
+            consecutive_failures: self.record.consecutive_failures,
+            last_failure: self.record.last_failure.clone(),
+            last_attempt: self.record.last_attempt,
+            last_success: match &self.record.unseen {
+                Some(unseen) => unseen.last_success,
+                None => self.record.last_success,
+            },
+        }
+    }
+
+    fn next(&self, now: Timestamp) -> Next {
+        if let Some(attempt) = &self.record.attempt {
+            let why = format!("an attempt has run since {}", attempt.started_at);
+            return Next { action: attempt.kind.into(), at: Some(attempt.started_at), reason: ATTEMPT, why };
+        }
+        let (action, at, why) = match self.poll(now) {
+            Step::AskRenewalInfo => {
+                let why = "the CA is being asked when to renew".to_owned();
+                return Next { action: Action::Renew, at: self.renewal(), reason: ASKING, why };
+            }
+            Step::Obtain { kind, why, .. } => (kind.into(), Some(now), why),
+            Step::Wait { until: None, why } => (Action::Nothing, None, why),
+            Step::Wait { until, why } => (self.need(now).map_or(Kind::Renew, Why::kind).into(), until, why),
+        };
+        let words = if why == Why::RenewalPlanned { self.why_then(at) } else { why.to_string() };
+        Next { action, at, reason: why.as_str(), why: words }
+    }
+
+    /// What decided over the moment of a planned renewal, in words.
+    fn why_then(&self, at: Option<Timestamp>) -> String {
+        let info = self.served.validity().and_then(|validity| self.record.info_of(validity));
+        match info.and_then(|info| Some((info, info.window.as_ref()?))) {
+            Some((info, window)) if at == info.selected => format!(
+                "renewal is planned in the CA's window from {} to {}, asked for at {}",
+                window.start, window.end, info.asked_at
+            ),
+            Some(_) => "renewal is planned ahead of the CA's window, which begins too late".to_owned(),
+            None => Why::RenewalPlanned.to_string(),
+        }
+    }
+}
 
 /// A certificate's life as plain values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,6 +112,7 @@ impl Status {
             next: Next {
                 action: Action::Nothing,
                 at: None,
+                reason: FILES,
                 why: "the files are read again when they change".to_owned(),
             },
             consecutive_failures: last_failure.iter().count() as u32,
@@ -138,6 +195,8 @@ pub struct Next {
     pub action: Action,
     /// When; in the past while it runs.
     pub at: Option<Timestamp>,
+    /// Why then: a word of the closed set of [`Why::as_str`], or one for what runs just now.
+    pub reason: &'static str,
     /// Why then, in words.
     pub why: String,
 }
@@ -173,3 +232,10 @@ impl From<Kind> for Action {
         }
     }
 }
+
+/// An attempt runs.
+const ATTEMPT: &str = "attempt";
+/// The CA is being asked when to renew.
+const ASKING: &str = "asking_the_ca";
+/// Somebody else renews it.
+const FILES: &str = "files";

@@ -2,7 +2,7 @@
 
 use tracing::{debug, error, info, warn};
 
-use crate::lifecycle::{Event, Origin};
+use crate::lifecycle::{Event, Origin, Why};
 
 /// Hears of every [`Event`]. Called from the certificates' tasks: be quick.
 pub trait Observe: Send + Sync {
@@ -13,8 +13,15 @@ pub trait Observe: Send + Sync {
 /// Logs an event, each with the level that its reader needs.
 pub fn log(certificate: &str, event: &Event) {
     match event {
-        Event::Planned { at: Some(at), why } => info!(certificate, next = %at, %why, "next attempt planned"),
-        Event::Planned { at: None, why } => error!(certificate, %why, "no further attempt is planned"),
+        Event::Planned { at: Some(at), why: why @ Why::Loop } => {
+            warn!(certificate, next = %at, reason = why.as_str(), %why, "RENEWAL LOOP: is the clock right?");
+        }
+        Event::Planned { at: Some(at), why } => {
+            info!(certificate, next = %at, reason = why.as_str(), %why, "next attempt planned");
+        }
+        Event::Planned { at: None, why } => {
+            error!(certificate, reason = why.as_str(), %why, "no further attempt is planned");
+        }
         Event::Attempt { kind, why, failures, ca } => {
             info!(certificate, kind = kind.as_str(), ca, failures, %why, "asking for a certificate");
         }

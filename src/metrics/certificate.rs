@@ -57,6 +57,8 @@ pub struct CertificateStatus {
     pub next_attempt: Option<Timestamp>,
     /// What is done then: label `action`.
     pub next_action: &'static str,
+    /// Why not sooner: label `reason`.
+    pub next_reason: &'static str,
     /// What the CA says about when to renew it.
     pub information: Option<RenewalInformation>,
     /// Whether what is served lies whole in the state directory; `None` for what is not kept there.
@@ -143,6 +145,7 @@ struct Families {
     next_attempt: IntGaugeVec,
     stored: IntGaugeVec,
     next_action: IntGaugeVec,
+    next_reason: IntGaugeVec,
     window_start: IntGaugeVec,
     window_end: IntGaugeVec,
     asked_at: IntGaugeVec,
@@ -170,6 +173,7 @@ impl Families {
             next_attempt: family("portvakt_acme_next_attempt_timestamp_seconds", "When the certificate is tried to be obtained next.", &cert)?,
             stored: family("portvakt_certificate_stored", "1 where the certificate in use lies whole in the state directory, 0 where the disk refused or damaged it.", &cert)?,
             next_action: family("portvakt_next_action_timestamp_seconds", "When something is done about the certificate by itself next; in the past while it runs, or is late.", &["cert", "action"])?,
+            next_reason: family("portvakt_next_action_reason", "What decides when something is done about the certificate next; always 1.", &["cert", "reason"])?,
             window_start: family("portvakt_acme_ari_window_start_timestamp_seconds", "First moment at which the CA wants the certificate to be renewed (RFC 9773).", &cert)?,
             window_end: family("portvakt_acme_ari_window_end_timestamp_seconds", "Last moment at which the CA wants the certificate to be renewed (RFC 9773).", &cert)?,
             asked_at: family("portvakt_acme_ari_last_poll_timestamp_seconds", "When the CA was last asked when to renew the certificate.", &cert)?,
@@ -177,7 +181,7 @@ impl Families {
         })
     }
 
-    fn all(&self) -> [&IntGaugeVec; 18] {
+    fn all(&self) -> [&IntGaugeVec; 19] {
         [
             &self.not_before,
             &self.not_after,
@@ -193,6 +197,7 @@ impl Families {
             &self.next_attempt,
             &self.stored,
             &self.next_action,
+            &self.next_reason,
             &self.window_start,
             &self.window_end,
             &self.asked_at,
@@ -234,6 +239,7 @@ impl Families {
         set_time(&self.last_success, &cert, certificate.last_success);
         set_time(&self.next_attempt, &cert, certificate.next_attempt);
         set_time(&self.next_action, &[cert[0], certificate.next_action], certificate.next_attempt);
+        self.next_reason.with_label_values(&[cert[0], certificate.next_reason]).set(1);
         if let Some(information) = &certificate.information {
             self.set_information(cert[0], information);
         }

@@ -31,6 +31,7 @@ fn certificate(name: &str) -> CertificateStatus {
         last_success: day(100),
         next_attempt: day(161),
         next_action: "renew",
+        next_reason: "renewal_planned",
         information: Some(RenewalInformation {
             window: day(160).zip(day(162)),
             asked_at: Timestamp::from_unix(8_640_000),

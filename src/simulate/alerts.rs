@@ -180,7 +180,12 @@ mod tests {
             emergency: Some(NOW + day * 85),
             overdue: None,
             info: None,
-            next: Next { action: Action::Renew, at: Some(NOW + day * 60), why: String::new() },
+            next: Next {
+                action: Action::Renew,
+                at: Some(NOW + day * 60),
+                reason: "renewal_planned",
+                why: String::new(),
+            },
             consecutive_failures: 0,
             last_failure: None,
             last_attempt: None,

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::time::Duration;
 
 use super::ca::{self, Limit, seconds};
 use super::excuse::{Case, SLACK, is_calm};
@@ -63,17 +62,9 @@ struct Docket {
     refused: Vec<(Millis, Millis)>,
     /// When attempts failed.
     failures: VecDeque<Millis>,
-    must_go: Option<MustGo>,
+    /// An incident's beginning, and the certificate that must go.
+    must_go: Option<(Millis, u64)>,
     history: VecDeque<(Millis, Note)>,
-}
-
-/// A certificate that the CA wants gone.
-#[derive(Clone, Copy, Debug)]
-struct MustGo {
-    since: Millis,
-    serial: u64,
-    /// By when it is to be replaced.
-    by: Millis,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -261,12 +252,10 @@ impl Judge {
     /// The CA wants a certificate gone, which is served perhaps.
     pub(super) fn must_go(&mut self, site: usize, ca: usize, serial: u64, now: Millis) {
         let docket = self.docket(site);
-        let Some(issued) = docket.served[0].filter(|served| served.ca == ca).and_then(|served| served.issued) else {
-            return;
-        };
-        if issued.serial == serial {
-            docket.must_go =
-                Some(MustGo { since: now, serial, by: (now + REACTION).max(braked_until(issued.validity)) });
+        let is_served =
+            |served: &Identity| served.ca == ca && served.issued.is_some_and(|issued| issued.serial == serial);
+        if docket.served[0].as_ref().is_some_and(is_served) {
+            docket.must_go = Some((now, serial));
             self.note(site, now, Note::MustGo);
         }
     }
@@ -292,9 +281,9 @@ impl Judge {
             Some(before) => self.judge_replaced(site, before, now),
             None => self.judge_wait(site, self.dockets[site].began, now, "the first certificate"),
         }
-        if let Some(incident) = self.dockets[site].must_go.filter(|incident| incident.serial != issued.serial) {
+        if let Some((since, _)) = self.dockets[site].must_go.filter(|(_, serial)| *serial != issued.serial) {
             self.dockets[site].must_go = None;
-            self.judge_incident(site, incident, now);
+            self.judge_incident(site, since, now);
         }
     }
 
@@ -370,17 +359,20 @@ impl Judge {
         }
     }
 
-    /// What the CA wanted gone is replaced.
-    fn judge_incident(&mut self, site: usize, MustGo { since, by, .. }: MustGo, now: Millis) {
+    /// The CA wanted it gone since `since`.
+    fn judge_incident(&mut self, site: usize, since: Millis, now: Millis) {
         let docket = &self.dockets[site];
-        let from = since - 2 * 24 * 3_600_000;
-        let faults = self.book.about(docket.machine, &docket.cas, from, by);
-        if !is_calm(&faults, docket.machine, &docket.cas, from, by) {
+        let (from, until) = (since - 2 * DAY, since + REACTION);
+        let faults = self.book.about(docket.machine, &docket.cas, from, until);
+        // Two within a day are what a CA looks like that calls everything due.
+        let again = |fault: &Fault| matches!(fault.what, What::Ca(_, CaFault::Revocation { .. })) && fault.from < since;
+        let is_again = faults.iter().any(|fault| again(fault) && since - DAY <= fault.from);
+        if is_again || !is_calm(&faults, docket.machine, &docket.cas, from, until) {
             return;
         }
         self.tally.reacted(now - since);
-        if now > by {
-            let (hours, most) = ((now - since) / 3_600_000, (by - since) / 3_600_000);
+        if now - since > REACTION {
+            let (hours, most) = ((now - since) / 3_600_000, REACTION / 3_600_000);
             self.blame(site, now, format!("renewed {hours} h after the CA wanted it gone, {most} h at most"));
         }
     }
@@ -464,13 +456,6 @@ fn due(faults: &[Fault], validity: Validity) -> Millis {
     millis(if faults.iter().any(is_nonsense) { validity.emergency() } else { ca::window(validity).end })
 }
 
-/// What has just been issued is not replaced before an eighth of its life or a day, whatever the CA says: a CA that calls
-/// everything due would be asked without end.
-fn braked_until(validity: Validity) -> Millis {
-    let brake = (validity.total() / 8).min(Duration::from_secs(86_400));
-    millis(validity.not_before + Duration::from_secs(3_600) + brake) + 600_000
-}
-
 /// The first moment at which it is valid no more.
 fn end(identity: Identity) -> Millis {
     identity.issued.map_or(0, |issued| millis(issued.validity.not_after) + 1_000)
@@ -488,4 +473,5 @@ const SECONDS: Millis = 2_000;
 const HISTORY: usize = 24;
 /// Kept with their history; the others are counted.
 const MOST: usize = 50;
+const DAY: Millis = 24 * 3_600_000;
 const WEEK: u64 = 7 * 86_400;

@@ -53,15 +53,39 @@ fn given_a_window_in_the_past_when_polled_then_renews_at_once() {
 }
 
 #[test]
-fn given_a_window_in_the_past_for_what_was_just_issued_when_polled_then_brakes() {
+fn given_a_window_in_the_past_for_what_was_just_issued_when_polled_then_renews_at_once_and_the_next_brakes() {
+    let mut life = open_with(&[FIRST], Served::Placeholder);
+    let got = |life: &mut Lifecycle, now: Timestamp| {
+        life.begin(Kind::Renew, 0, now);
+        life.succeeded(Kind::Renew, Validity { not_before: now, not_after: now + days(90) }, now, &mut rng());
+    };
+    got(&mut life, NOW);
+    life.informed(answer(NOW - days(2), NOW - days(1)), NOW + SHORTEST, &mut rng());
+    assert_eq!(obtains(life.poll(NOW + SHORTEST)), Some((Kind::Renew, Why::RenewalDue)), "an incident at the CA");
+
+    let second = NOW + HOUR;
+    got(&mut life, second);
+    life.informed(answer(NOW - days(2), NOW - days(1)), second, &mut rng());
+
+    assert_eq!(life.poll(second), Step::Wait { until: Some(second + days(1)), why: Why::Loop });
+    assert!(matches!(life.poll(second + days(1)), Step::AskRenewalInfo | Step::Obtain { .. }));
+}
+
+#[test]
+fn given_a_window_in_the_past_that_is_taken_back_when_the_next_one_is_due_early_then_it_is_the_first() {
     let mut life = open_with(&[FIRST], Served::Placeholder);
     life.begin(Kind::Issue, 0, NOW);
     life.succeeded(Kind::Renew, Validity { not_before: NOW, not_after: NOW + days(90) }, NOW, &mut rng());
+    life.informed(answer(NOW - days(2), NOW - days(1)), NOW, &mut rng());
+    life.informed(answer(NOW + days(60), NOW + days(61)), NOW + HOUR, &mut rng());
+    assert_eq!(obtains(life.poll(NOW + HOUR)), None);
 
-    life.informed(answer(NOW - days(2), NOW - days(1)), NOW + SHORTEST, &mut rng());
+    let later = NOW + days(61);
+    life.begin(Kind::Renew, 0, later);
+    life.succeeded(Kind::Renew, Validity { not_before: later, not_after: later + days(90) }, later, &mut rng());
+    life.informed(answer(NOW, NOW + days(1)), later, &mut rng());
 
-    assert_eq!(life.poll(NOW + SHORTEST), Step::Wait { until: Some(NOW + days(1)), why: Why::Backoff });
-    assert!(matches!(life.poll(NOW + days(1)), Step::AskRenewalInfo | Step::Obtain { .. }));
+    assert_eq!(obtains(life.poll(later)), Some((Kind::Renew, Why::RenewalDue)));
 }
 
 #[test]

@@ -203,12 +203,47 @@ fn given_a_success_when_polled_then_failures_are_forgotten() {
 }
 
 #[test]
-fn given_a_new_certificate_that_is_due_at_once_when_polled_then_brakes() {
+fn given_new_certificates_that_are_due_at_once_when_polled_then_the_second_in_a_row_brakes() {
+    let over = Validity { not_before: NOW - days(100), not_after: NOW - days(10) };
     let mut life = open(None, Served::Placeholder);
     life.begin(Kind::Issue, 0, NOW);
-    life.succeeded(Kind::Renew, Validity { not_before: NOW - days(100), not_after: NOW - days(10) }, NOW, &mut rng());
+    life.succeeded(Kind::Renew, over, NOW, &mut rng());
+    assert_eq!(obtains(life.poll(NOW)), Some((Kind::Renew, Why::Expired)));
 
-    assert_eq!(life.poll(NOW), Step::Wait { until: Some(NOW + days(1)), why: Why::Backoff });
+    life.begin(Kind::Renew, 0, NOW);
+    life.succeeded(Kind::Renew, over, NOW, &mut rng());
+
+    let tomorrow = NOW + days(1);
+    assert_eq!(life.poll(NOW), Step::Wait { until: Some(tomorrow), why: Why::Loop });
+    assert_eq!(life.status(NOW).next.reason, "renewal_loop");
+    let kept: Record = serde_json::from_str(&serde_json::to_string(life.record()).unwrap()).unwrap();
+    let mut life = Lifecycle::open(Some(kept), asked(), life.served(), false, NOW, &mut rng());
+    assert_eq!(life.poll(NOW), Step::Wait { until: Some(tomorrow), why: Why::Loop }, "over a restart");
+
+    // The third is one of them too, the fourth is good, and what comes after it is judged anew.
+    life.begin(Kind::Renew, 0, tomorrow);
+    life.succeeded(Kind::Renew, over, tomorrow, &mut rng());
+    assert_eq!(life.poll(tomorrow), Step::Wait { until: Some(tomorrow + days(1)), why: Why::Loop });
+    let good = Validity { not_before: tomorrow, not_after: tomorrow + days(90) };
+    life.succeeded(Kind::Renew, good, tomorrow, &mut rng());
+    assert_eq!(obtains(life.poll(tomorrow)), None);
+    life.succeeded(Kind::Renew, over, tomorrow, &mut rng());
+    assert!(obtains(life.poll(tomorrow)).is_some());
+}
+
+#[test]
+fn given_limits_that_would_refuse_an_order_when_held_back_then_until_that_time_and_by_its_own_name() {
+    let mut life = open(None, Served::Placeholder);
+    let at = NOW + days(2);
+    for _ in 0..2 {
+        life.begin(Kind::Issue, 0, NOW);
+        life.failed(&failure(Reason::Budget, Retry::At(at)), NOW, &mut rng());
+        assert_eq!(life.poll(NOW), Step::Wait { until: Some(at), why: Why::Budget });
+    }
+    life.request(false, NOW);
+    assert_eq!(life.poll(NOW), Step::Wait { until: Some(at), why: Why::Budget }, "an operator changes nothing");
+    life.request(true, NOW);
+    assert!(obtains(life.poll(NOW)).is_some(), "it is counted anew");
 }
 
 #[test]
