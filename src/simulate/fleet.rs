@@ -104,6 +104,9 @@ impl Fleet {
             let refused = tally.limits().get(limit.in_words()).copied().unwrap_or(0);
             (limit.in_words(), *high, limit.burst(), refused)
         };
+        let years = f64::from(self.days) * DAY as f64 / YEAR as f64;
+        let too_many: Vec<_> = tally.lines().filter_map(|(lifetime, line)| excess(lifetime, line, years)).collect();
+        let violations = tally.violations + too_many.len() as u64;
         FleetReport {
             seed: self.seed,
             certificates: self.certificates,
@@ -125,8 +128,8 @@ impl Fleet {
             },
             limits: outcome.limits.iter().map(limit).collect(),
             excused_limits: tally.excused_limits,
-            violations: tally.violations,
-            told: outcome.violations.iter().map(ToString::to_string).collect(),
+            violations,
+            told: outcome.violations.iter().map(ToString::to_string).chain(too_many).collect(),
         }
     }
 }
@@ -147,18 +150,22 @@ impl fmt::Display for FleetReport {
         )?;
         writeln!(f, "{} wake-ups, {} attempts, {} requests", self.turns, self.attempts, self.requests)?;
         writeln!(f)?;
-        writeln!(f, "lifetime  certificates  renewed  orders/year  requests/year  lapses  longest  least left")?;
+        writeln!(
+            f,
+            "lifetime  certificates  renewed  orders/year  requests/year  at most  lapses  longest  least left"
+        )?;
         let years = f64::from(self.days) * DAY as f64 / YEAR as f64;
         for (lifetime, line) in &self.by_lifetime {
             let each = |count: u64| count as f64 / line.certificates as f64 / years;
             writeln!(
                 f,
-                "{:>6} h  {:>12}  {:>7}  {:>11.1}  {:>13.0}  {:>6}  {:>5.0} h  {:>8.1} %",
+                "{:>6} h  {:>12}  {:>7}  {:>11.1}  {:>13.0}  {:>7.0}  {:>6}  {:>5.0} h  {:>8.1} %",
                 lifetime / 3_600,
                 line.certificates,
                 line.renewed,
                 each(line.orders),
                 each(line.requests),
+                most_requests(Duration::from_secs(*lifetime)),
                 line.lapses,
                 line.longest_lapse_seconds as f64 / 3_600.0,
                 line.least_left_permille.unwrap_or(1_000) as f64 / 10.0,
@@ -197,6 +204,23 @@ impl fmt::Display for FleetReport {
     }
 }
 
+/// Requests for a certificate in a year, at most: for each renewal, at half of its life, twice the eight that an order takes,
+/// and twice the questions for renewal information that are due every six hours. What is more is a task that asks too often.
+fn most_requests(lifetime: Duration) -> f64 {
+    let year = YEAR as f64 / 1_000.0;
+    let renewals = year / (lifetime.as_secs_f64() / 2.0);
+    2.0 * (8.0 * renewals + year / ASKED_EVERY)
+}
+
+/// What is said of certificates for which a CA was asked too often. A short time is all beginnings, and proves nothing.
+fn excess(lifetime: Duration, line: &Line, years: f64) -> Option<String> {
+    let (asked, most) = (line.requests as f64 / line.certificates.max(1) as f64 / years, most_requests(lifetime));
+    let hours = lifetime.as_secs() / 3_600;
+    let is_long = years >= SHORTEST;
+    (is_long && asked > most)
+        .then(|| format!("certificates of {hours} h: {asked:.0} requests a year for each, {most:.0} at most\n"))
+}
+
 /// What a keeper of the fleet is told.
 pub(super) fn settings(nth: usize, cas: &[usize]) -> CertificateSettings {
     let ca = |ca: &usize| AcmeSettings {
@@ -226,8 +250,32 @@ const fn hours(hours: u64) -> Duration {
     Duration::from_secs(hours * 3_600)
 }
 
+/// Seconds between two questions for renewal information, where the CA names no time.
+const ASKED_EVERY: f64 = 6.0 * 3_600.0;
+/// Years in which the requests of a beginning do not count for much.
+const SHORTEST: f64 = 0.15;
+
 /// Sites behind one sidecar, with one account, under one registered domain.
 const PER_MACHINE: usize = 25;
 
 /// 2027-01-01 00:00:00 UTC.
 const BEGIN: Millis = 1_798_761_600_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_requests_when_counted_by_year_then_told_beyond_what_a_life_needs() {
+        let day = hours(24);
+        let line = |requests| Line { certificates: 2, requests, ..Line::default() };
+        let most = most_requests(day);
+        assert!(14_000.0 < most && most < 15_000.0, "{most}");
+        assert!(most_requests(hours(90 * 24)) < 3_100.0);
+
+        assert_eq!(excess(day, &line(2 * 14_000), 1.0), None);
+        let told = excess(day, &line(2 * 15_000), 1.0).unwrap();
+        assert!(told.contains("certificates of 24 h: 15000 requests a year for each"), "{told}");
+        assert_eq!(excess(day, &line(2 * 15_000), 0.01), None, "a beginning");
+    }
+}

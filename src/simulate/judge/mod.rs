@@ -1,16 +1,20 @@
 //! Sees everything, knows the truth, and says what should not have happened.
 
+mod docket;
+mod verdict;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use super::ca::{self, Limit, seconds};
-use super::excuse::{Case, SLACK, is_calm};
+use super::ca::{Limit, seconds};
 use super::executor::Millis;
 use super::faults::{Book, CaFault, Fault, MachineFault, What};
 use super::tally::Tally;
 use super::world::{Identity, Site};
-use crate::lifecycle::{Event, FAILURES_PER_HOUR, Failure, Reason, Retry, Validity};
+use crate::lifecycle::{Event, FAILURES_PER_HOUR, Failure, Retry};
 use crate::time::Timestamp;
+use docket::{Attempt, Docket, Failed, Note};
+use verdict::end;
 
 /// Something that should not have happened.
 #[derive(Clone, Debug)]
@@ -41,60 +45,6 @@ pub(super) struct Judge {
     pub(super) tally: Tally,
     violations: Vec<Violation>,
     lapsed: Vec<usize>,
-}
-
-/// What is known of one certificate.
-#[derive(Debug)]
-struct Docket {
-    machine: usize,
-    cas: Vec<usize>,
-    /// When somebody began to want it.
-    began: Millis,
-    /// What each process serves.
-    served: Vec<Option<Identity>>,
-    /// Attempts that run, by process.
-    attempts: Vec<Option<Attempt>>,
-    /// By CA: the failure after which nothing has succeeded there yet.
-    failed: BTreeMap<usize, Failed>,
-    /// Failures in a row, at whatever CA.
-    consecutive: u32,
-    /// Times in which a CA refused by a limit for which portvakt is not to blame.
-    refused: Vec<(Millis, Millis)>,
-    /// When attempts failed.
-    failures: VecDeque<Millis>,
-    /// An incident's beginning, and the certificate that must go.
-    must_go: Option<(Millis, u64)>,
-    history: VecDeque<(Millis, Note)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Attempt {
-    ca: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Failed {
-    at: Millis,
-    /// In a row.
-    count: u32,
-    reason: Reason,
-    /// Not before, says the CA.
-    until: Option<Millis>,
-    /// Longest that an eighth of what was left allows.
-    cap: Millis,
-}
-
-/// What happened, to be told if it matters.
-#[derive(Clone, Copy, Debug)]
-enum Note {
-    Served { serial: u64, until: Timestamp },
-    Asks { ca: usize },
-    Failed { reason: Reason, count: u32, retry: Retry },
-    Ordered,
-    MustGo,
-    Died,
-    Window { start: Timestamp, due: Option<Timestamp> },
-    Limit(Limit),
 }
 
 impl Judge {
@@ -304,98 +254,6 @@ impl Judge {
         }
     }
 
-    /// `before` was served until `now`: perhaps beyond its end.
-    fn judge_replaced(&mut self, site: usize, before: Identity, now: Millis) {
-        let Some(issued) = before.issued else { return };
-        let end = end(before);
-        self.tally.renewed_at(issued.validity, seconds(now));
-        if now <= end {
-            return;
-        }
-        self.tally.lapsed(site, now - end);
-        self.lapsed.push(site);
-        let docket = &self.dockets[site];
-        let faults = self.book.about(docket.machine, &docket.cas, millis(issued.validity.not_before), end);
-        let case = Case {
-            machine: docket.machine,
-            cas: &docket.cas,
-            due: due(&faults, issued.validity),
-            emergency: millis(issued.validity.emergency()),
-            end,
-            refused: &docket.refused,
-        };
-        match case.opportunity(&faults) {
-            Some((from, until)) => {
-                let hours = (now - end) / 3_600_000;
-                let (from, until) = (seconds(from), seconds(until));
-                self.blame(
-                    site,
-                    now,
-                    format!("lapsed for {hours} h without excuse: nothing was wrong from {from} to {until}"),
-                );
-            }
-            None => self.tally.excuse(&faults, &case),
-        }
-        self.judge_wait(site, end, now, "another certificate");
-    }
-
-    /// Nothing valid was served since `from`: nothing must have been well for long.
-    fn judge_wait(&mut self, site: usize, from: Millis, now: Millis, what: &str) {
-        let docket = &self.dockets[site];
-        // With nothing valid, six hours are the longest pause, and every CA may be asked.
-        let case = Case {
-            machine: docket.machine,
-            cas: &docket.cas,
-            due: from,
-            emergency: from,
-            end: now,
-            refused: &docket.refused,
-        };
-        let longest = 6 * 3_600_000 + SLACK;
-        let faults = self.book.about(docket.machine, &docket.cas, from, now);
-        if let Some((begin, end)) = case.free(&faults).into_iter().find(|(begin, end)| end - begin > longest) {
-            let (begin, end) = (seconds(begin), seconds(end));
-            self.blame(site, now, format!("waited too long for {what}: nothing was wrong from {begin} to {end}"));
-        }
-    }
-
-    /// The CA wanted it gone since `since`.
-    fn judge_incident(&mut self, site: usize, since: Millis, now: Millis) {
-        let docket = &self.dockets[site];
-        let (from, until) = (since - 2 * DAY, since + REACTION);
-        let faults = self.book.about(docket.machine, &docket.cas, from, until);
-        // Two within a day are what a CA looks like that calls everything due.
-        let again = |fault: &Fault| matches!(fault.what, What::Ca(_, CaFault::Revocation { .. })) && fault.from < since;
-        let is_again = faults.iter().any(|fault| again(fault) && since - DAY <= fault.from);
-        if is_again || !is_calm(&faults, docket.machine, &docket.cas, from, until) {
-            return;
-        }
-        self.tally.reacted(now - since);
-        if now - since > REACTION {
-            let (hours, most) = ((now - since) / 3_600_000, REACTION / 3_600_000);
-            self.blame(site, now, format!("renewed {hours} h after the CA wanted it gone, {most} h at most"));
-        }
-    }
-
-    /// Whether the process lived all the time, and its disk took what it wrote.
-    fn runs_on(&self, site: usize, from: Millis, until: Millis) -> bool {
-        !self.on_machine(site, from, until, |fault| {
-            matches!(
-                fault,
-                MachineFault::Down | MachineFault::CrashLoop { .. } | MachineFault::DiskFull | MachineFault::Reload
-            )
-        })
-    }
-
-    fn is_clock_wrong(&self, site: usize, from: Millis, until: Millis) -> bool {
-        self.on_machine(site, from, until, |fault| matches!(fault, MachineFault::Clock { .. }))
-    }
-
-    fn on_machine(&self, site: usize, from: Millis, until: Millis, is: fn(MachineFault) -> bool) -> bool {
-        let faults = self.book.about(self.dockets[site].machine, &[], from, until + 1);
-        faults.iter().any(|fault| from <= fault.until && matches!(fault.what, What::Machine(_, what) if is(what)))
-    }
-
     fn docket(&mut self, site: usize) -> &mut Docket {
         &mut self.dockets[site]
     }
@@ -416,49 +274,6 @@ impl Judge {
             self.violations.push(Violation { at, site, what, history });
         }
     }
-}
-
-impl Failed {
-    /// The least that must be waited: Let's Encrypt's schedule less its jitter, or the cap; 42 seconds in any case.
-    fn least(self) -> Millis {
-        let steps: &[Millis] = match self.reason {
-            Reason::Server | Reason::Network | Reason::Timeout | Reason::OrderNotReady | Reason::Storage => {
-                &[60, 300, 900, 3_600, 21_600, 86_400]
-            }
-            _ => &[60, 600, 6_000, 86_400],
-        };
-        let nth = usize::try_from(self.count.max(1) - 1).unwrap_or(usize::MAX).min(steps.len() - 1);
-        (steps[nth] * 700).min(self.cap).max(42_000)
-    }
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Served { serial, until } => write!(f, "serves {serial:x}, valid until {until}"),
-            Self::Asks { ca } => write!(f, "asks CA {ca}"),
-            Self::Failed { reason, count, retry } => write!(f, "failure {count}: {} ({retry:?})", reason.as_str()),
-            Self::Ordered => f.write_str("placed an order"),
-            Self::MustGo => f.write_str("the CA wants it gone"),
-            Self::Died => f.write_str("died in the attempt"),
-            Self::Window { start, due: Some(due) } => write!(f, "window from {start}, due {due}"),
-            Self::Window { start, due: None } => write!(f, "window from {start}"),
-            Self::Limit(limit) => write!(f, "limit: {}", limit.in_words()),
-        }
-    }
-}
-
-/// The end of the CA's window; the emergency, where the CA may have said something that makes no sense.
-fn due(faults: &[Fault], validity: Validity) -> Millis {
-    let is_nonsense = |fault: &Fault| {
-        matches!(fault.what, What::Ca(_, CaFault::InfoNonsense)) && millis(validity.not_before) < fault.until
-    };
-    millis(if faults.iter().any(is_nonsense) { validity.emergency() } else { ca::window(validity).end })
-}
-
-/// The first moment at which it is valid no more.
-fn end(identity: Identity) -> Millis {
-    identity.issued.map_or(0, |issued| millis(issued.validity.not_after) + 1_000)
 }
 
 fn millis(at: Timestamp) -> Millis {
