@@ -14,7 +14,7 @@ use crate::pki::Identity;
 use crate::source::acme::{
     AcmeError, AcmeSource, Clients, Rehearsal, RevocationReason, RevokedBy, RolledOver, account_thumbprint, account_url,
 };
-use crate::source::{AcmeCas, AcmeSettings, CertificateSettings, Order, Settings};
+use crate::source::{AcmeCas, AcmeSettings, CertificateSettings, Order, Settings, Unbroken};
 use crate::store::{Store, StoreError};
 use crate::time::SystemClock;
 
@@ -214,8 +214,12 @@ async fn rehearse_with(
     // Nothing of a rehearsal may come near what is served.
     let store = Store::open(&config.state_dir.join("rehearsal"))?;
     let source = source(ca, store, challenges)?;
-    let order =
-        Order { certificate: certificate.name.clone(), identifiers: certificate.identifiers.clone(), failures: 0 };
+    let order = Order {
+        certificate: certificate.name.clone(),
+        identifiers: certificate.identifiers.clone(),
+        failures: 0,
+        unbroken: Unbroken::default(),
+    };
     Ok(source.rehearse(&order).await)
 }
 

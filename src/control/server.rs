@@ -55,10 +55,22 @@ async fn converse(mut stream: LocalStream, handler: Arc<dyn Handler>) {
         Ok(Err(error)) => return debug!(%error, "a request on the control socket makes no sense"),
         Err(_elapsed) => return debug!("a client of the control socket says nothing"),
     };
-    let reply = handler.answer(request).await;
+    debug!(?request, "an operator asks on the control socket");
+    let is_wish = matches!(request, Request::Renew { .. } | Request::Rollback { .. });
+    let reply = tokio::select! {
+        reply = handler.answer(request) => reply,
+        // What is not begun yet is nobody's wish any more; what is begun goes on.
+        () = gone(&mut stream), if is_wish => return debug!("who asked on the control socket has gone"),
+    };
     let line = serde_json::to_string(&reply).unwrap_or_default() + "\n";
     // A client that is gone wants no answer.
     let _ = timeout(PATIENCE, stream.write_all(line.as_bytes())).await;
+}
+
+/// Waits until the other end is closed; it has nothing more to say.
+async fn gone(stream: &mut LocalStream) {
+    let mut more = [0; 64];
+    while matches!(stream.read(&mut more).await, Ok(1..)) {}
 }
 
 async fn read(stream: &mut LocalStream) -> io::Result<Request> {

@@ -187,6 +187,26 @@ impl Lifecycle {
         }
     }
 
+    /// Clients do not get what was got after all, so that the one before is served again: issued for `product`, got at
+    /// `last_success`. To be followed by a failure.
+    pub fn took_back(
+        &mut self,
+        product: &str,
+        validity: Validity,
+        last_success: Option<Timestamp>,
+        rng: &mut impl Rng,
+    ) {
+        self.served = Served::Certificate(validity);
+        let record = &mut self.record;
+        if !product.is_empty() {
+            record.issued_for = Some(product.to_owned());
+        }
+        record.unseen = None;
+        record.last_success = last_success;
+        record.haste = Haste::default();
+        self.plan(rng);
+    }
+
     /// The operator has gone back to a certificate of before, which was issued for `product` and is served now.
     ///
     /// Nothing is ordered before its emergency, or until he asks for a renewal: he has a reason.

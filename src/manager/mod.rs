@@ -13,7 +13,6 @@
 mod asked;
 pub mod client;
 mod files;
-mod granted;
 pub(crate) mod keeper;
 mod observe;
 pub(crate) mod parts;
@@ -31,14 +30,14 @@ use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use tokio::sync::{RwLock, RwLockReadGuard, Semaphore, SemaphorePermit, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::{Notify, RwLock, RwLockReadGuard, Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::challenge::Challenges;
 use crate::lifecycle::{LastFailure, Lifecycle, Served, Status, Validity};
 use crate::pki::{CertificateChain, Identity, LeafFacts};
 use crate::source::files::FilesSource;
-use crate::source::{CertificateSettings, Settings, acme};
+use crate::source::{CertificateSettings, Settings, Unbroken, acme};
 use crate::store::Store;
 use crate::time::{Clock, Timestamp};
 use files::FilesKeeper;
@@ -121,6 +120,20 @@ struct Turn<'a> {
 /// until their deadline do not hold up the others.
 const AT_A_TIME: usize = 32;
 
+/// How a task is woken from outside, and what it must not be ended in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reins {
+    unbroken: Unbroken,
+    nudge: Arc<Notify>,
+}
+
+impl Reins {
+    /// Waits until somebody wants the task to look what has changed.
+    async fn nudged(&self) {
+        self.nudge.notified().await;
+    }
+}
+
 /// While it lives nothing is ordered or renewed.
 #[must_use = "it ends when this drops"]
 #[derive(Debug)]
@@ -142,16 +155,14 @@ impl Manager {
     /// Takes over the settings of all certificates: begins the new, ends the removed, begins the changed anew.
     ///
     /// Returns when each new or changed one is published: stored certificate, file, fresh from the internal CA, or
-    /// placeholder. No CA is waited for. Files whose settings stay are read again when they have changed.
+    /// placeholder. A CA is waited for only where it has just been sent an order that is to be given up: as long as its answer
+    /// takes, so that the order is known. Files whose settings stay are read again when they have changed, and the state
+    /// directory too.
     pub async fn apply(&self, wanted: Vec<CertificateSettings>) {
         let mut tasks = self.tasks.lock().await;
         let ended: Vec<String> =
             tasks.iter().filter(|(_, task)| !wanted.contains(&task.settings)).map(|(name, _)| name.clone()).collect();
-        for name in ended {
-            if let Some(task) = tasks.remove(&name) {
-                task.end().await;
-            }
-        }
+        end_all(ended.into_iter().filter_map(|name| tasks.remove(&name)).collect::<Vec<_>>()).await;
         let mut shown = Vec::with_capacity(wanted.len());
         for settings in wanted {
             let task = match tasks.remove(&settings.name) {
@@ -174,9 +185,8 @@ impl Manager {
 
     /// Ends every task. What it published is served on; an order in flight is gone on with by whoever opens the store next.
     pub async fn end(&self) {
-        for (_, task) in self.tasks.lock().await.drain() {
-            task.end().await;
-        }
+        let tasks: Vec<_> = self.tasks.lock().await.drain().map(|(_, task)| task).collect();
+        end_all(tasks).await;
     }
 
     /// Carries out what an operator asks of a certificate, and tells what came of it; a CA may take minutes.
@@ -205,8 +215,13 @@ impl Manager {
         };
         let gone =
             || Refused::new("it is not known what came of it", "the configuration has changed meanwhile", "ask again");
-        match wishes.try_send(Wish { what: wanted, asker }) {
-            Ok(()) => told.await.unwrap_or_else(|_| Err(gone())),
+        let (begun, begins) = oneshot::channel();
+        match wishes.try_send(Wish { what: wanted, begun, asker }) {
+            Ok(()) => match tokio::time::timeout(PATIENCE, begins).await {
+                Ok(Ok(())) => told.await.unwrap_or_else(|_| Err(gone())),
+                Ok(Err(_)) => Err(gone()),
+                Err(_elapsed) => Err(self.too_busy(certificate)),
+            },
             Err(mpsc::error::TrySendError::Closed(_)) => Err(gone()),
             Err(mpsc::error::TrySendError::Full(_)) => Err(Refused::new(
                 "nothing was begun",
@@ -214,6 +229,12 @@ impl Manager {
                 "ask again later",
             )),
         }
+    }
+
+    fn too_busy(&self, certificate: &str) -> Refused {
+        let status = self.statuses().into_iter().find(|status| status.name == certificate);
+        let why = status.map_or_else(|| "the certificate is gone".to_owned(), |status| status.life.next.why);
+        Refused::new("nothing was begun", why, "see what comes of it with `portvakt cert show`, or ask again later")
     }
 
     /// How every certificate is, in the order of the settings.
@@ -256,15 +277,17 @@ struct Task {
     ask: Option<mpsc::Sender<oneshot::Sender<()>>>,
     /// Takes wishes; `None` for what lies in files.
     wishes: Option<mpsc::Sender<Wish>>,
+    reins: Reins,
 }
 
 impl Task {
     async fn begin(parts: Arc<ManagerParts>, settings: CertificateSettings, gate: Gate) -> Self {
         let slot = Slot::new(ArcSwap::from_pointee(Snapshot::default()));
+        let reins = Reins::default();
         let (handle, ask, wishes) = match &settings.source {
             Settings::Acme(_) | Settings::Internal => {
                 let (wishes, wished) = mpsc::channel(1);
-                let keeper = Keeper::begin(parts, settings.clone(), slot.clone()).await.heeding(wished);
+                let keeper = Keeper::begin(parts, settings.clone(), slot.clone()).await.heeding(wished, reins.clone());
                 (tokio::spawn(keeper.run(gate)), None, Some(wishes))
             }
             Settings::Files(files) => {
@@ -274,12 +297,12 @@ impl Task {
                 (tokio::spawn(keeper.run(asked)), Some(ask), None)
             }
         };
-        Self { settings, slot, handle, ask, wishes }
+        Self { settings, slot, handle, ask, wishes, reins }
     }
 
-    /// Has the files looked at now, and waits for it.
+    /// Has the files looked at now, and waits for it; the state directory soon.
     async fn look(&self) {
-        let Some(ask) = &self.ask else { return };
+        let Some(ask) = &self.ask else { return self.reins.nudge.notify_one() };
         let (done, over) = oneshot::channel();
         if ask.send(done).await.is_ok() {
             // A task that died is told of when it is ended.
@@ -287,8 +310,15 @@ impl Task {
         }
     }
 
-    /// Ends it, and waits until it has let go of its lock.
+    /// Ends it, and waits until it has let go of its lock. What must not be broken off is waited for as long as that can take.
     async fn end(mut self) {
+        if self.reins.unbroken.is_held() {
+            tracing::info!(
+                certificate = self.settings.name,
+                "an order is on its way: waiting for the CA's answer to it"
+            );
+        }
+        let _whole = tokio::time::timeout(LONGEST_UNBROKEN, self.reins.unbroken.hold()).await;
         self.handle.abort();
         if let Err(error) = (&mut self.handle).await
             && error.is_panic()
@@ -296,6 +326,12 @@ impl Task {
             tracing::error!(certificate = self.settings.name, %error, "the task of a certificate had died");
         }
     }
+}
+
+/// Ends them all at a time.
+async fn end_all(tasks: Vec<Task>) {
+    let mut ends: JoinSet<()> = tasks.into_iter().map(Task::end).collect();
+    while ends.join_next().await.is_some() {}
 }
 
 impl Drop for Task {
@@ -401,4 +437,8 @@ fn uncovered(identity: &impl Leaf, identifiers: &[String]) -> Vec<String> {
     identifiers.iter().filter(|name| !identity.covers(name)).cloned().collect()
 }
 
+/// How long an operator waits until his wish is taken up.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+/// An order that is sent, refused, and sent anew, each up to a request's limit, and the disk.
+const LONGEST_UNBROKEN: std::time::Duration = std::time::Duration::from_secs(90);
 const PLACEHOLDER_LIFE: std::time::Duration = std::time::Duration::from_secs(365 * 86_400);

@@ -60,10 +60,16 @@ pub(crate) trait Parts: Send + Sync + 'static {
 
     /// As [`Store::lock`].
     async fn lock(&self, name: &str) -> Result<Option<Self::Guard>, StoreError>;
+    /// As [`Store::lock_holder`].
+    async fn lock_holder(&self, _name: &str) -> Option<String> {
+        None
+    }
     /// As [`Store::load_identity`].
     async fn load_identity(&self, name: &str) -> Result<Option<Stored<Self::Identity>>, StoreError>;
     /// As [`Store::save_identity`].
     async fn save_identity(&self, name: &str, identity: &Self::Identity, meta: &Meta) -> Result<u64, StoreError>;
+    /// As [`Store::load_generation`].
+    async fn load_generation(&self, name: &str, generation: u64) -> Result<(Self::Identity, Meta), StoreError>;
     /// As [`Store::point_to`].
     async fn point_to(&self, name: &str, generation: u64) -> Result<(), StoreError>;
     /// As [`Store::mend_pointer`].
@@ -130,6 +136,10 @@ impl Parts for ManagerParts {
         self.on_store(name, Store::lock).await
     }
 
+    async fn lock_holder(&self, name: &str) -> Option<String> {
+        self.on_store(name, |store, name| Ok(store.lock_holder(name))).await.ok().flatten()
+    }
+
     async fn load_identity(&self, name: &str) -> Result<Option<Stored>, StoreError> {
         self.on_store(name, Store::load_identity).await
     }
@@ -137,6 +147,10 @@ impl Parts for ManagerParts {
     async fn save_identity(&self, name: &str, identity: &Identity, meta: &Meta) -> Result<u64, StoreError> {
         let (identity, meta) = (identity.clone(), meta.clone());
         self.on_store(name, move |store, name| store.save_identity(name, &identity, &meta)).await
+    }
+
+    async fn load_generation(&self, name: &str, generation: u64) -> Result<(Identity, Meta), StoreError> {
+        self.on_store(name, move |store, name| store.load_generation(name, generation)).await
     }
 
     async fn point_to(&self, name: &str, generation: u64) -> Result<(), StoreError> {

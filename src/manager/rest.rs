@@ -73,7 +73,7 @@ pub fn go_back_at_rest(
     let failed = |why: String| Refused::new(NONE, why, "`portvakt cert show` lists what can be gone back to");
     let locked = store.lock(name).map_err(|error| failed(with_causes(&error)))?;
     let Some(_guard) = locked else {
-        return Err(Refused::new(NONE, "a process is ordering this certificate", "ask again when it is done"));
+        return Err(Refused::held_by(NONE, store.lock_holder(name).as_deref()));
     };
     let (identity, meta) = store.load_generation(name, number).map_err(|error| failed(with_causes(&error)))?;
     let validity = validity(&identity);

@@ -8,6 +8,8 @@ use super::NotSeen;
 /// A wish, and who is told what came of it.
 pub(crate) struct Wish {
     pub(super) what: Wanted,
+    /// Told when it is taken up; where nobody hears that, it is too late.
+    pub(super) begun: oneshot::Sender<()>,
     pub(super) asker: oneshot::Sender<Told>,
 }
 
@@ -46,6 +48,13 @@ pub struct Refused {
 impl Refused {
     pub(super) fn new(what: impl Into<String>, why: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { what: what.into(), why: why.into(), fix: fix.into() }
+    }
+
+    /// Somebody else may order the certificate now, and we may not.
+    pub(super) fn held_by(what: &str, holder: Option<&str>) -> Self {
+        let holder = holder.map(|holder| format!(" ({holder})")).unwrap_or_default();
+        let why = format!("another process that shares the state directory is ordering{holder}");
+        Self::new(what, why, "wait for what it gets, or ask that one")
     }
 }
 

@@ -102,6 +102,13 @@ impl Parts for SimulatedParts {
         self.write(|disk| disk.save(identity, meta)).await
     }
 
+    async fn load_generation(&self, _name: &str, generation: u64) -> Result<(Identity, Meta), StoreError> {
+        self.step().await;
+        let world = locked(&self.world);
+        let found = world.disks[self.site].generation(generation);
+        found.ok_or_else(|| StoreError::NoneReadable { name: self.site.to_string(), reasons: "it is gone".to_owned() })
+    }
+
     async fn point_to(&self, _name: &str, generation: u64) -> Result<(), StoreError> {
         self.write(|disk| disk.point_to(generation)).await
     }

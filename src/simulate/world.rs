@@ -129,6 +129,12 @@ impl Disk {
         Some((current.number, current.identity, &current.meta))
     }
 
+    /// A generation that is kept.
+    pub(super) fn generation(&self, number: u64) -> Option<(Identity, Meta)> {
+        let found = self.generations.iter().find(|generation| generation.number == number)?;
+        Some((found.identity, found.meta.clone()))
+    }
+
     /// Makes an earlier generation the current one.
     pub(super) fn point_to(&mut self, generation: u64) {
         self.pointer = generation;

@@ -56,8 +56,29 @@ pub(crate) async fn off_thread<T: Send + 'static>(call: impl FnOnce() -> T + Sen
     }
 }
 
+/// Held while something is done that must not be broken off: whoever ends the task of a certificate waits until it is free.
+///
+/// # Why
+///
+/// A task is ended by dropping it, wherever it waits. Between an order that is sent and its URL on the disk that would leave an
+/// order at the CA that nobody knows, and that counts.
+#[derive(Clone, Debug, Default)]
+pub struct Unbroken(Arc<tokio::sync::Mutex<()>>);
+
+impl Unbroken {
+    /// Whether somebody holds it now.
+    pub fn is_held(&self) -> bool {
+        self.0.try_lock().is_err()
+    }
+
+    /// Waits until it is free, and holds it until the guard drops.
+    pub async fn hold(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.0).lock_owned().await
+    }
+}
+
 /// What is wanted from a [`Source`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Order {
     /// Name of the certificate: folder in the store.
     pub certificate: String,
@@ -65,6 +86,8 @@ pub struct Order {
     pub identifiers: Vec<String>,
     /// Attempts that have failed since the last success; another way may be tried then.
     pub failures: u32,
+    /// What must not be broken off.
+    pub unbroken: Unbroken,
 }
 
 /// Where one certificate comes from.

@@ -30,6 +30,13 @@ pub struct Meta {
     pub directory: Option<String>,
 }
 
+impl Meta {
+    /// Directory of the ACME CA that has issued it. An older portvakt kept it in the words for people alone.
+    pub fn issued_by(&self) -> Option<&str> {
+        self.directory.as_deref().or_else(|| self.source.strip_prefix("acme "))
+    }
+}
+
 /// An identity as it was found.
 #[derive(Clone, Debug)]
 pub struct Stored<I = Identity> {

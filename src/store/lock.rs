@@ -1,6 +1,7 @@
 //! Locks between processes that share a state directory.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
 use std::path::Path;
 
 use super::{Store, StoreError, atomic};
@@ -27,10 +28,22 @@ impl Store {
         let path = self.layout.lock(name);
         let file = open(&path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(LockGuard { _file: file })),
+            Ok(()) => {
+                // For people alone; a full disk does not keep anybody from ordering.
+                let _ = sign(&file);
+                Ok(Some(LockGuard { _file: file }))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(StoreError::io("lock", &path)(error)),
         }
+    }
+
+    /// Who has taken the right to order the certificate of this name last, for people; `None` where nobody can tell, as on
+    /// Windows while he has it.
+    pub fn lock_holder(&self, name: &str) -> Option<String> {
+        let text = fs::read_to_string(self.layout.lock(name)).ok()?;
+        let line = text.lines().next()?.trim();
+        (!line.is_empty()).then(|| line.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect())
     }
 
     /// Takes the right to make the internal CA. Waits for a process that is making it, which takes milliseconds.
@@ -50,12 +63,21 @@ pub(super) fn wait(path: &Path) -> Result<LockGuard, StoreError> {
     Ok(LockGuard { _file: file })
 }
 
+/// Writes down whose it is.
+fn sign(mut file: &File) -> io::Result<()> {
+    file.set_len(0)?;
+    writeln!(file, "process {} on {}", std::process::id(), platform::host_name())
+}
+
 fn open(path: &Path) -> Result<File, StoreError> {
     if let Some(dir) = path.parent() {
         atomic::create_dir(dir)?;
     }
     platform::open_private_file(path).map_err(StoreError::io("open", path))
 }
+
+/// Of what a lock file says, which others may have written.
+const LONGEST_NAME: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -71,6 +93,11 @@ mod tests {
         assert!(second.lock("m5").unwrap().is_none());
         assert!(first.lock("m5").unwrap().is_none());
         assert!(second.lock("other").unwrap().is_some());
+        if cfg!(target_os = "linux") {
+            let holder = second.lock_holder("m5").unwrap();
+            assert!(holder.starts_with(&format!("process {} on ", std::process::id())), "{holder}");
+        }
+        assert_eq!(second.lock_holder("nobody's"), None);
 
         drop(guard);
         assert!(second.lock("m5").unwrap().is_some());

@@ -92,6 +92,40 @@ fn given_a_listener_that_answers_nobody_when_renewed_then_the_new_one_stays_and_
     assert_eq!(served(scene.port, "m5.test").unwrap(), scene.generation(2).der);
 }
 
+/// The first look tells nothing, and only a later one that clients get the old one: perhaps of another process.
+#[test]
+fn given_a_certificate_that_only_a_later_look_shows_wrong_when_found_then_rolled_back_over_a_restart_too() {
+    for dies in [false, true] {
+        let mut scene = Scene::internal();
+        let silent = shared(([127, 0, 0, 1], scene.port).into());
+        let told = scene.renew();
+        let text = String::from_utf8_lossy(&told.stdout).into_owned();
+        assert!(told.status.success() && text.contains("nobody has seen it in a handshake yet"), "{text}");
+        assert_eq!(scene.current(), "2");
+
+        if dies {
+            scene.portvakt.child.kill();
+        }
+        // Both answer for a moment, so that nobody sees the new one between them.
+        let nginx = Nginx::start_tls_on(scene.port, &scene.generation(1));
+        drop(silent);
+        if dies {
+            scene.start();
+        }
+
+        let line = eventually("rolled back", AN_ORDER, || {
+            scene.portvakt.child.lines().into_iter().find(|line| line.contains("NEW CERTIFICATE ROLLED BACK"))
+        });
+        assert!(line.contains("handshakes do not get the new certificate") && line.contains("m5.test"), "{line}");
+        eventually("the pointer is moved back", PATIENCE, || (scene.current() == "1").then_some(()));
+        assert!(scene.home.state().join("certs/m5.test/2/chain.pem").exists(), "it is kept");
+        drop(nginx);
+        eventually("the one before is served", PATIENCE, || {
+            (served(scene.port, "m5.test").ok()? == scene.generation(1).der).then_some(())
+        });
+    }
+}
+
 #[test]
 fn given_an_operator_who_goes_back_when_running_then_served_at_once_and_nothing_newer_is_taken_up() {
     let mut scene = Scene::internal();

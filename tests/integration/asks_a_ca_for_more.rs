@@ -9,7 +9,7 @@ use portvakt::pki::{Identity, KeyType, Password};
 use portvakt::source::acme::{
     AcmeError, AcmeSource, Clients, ExternalAccount, RevocationReason, RevokedBy, account_thumbprint,
 };
-use portvakt::source::{AcmeSettings, Order, PasswordSource};
+use portvakt::source::{AcmeSettings, Order, PasswordSource, Unbroken};
 use portvakt::store::Store;
 use portvakt::time::Timestamp;
 use serde_json::json;
@@ -211,7 +211,12 @@ fn stage_store(stage: &Stage) -> Store {
 }
 
 fn order(identifier: &str) -> Order {
-    Order { certificate: "m5".to_owned(), identifiers: vec![identifier.to_owned()], failures: 0 }
+    Order {
+        certificate: "m5".to_owned(),
+        identifiers: vec![identifier.to_owned()],
+        failures: 0,
+        unbroken: Unbroken::default(),
+    }
 }
 
 fn leaf_pem(identity: &Identity) -> String {

@@ -42,12 +42,13 @@ impl List {
 }
 
 fn row(known: &Known, status: &CertificateStatus) -> [String; 6] {
-    let life = &status.life;
-    let until = life.not_after.map(|end| format!("{} ({})", day(end, known.now), distance(end, known.now)));
+    let (life, shown) = (&status.life, known.in_service(status));
+    let end = shown.map_or(life.not_after, seen::InService::not_after);
+    let until = end.map(|end| format!("{} ({})", day(end, known.now), distance(end, known.now)));
     let at = life.next.at.map(|at| format!(" {}", day(at, known.now))).unwrap_or_default();
     [
         status.name.clone(),
-        life.state.as_str().to_owned(),
+        shown.map_or_else(|| life.state.as_str().to_owned(), |shown| shown.state.clone()),
         until.unwrap_or_else(|| "-".to_owned()),
         status.leaf.as_ref().map_or_else(|| status.issuer.clone(), |leaf| leaf.issuer.clone()),
         format!("{}{at}", life.next.action.as_str()),
@@ -56,24 +57,26 @@ fn row(known: &Known, status: &CertificateStatus) -> [String; 6] {
 }
 
 fn to_json(known: &Known, status: &CertificateStatus) -> serde_json::Value {
-    let (life, leaf) = (&status.life, status.leaf.as_ref());
+    let (life, leaf, shown) = (&status.life, status.leaf.as_ref(), known.in_service(status));
+    let text = |kept: Option<String>, shown: Option<String>| shown.or(kept);
     let time = |time: Option<crate::time::Timestamp>| time.map(|time| time.to_string());
     let sights = known.running.as_ref().map(|running| running.of(&status.name));
     json!({
         "name": status.name,
         "names": status.identifiers,
         "source": status.source,
-        "state": life.state.as_str(),
-        "issuer": leaf.map(|leaf| &leaf.issuer),
-        "sha256": leaf.map(|leaf| leaf.fingerprint.to_string()),
-        "serial": leaf.map(|leaf| &leaf.serial),
-        "key_type": leaf.map(|leaf| &leaf.key_type),
-        "not_before": time(life.not_before),
-        "not_after": time(life.not_after),
+        "state": shown.map_or(life.state.as_str(), |shown| &shown.state),
+        "issuer": text(leaf.map(|leaf| leaf.issuer.clone()), shown.map(|shown| shown.issuer.clone())),
+        "sha256": text(leaf.map(|leaf| leaf.fingerprint.to_string()), shown.map(|shown| shown.sha256.clone())),
+        "serial": text(leaf.map(|leaf| leaf.serial.clone()), shown.map(|shown| shown.serial.clone())),
+        "key_type": text(leaf.map(|leaf| leaf.key_type.clone()), shown.map(|shown| shown.key_type.clone())),
+        "not_before": time(shown.map_or(life.not_before, seen::InService::not_before)),
+        "not_after": time(shown.map_or(life.not_after, seen::InService::not_after)),
+        "kept": known.running.as_ref().map(|_| shown.is_none()),
         "next": { "action": life.next.action.as_str(), "at": time(life.next.at), "why": life.next.why },
         "consecutive_failures": life.consecutive_failures,
         "last_error": life.last_failure.as_ref().map(|failure| &failure.detail),
-        "served": sights.as_ref().map(|all| all.iter().all(|seen| seen.as_published == Some(true))),
+        "served": known.running.as_ref().and_then(|running| running.is_served(&status.name)),
         "sights": sights,
     })
 }

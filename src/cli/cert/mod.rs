@@ -75,6 +75,12 @@ impl Known {
     fn status(&self, settings: &CertificateSettings) -> CertificateStatus {
         manager::at_rest(self.store.as_ref(), settings, self.now)
     }
+
+    /// What the process has in service, when the disk has another certificate.
+    fn in_service(&self, status: &CertificateStatus) -> Option<&seen::InService> {
+        let kept = status.leaf.as_ref().map(|leaf| leaf.fingerprint.to_string());
+        self.running.as_ref()?.another(&status.name, kept.as_deref())
+    }
 }
 
 /// The certificate of this name, or of the site that has this domain.

@@ -12,6 +12,22 @@ use crate::time::Timestamp;
 /// A process that runs with this configuration.
 pub(super) struct Running {
     sights: Vec<Seen>,
+    certificates: Vec<InService>,
+}
+
+/// What a process has in service, whether or not its disk has taken it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct InService {
+    name: String,
+    role: String,
+    pub(super) state: String,
+    pub(super) issuer: String,
+    pub(super) serial: String,
+    pub(super) sha256: String,
+    pub(super) key_type: String,
+    not_before: Option<String>,
+    not_after: Option<String>,
 }
 
 /// What was seen of one name on one listener.
@@ -29,11 +45,23 @@ pub(super) struct Seen {
     pub(super) found: String,
 }
 
+impl InService {
+    pub(super) fn not_before(&self) -> Option<Timestamp> {
+        self.not_before.as_deref()?.parse().ok()
+    }
+
+    /// `None` for a placeholder, with which nobody is to plan.
+    pub(super) fn not_after(&self) -> Option<Timestamp> {
+        self.not_after.as_deref()?.parse().ok()
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(default)]
 #[derive(Default)]
 struct Status {
     served: Vec<Seen>,
+    certificates: Vec<InService>,
 }
 
 impl Running {
@@ -42,7 +70,24 @@ impl Running {
         let answer = block_on_alone(async { Ok(tokio::time::timeout(PATIENCE, ask(socket, Request::Status)).await) });
         let Reply::Done(status) = answer.ok()?.ok()?.ok()? else { return None };
         let status: Status = serde_json::from_value(status).unwrap_or_default();
-        Some(Self { sights: status.served })
+        Some(Self { sights: status.served, certificates: status.certificates })
+    }
+
+    /// What is in service for a certificate, when it is another one than that with the fingerprint which is kept.
+    pub(super) fn another(&self, certificate: &str, kept: Option<&str>) -> Option<&InService> {
+        let is_its = |shown: &&InService| shown.name == certificate && shown.role == "listener";
+        let shown = self.certificates.iter().find(is_its)?;
+        // A placeholder is none that could be kept.
+        (shown.not_after().is_some() && Some(shown.sha256.as_str()) != kept).then_some(shown)
+    }
+
+    /// Whether clients get what was published, on every listener and for every name; `None` where nobody has looked yet.
+    pub(super) fn is_served(&self, certificate: &str) -> Option<bool> {
+        let all: Vec<_> = self.of(certificate).into_iter().map(|seen| seen.as_published).collect();
+        match all.contains(&Some(false)) {
+            true => Some(false),
+            false => (!all.is_empty() && !all.contains(&None)).then_some(true),
+        }
     }
 
     /// Of one certificate.
@@ -89,11 +134,22 @@ mod tests {
         };
         let good = || seen("a.test", Some(true), Some("2026-11-22T11:59:30Z"));
         let bad = || seen("b.test", Some(false), Some("2026-11-22T11:59:30Z"));
-        let told = |sights: Vec<Seen>| summary(Some(&Running { sights }), "a", now);
+        let running = |sights| Running { sights, certificates: vec![] };
+        let told = |sights: Vec<Seen>| summary(Some(&running(sights)), "a", now);
         assert_eq!(told(vec![good()]), "yes, 30 seconds ago");
         assert_eq!(told(vec![good(), bad()]), "NO: b.test on https 0.0.0.0:443: another certificate is shown");
         assert_eq!(told(vec![good(), seen("c.test", None, None)]), "not seen yet: c.test on https 0.0.0.0:443");
         assert_eq!(told(vec![]), "no https listener");
+        let none = || seen("c.test", None, None);
+        for (sights, expected) in [
+            (vec![good()], Some(true)),
+            (vec![good(), bad(), none()], Some(false)),
+            (vec![good(), none()], None),
+            (vec![none()], None),
+            (vec![], None),
+        ] {
+            assert_eq!(running(sights.clone()).is_served("a"), expected, "{sights:?}");
+        }
         assert_eq!(summary(None, "a", now), "portvakt is not running");
     }
 }

@@ -47,6 +47,14 @@ fn write(out: &mut String, known: &Known, status: &CertificateStatus, generation
     let now = known.now;
     writeln!(out, "certificate {}: {}", status.name, status.life.state.as_str())?;
     writeln!(out, "  names        {}", status.identifiers.join(", "))?;
+    if let Some(shown) = known.in_service(status) {
+        let valid = [shown.not_before(), shown.not_after()].map(|at| at.map(minute).unwrap_or_default());
+        writeln!(
+            out,
+            "  IN SERVICE   another than on the disk: by {}, {} to {}, sha256 {}",
+            shown.issuer, valid[0], valid[1], shown.sha256
+        )?;
+    }
     write_leaf(out, status, now)?;
     writeln!(out, "  next action  {}", next_action(status, now))?;
     if let Some(guards) = guards(status, now) {

@@ -359,6 +359,26 @@ fn given_a_certificate_that_nobody_has_seen_when_shown_then_the_success_before_c
 }
 
 #[test]
+fn given_a_certificate_that_clients_do_not_get_after_all_when_taken_back_then_the_one_before_counts() {
+    let mut life = open(None, Served::Certificate(fresh()));
+    life.succeeded(Kind::Renew, fresh(), NOW, &mut rng());
+    life.seen(NOW);
+    let due = life.status(NOW).renewal_due.unwrap();
+    let new = Validity { not_before: due, not_after: due + days(90) };
+    life.begin(Kind::Renew, 0, due);
+    life.succeeded(Kind::Renew, new, due, &mut rng());
+
+    life.took_back("m5.test", fresh(), Some(NOW), &mut rng());
+    life.failed(&failure(Reason::NotServed, Retry::Backoff), due, &mut rng());
+
+    let status = life.status(due);
+    assert_eq!((life.served(), life.unseen()), (Served::Certificate(fresh()), None));
+    assert_eq!((status.last_success, status.consecutive_failures), (Some(NOW), 1));
+    let Step::Wait { until: Some(until), why: Why::Backoff } = life.poll(due) else { panic!("{:?}", life.poll(due)) };
+    assert_eq!(obtains(life.poll(until)), Some((Kind::Renew, Why::RenewalDue)), "and it is tried again");
+}
+
+#[test]
 fn given_an_operator_who_went_back_when_polled_then_nothing_before_the_emergency_unless_asked_for() {
     // Long past its renewal.
     let old = Validity { not_before: NOW - days(80), not_after: NOW + days(10) };

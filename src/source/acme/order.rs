@@ -73,6 +73,8 @@ impl AcmeSource {
     pub(super) async fn place(&self, account: &Account, wanted: &Wanted<'_>) -> Result<Work, AcmeError> {
         let order = wanted.order;
         let key = PrivateKey::generate(self.settings.key_type)?;
+        // A reload that ends the task now would cost an order.
+        let _whole = order.unbroken.hold().await;
         let mut replaces = wanted.replaces.is_some();
         let at_ca = match self.ask_for_order(account, wanted, wanted.replaces.as_ref()).await {
             // Limits may be stricter then, but a certificate is better than none.

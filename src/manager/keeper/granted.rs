@@ -1,19 +1,24 @@
 //! A keeper does what an operator wishes.
 
-use tracing::info;
+use std::time::Duration;
 
-use super::Gate;
-use super::keeper::{Keeper, former_directory};
-use super::parts::{Leaf as _, Parts};
-use super::wish::{Fate, Refused, Told, Wanted, Wish};
+use tracing::{debug, info};
+
+use super::super::Gate;
+use super::super::parts::{Leaf as _, Parts};
+use super::super::wish::{Fate, Refused, Told, Wanted, Wish};
+use super::Keeper;
 use crate::causes::with_causes;
-use crate::lifecycle::{Origin, Step};
+use crate::lifecycle::{Origin, Step, Why};
 use crate::store::Stored;
 
 impl<P: Parts> Keeper<P> {
-    /// Carries a wish out, and tells who asked.
+    /// Carries a wish out, and tells who asked; nothing is done for somebody who has gone.
     pub(super) async fn grant(&mut self, wish: Wish, gate: &Gate) {
         let certificate = &self.settings.name;
+        if wish.begun.send(()).is_err() || wish.asker.is_closed() {
+            return debug!(certificate, wish = ?wish.what, "an operator has asked, and waits no more");
+        }
         info!(certificate, wish = ?wish.what, "an operator asks");
         let told = match wish.what {
             Wanted::Renewal { force } => self.renew(force, gate).await,
@@ -28,10 +33,7 @@ impl<P: Parts> Keeper<P> {
     async fn renew(&mut self, force: bool, gate: &Gate) -> Told {
         const NONE: &str = "no new certificate was ordered";
         let locked = self.lock().await.map_err(|error| Refused::new(NONE, with_causes(&error), "see the log"))?;
-        let Some(guard) = locked else {
-            let fix = "wait for what it gets, or ask that one";
-            return Err(Refused::new(NONE, "another process that shares the state directory is ordering", fix));
-        };
+        let Some(guard) = locked else { return Err(self.held_by_another(NONE).await) };
         // What another process has noted counts: a time that the CA has named, a certificate that it has got.
         self.look().await;
         self.life.request(force, self.now());
@@ -42,16 +44,27 @@ impl<P: Parts> Keeper<P> {
             Step::Obtain { kind, ca, .. } => (kind, ca),
             Step::Wait { until, why } => {
                 let until = until.map_or_else(|| "other settings".to_owned(), |until| until.to_string());
-                let fix = "it is ordered by itself then; `--force` does not wait for a time that the CA has named";
+                let fix = match why {
+                    Why::Budget => "it is ordered by itself then; `portvakt acme budget` shows what is left",
+                    _ => "it is ordered by itself then; `--force` does not wait for a time that the CA has named",
+                };
                 return Err(Refused::new(NONE, format!("{why} (until {until})"), fix));
             }
             Step::AskRenewalInfo => return Err(Refused::new(NONE, "the CA is being asked when to renew", "ask again")),
         };
-        if !self.obtain_when_open(kind, ca, gate).await {
-            let fix = "wait for what it gets, or ask that one";
-            return Err(Refused::new(NONE, "another process that shares the state directory is ordering", fix));
+        let Ok(_turn) = tokio::time::timeout(A_TURN, gate.turn()).await else {
+            let why = "other certificates are being ordered, or another process takes over from this one";
+            return Err(Refused::new(NONE, why, "it is ordered as soon as it is its turn: see `portvakt cert show`"));
+        };
+        if !self.obtain(kind, ca).await {
+            return Err(self.held_by_another(NONE).await);
         }
         self.outcome()
+    }
+
+    async fn held_by_another(&self, what: &str) -> Refused {
+        let holder = self.parts.lock_holder(&self.settings.name).await;
+        Refused::held_by(what, holder.as_deref())
     }
 
     /// What the attempt that was just made came to.
@@ -77,10 +90,7 @@ impl<P: Parts> Keeper<P> {
         const NONE: &str = "the certificate in service stays";
         let name = self.settings.name.clone();
         let locked = self.lock().await.map_err(|error| Refused::new(NONE, with_causes(&error), "see the log"))?;
-        let Some(_guard) = locked else {
-            let fix = "ask again when it is done";
-            return Err(Refused::new(NONE, "another process that shares the state directory is ordering", fix));
-        };
+        let Some(_guard) = locked else { return Err(self.held_by_another(NONE).await) };
         self.look().await;
         let moved = self.parts.point_to(&name, number).await;
         moved.map_err(|error| Refused::new(NONE, with_causes(&error), "free the disk, then ask again"))?;
@@ -127,11 +137,13 @@ impl<P: Parts> Keeper<P> {
 
     async fn settle_on(&mut self, stored: Stored<P::Identity>) {
         let Stored { generation, identity, meta, .. } = stored;
-        self.generation = Some(generation);
-        self.issued_by = meta.directory.or_else(|| former_directory(&meta.source));
-        (self.unsaved, self.damage) = (None, None);
+        (self.unsaved, self.damage, self.before, self.young) = (None, None, None, None);
         self.life.went_back(&meta.product, identity.validity(), self.now(), &mut self.parts.chance());
+        (self.generation, self.meta) = (Some(generation), Some(meta));
         // Without it a restart would plan a renewal at once, which does no harm.
         let _ = self.save_record().await;
     }
 }
+
+/// How long it is waited for one's turn to order: some orders that hang are over by then.
+const A_TURN: Duration = Duration::from_secs(60);
