@@ -27,7 +27,7 @@ use tracing::{debug, warn};
 
 pub use status::{
     Acme, Certificate, ClientIdentity, IdentityAction, IdentityRefusal, IdentityTrial, Listener, ListenerKind, Next,
-    Observed, Observing, Peer, Reload, RenewalInformation, Served, ShownIdentity, Status, Upstream,
+    Observed, Observing, Peer, PeerCertificate, Reload, RenewalInformation, Served, ShownIdentity, Status, Upstream,
 };
 
 /// What the operators' listener asks.

@@ -376,6 +376,20 @@ pub struct Peer {
     pub requests: usize,
     /// Why the last attempt that failed did.
     pub last_error: Option<String>,
+    /// What it showed in the last handshake that it was believed in.
+    pub certificate: Option<PeerCertificate>,
+}
+
+/// The certificate of an upstream's server.
+#[derive(Clone, Debug, Serialize)]
+pub struct PeerCertificate {
+    /// Common name, which may be empty.
+    pub subject: String,
+    /// SHA-256 of the certificate, hex.
+    pub sha256: String,
+    /// Last second of validity.
+    #[serde(serialize_with = "time")]
+    pub not_after: Timestamp,
 }
 
 /// A CA that is ordered from.

@@ -152,6 +152,7 @@ fn status() -> Status {
                 state: "ejected",
                 requests: 1,
                 last_error: Some("refused".to_owned()),
+                certificate: None,
             }],
         }],
         acme: vec![Acme { directory: "https://ca.test/dir".to_owned(), account: None }],

@@ -13,6 +13,8 @@ use crate::causes::with_causes;
 use crate::config::Style;
 use crate::control::{Handler, Reply, Request, Server};
 use crate::manager::{Told, Wanted};
+use crate::pki::Fingerprint;
+use crate::upstream::in_words;
 
 impl App {
     /// Opens the socket and answers on it. When it cannot be opened, that is told and keeps nobody from being served.
@@ -69,6 +71,12 @@ impl Handler for App {
                 let wanted = Wanted::Generation { number: generation, force };
                 reply(self.0.manager.ask(&certificate, wanted).await)
             }
+            Request::AcceptUpstream { upstream, peer, fingerprint } => {
+                match self.accept_upstream(&upstream, &peer, &fingerprint).await {
+                    Ok(told) => Reply::Done(json!(told)),
+                    Err(error) => Reply::Failed(json!(error)),
+                }
+            }
             Request::Answer { token } => self.answer_doctor(&token),
         }
     }
@@ -87,6 +95,21 @@ impl App {
             drop(pending);
         });
         Reply::Done(json!("answered for a minute"))
+    }
+}
+
+impl App {
+    /// Believes the certificate that a server shows from now on, in the words of an operator.
+    async fn accept_upstream(&self, upstream: &str, peer: &str, fingerprint: &str) -> Result<String, String> {
+        let fingerprint = fingerprint.parse::<Fingerprint>().map_err(|error| error.to_string())?;
+        let upstreams = self.0.server.upstreams();
+        let found = upstreams.iter().find(|known| known.settings().name == upstream);
+        let found = found.and_then(|found| found.peers().iter().find(|known| known.settings().to_string() == peer));
+        let server =
+            found.ok_or_else(|| format!("the running process knows no server {peer} of upstream `{upstream}`"))?;
+        let leaf = server.accept(fingerprint).await.map_err(|error| with_causes(&error))?;
+        info!(upstream, peer, %fingerprint, "accepted by an operator: {}", in_words(&leaf));
+        Ok("accepted; the running process believes it from now on".to_owned())
     }
 }
 

@@ -62,7 +62,7 @@ use crate::source::internal::{InternalCa, InternalCaError};
 use crate::store::{Store, StoreError};
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::tls::Resolver;
-use crate::upstream::{ClientIdentities, Observer, Peer, Upstream, UpstreamError};
+use crate::upstream::{Acquaintances, ClientIdentities, Observer, Peer, Upstream, UpstreamError};
 
 /// A serving process. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -80,6 +80,7 @@ struct Inner {
     record: Arc<Record>,
     manager: Manager,
     client_identities: ClientIdentities,
+    acquaintances: Acquaintances,
     clients: ClientManager,
     server: Arc<Server>,
     metrics: Arc<Metrics>,
@@ -131,7 +132,8 @@ impl App {
         metrics.reload_succeeded(started);
         let access_log = ArcSwapOption::new(access_log(&config, None, &metrics)?);
         let client_identities = ClientIdentities::new(clock.clone());
-        let snapshot = snapshot(&config, &[], access_log.load_full(), &metrics, &client_identities)?;
+        let acquaintances = Acquaintances::new(store.clone());
+        let snapshot = snapshot(&config, &[], access_log.load_full(), &metrics, (&client_identities, &acquaintances))?;
         let server = Server::new(snapshot, resolver.clone(), challenges.clone())?;
         let record = Arc::new(Record::new(metrics.clone()));
         let manager = Manager::new(ManagerParts {
@@ -156,6 +158,7 @@ impl App {
             manager,
             clients: ClientManager::new(clock, client_identities.clone()),
             client_identities,
+            acquaintances,
             server: Arc::new(server),
             metrics,
             listeners,
@@ -437,7 +440,7 @@ fn snapshot(
     running: &[Arc<Upstream>],
     access_log: Option<Arc<AccessLog>>,
     metrics: &Arc<Metrics>,
-    identities: &ClientIdentities,
+    (identities, acquaintances): (&ClientIdentities, &Acquaintances),
 ) -> Result<Snapshot, UpstreamError> {
     let numbers = metrics.clone();
     let observer: Observer = Arc::new(move |change| {
@@ -446,7 +449,7 @@ fn snapshot(
     let keep_or_make =
         |settings: &crate::upstream::Settings| match running.iter().find(|upstream| upstream.settings() == settings) {
             Some(upstream) => Ok(upstream.clone()),
-            None => Upstream::new(settings.clone(), observer.clone(), identities).map(Arc::new),
+            None => Upstream::new(settings.clone(), observer.clone(), identities, acquaintances).map(Arc::new),
         };
     let upstreams = config.upstreams.iter().map(keep_or_make).collect::<Result<_, _>>()?;
     let routes = Routes::new(config.route.clone());

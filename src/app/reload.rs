@@ -101,7 +101,7 @@ impl App {
             &inner.server.upstreams(),
             access_log.clone(),
             &inner.metrics,
-            &inner.client_identities,
+            (&inner.client_identities, &inner.acquaintances),
         )?;
         let egresses = inner.prepare_egresses(&new)?;
         let bound = inner.listeners().bind(&new.listen).map_err(AppError::Bind)?;

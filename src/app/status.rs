@@ -354,6 +354,14 @@ fn peer(peer: &Peer) -> admin::Peer {
         state: peer.availability(Instant::now()).as_str(),
         requests: peer.in_flight(),
         last_error: peer.last_error().map(|error| error.to_string()),
+        certificate: peer.certificate().map(|probed| {
+            let leaf = probed.chain.leaf();
+            admin::PeerCertificate {
+                subject: leaf.common_name.clone(),
+                sha256: leaf.fingerprint.to_string(),
+                not_after: leaf.not_after,
+            }
+        }),
     }
 }
 

@@ -7,6 +7,7 @@ use super::{Arguments, print_out};
 use crate::config::{Code, closest};
 use crate::doctor;
 use crate::egress::bankid::Refusal;
+use crate::upstream::TlsFailure;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -51,7 +52,8 @@ fn page(topic: &str) -> Result<String, Failure> {
         let meant = meant.map(|code| format!("; did you mean {code}?")).unwrap_or_default();
         Failure::Usage(format!("{error}{meant}\n\nEvery code: portvakt help codes"))
     };
-    if let Some(answer) = answer(topic).or_else(|| number(topic).and_then(doctor::help)) {
+    let told = |number| doctor::help(number).or_else(|| TlsFailure::help(number));
+    if let Some(answer) = answer(topic).or_else(|| number(topic).and_then(told)) {
         return Ok(answer);
     }
     let code = topic.parse::<Code>().map_err(unknown)?;
@@ -84,6 +86,10 @@ fn list() -> String {
     text.push_str("\nAnswers to applications that call through [[egress]]:\n");
     for refusal in Refusal::every() {
         text.push_str(&format!("PV{:04}  {}\n", refusal.number(), refusal.reason().replace('_', " ")));
+    }
+    text.push_str("\nWhy there is no TLS with an upstream:\n");
+    for failure in TlsFailure::EVERY {
+        text.push_str(&format!("{}  {}\n", failure.code(), failure.title()));
     }
     text.push_str("\nFindings of portvakt doctor:\n");
     for (code, title) in doctor::codes() {

@@ -1,7 +1,7 @@
 //! Arguments, exit codes, and the one place that prints an error with its causes.
 //!
 //! In: the command line. Out: an exit code: 0 well, 1 a problem that was told, 2 a command line that makes no sense.
-//! Imports `app`, `config`, `control`, `doctor`, `explain`, `platform` and `simulate`. One file for each verb; what several need stands
+//! Imports `app`, `config`, `control`, `doctor`, `explain`, `platform`, `simulate` and `upstream`. One file for each verb; what several need stands
 //! here, in `failure` and in `settings`.
 
 mod acme;
@@ -22,6 +22,7 @@ mod settings;
 mod show;
 mod simulate;
 mod status;
+mod upstream;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -74,6 +75,9 @@ enum Command {
     /// The account at an ACME CA, and what the CA allows.
     #[command(subcommand)]
     Acme(acme::Acme),
+    /// The servers behind, and the certificates that they are believed by.
+    #[command(subcommand)]
+    Upstream(upstream::Upstream),
     /// Services that demand a client certificate.
     #[command(subcommand)]
     Egress(egress::Egress),
@@ -95,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Rehearse(rehearse) => rehearse.carry_out(),
         Command::Ca(ca) => ca.carry_out(),
         Command::Acme(acme) => acme.carry_out(),
+        Command::Upstream(upstream) => upstream.carry_out(),
         Command::Egress(egress) => egress.carry_out(),
         Command::Init(init) => init.carry_out(),
         Command::Config(config) => config.carry_out(),

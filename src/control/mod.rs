@@ -1,4 +1,4 @@
-//! The operators' socket: `portvakt status`, `reload`, `cert renew` and `cert rollback`.
+//! The operators' socket: `portvakt status`, `reload`, `cert renew`, `cert rollback` and `upstream accept`.
 //!
 //! In: a path, and a [`Handler`] that knows the process. Out: answers to whoever may open the socket. Imports `platform`
 //! and serde; knows neither configuration nor status, which pass through as JSON.
@@ -55,6 +55,15 @@ pub enum Request {
         generation: u64,
         /// Also an expired one.
         force: bool,
+    },
+    /// Believe a certificate of an upstream's server from now on, if it is the one that the server shows.
+    AcceptUpstream {
+        /// The upstream's name.
+        upstream: String,
+        /// Which of its servers: `https://host:port`.
+        peer: String,
+        /// SHA-256 of the certificate, hex.
+        fingerprint: String,
     },
     /// For a minute, answer a question on port 80 as a CA asks it; `portvakt doctor` asks it by the public name.
     Answer {

@@ -101,6 +101,7 @@ mod tests {
                 | Request::Rehearse { .. }
                 | Request::Renew { .. }
                 | Request::Rollback { .. }
+                | Request::AcceptUpstream { .. }
                 | Request::Answer { .. } => Reply::Failed(serde_json::json!("no")),
             }
         }

@@ -354,8 +354,14 @@ labels! {
         UnknownCa = "unknown_ca",
         /// It did not take our client certificate, or asked for one that we do not have.
         ClientCertificateRejected = "client_cert_rejected",
-        /// It speaks no version or cipher suite that we do.
+        /// It speaks no version that we do.
         OldProtocol = "old_protocol",
+        /// It knows no cipher suite that we do.
+        NoCommonCipher = "no_common_cipher",
+        /// Its key is too short for its signatures to be verified.
+        WeakKey = "weak_key",
+        /// What was seen at first use cannot be read or kept.
+        FirstUse = "first_use",
         /// Anything else.
         Other = "other",
     }

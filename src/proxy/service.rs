@@ -80,6 +80,8 @@ pub(super) struct Context {
     pub(super) is_told: bool,
     /// The client identity that the last try showed.
     pub(super) shown: Option<Fingerprint>,
+    /// What was the matter with the server in the last try.
+    tls_failure: Option<TlsFailure>,
     /// Ends the drain when the last one is dropped.
     _open: TaskTrackerToken,
 }
@@ -115,9 +117,16 @@ pub(super) struct Target {
 
 impl Target {
     /// Tells the operator why a request got no answer, as often as is of use; what is left out stands at `debug`.
-    fn tell(&self, request_id: &str, trace_id: Option<&str>, status: StatusCode, text: &str) {
+    fn tell(
+        &self,
+        request_id: &str,
+        trace_id: Option<&str>,
+        status: StatusCode,
+        failure: Option<TlsFailure>,
+        text: &str,
+    ) {
         let (upstream, status) = (&self.upstream.settings().name, status.as_u16());
-        let fix = TlsFailure::in_text(text).map(TlsFailure::fix);
+        let fix = failure.map(|failure| format!("{}; more: portvakt help {}", failure.fix(), failure.code()));
         match self.quota.take() {
             Some(0) => warn!(upstream, request_id, trace_id, status, fix, "{text}"),
             Some(untold) => warn!(upstream, request_id, trace_id, status, fix, untold, "{text}"),
@@ -267,6 +276,7 @@ impl ProxyHttp for Service {
             failure: None,
             is_told: false,
             shown: None,
+            tls_failure: None,
             _open: self.open.token(),
         }
     }
@@ -342,7 +352,7 @@ impl ProxyHttp for Service {
         target.peer = None;
         let preferred = connection.usual_peer(affinity, target.upstream.id());
         let Some(peer) = target.upstream.choose(ctx.tried, preferred) else {
-            return Err(upstream_error(target, &all_down(&target.upstream)));
+            return Err(upstream_error(target, &all_down(&target.upstream), &mut ctx.tls_failure));
         };
         connection.remember_peer(affinity, target.upstream.id(), peer.index);
         ctx.tried.add(peer.index);
@@ -350,7 +360,7 @@ impl ProxyHttp for Service {
         let made = target_peer.connection(affinity, ctx.is_upgrade).await;
         ctx.shown = made.as_ref().ok().and_then(|connection| target_peer.shown(connection));
         made.map_err(|error| {
-            let mut told = upstream_error(target, &error);
+            let mut told = upstream_error(target, &error, &mut ctx.tls_failure);
             // Nothing was sent yet.
             let is_worth_it = error.is_unreachable() || target.upstream.has_another(ctx.tried);
             told.set_retry(ctx.tries <= RETRIES && is_worth_it);
@@ -365,17 +375,26 @@ impl ProxyHttp for Service {
         ctx: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
+        let is_tls = matches!(error.etype(), ErrorType::TLSHandshakeFailure);
+        // Nothing was sent yet, so any method may be tried again. Who is not believed will not be a moment later either, but
+        // a handshake of our own tells why.
+        let text = in_words(&error);
+        ctx.tls_failure = TlsFailure::in_text(&text);
+        let is_unclear = is_tls && ctx.tries == 1 && ctx.tls_failure != Some(TlsFailure::ClientCertRejected);
+        let is_tried_again = ctx.tries <= RETRIES && (!is_tls || is_unclear || ctx.has_another_peer());
         if let Some(target) = &ctx.target {
-            let text = in_words(&error);
-            count_tls_failure(target, &text);
+            if let Some(failure) = ctx.tls_failure.filter(|_| !is_tried_again) {
+                target.metrics.tls_failed(failure_label(failure));
+            }
             if let Some(chosen) = &target.peer {
+                if is_tls {
+                    chosen.doubt();
+                }
                 chosen.identity_failed(ctx.shown, &text);
                 chosen.connect_failed(peer.address().as_inet().copied(), text);
             }
         }
-        // Nothing was sent yet, so any method may be tried again. Who is not believed will not be a moment later either.
-        let is_worth_it = !matches!(error.etype(), ErrorType::TLSHandshakeFailure) || ctx.has_another_peer();
-        error.set_retry(ctx.tries <= RETRIES && is_worth_it);
+        error.set_retry(is_tried_again);
         error
     }
 
@@ -426,8 +445,8 @@ impl ProxyHttp for Service {
         let leaf = digest.and_then(|d| d.ssl_digest.as_ref()).map(|tls| tls.cert_digest.as_slice());
         let Some(peer) = &target.peer else { return Ok(()) };
         peer.admit(leaf).await.map_err(|error| {
-            let mut told = upstream_error(target, &error);
-            told.set_retry(ctx.tries <= RETRIES && ctx.has_another_peer());
+            let mut told = upstream_error(target, &error, &mut ctx.tls_failure);
+            told.set_retry(ctx.tries <= RETRIES && target.upstream.has_another(ctx.tried));
             told
         })?;
         peer.connected();
@@ -552,7 +571,7 @@ impl ProxyHttp for Service {
             && *error.esource() != ErrorSource::Downstream
         {
             target.metrics.unanswered();
-            target.tell(&id, trace_id(session.req_header()), status, &in_words(error));
+            target.tell(&id, trace_id(session.req_header()), status, ctx.tls_failure, &in_words(error));
         }
         session.set_keepalive(None);
         if session.response_written().is_none() {
@@ -635,12 +654,6 @@ async fn refuse_busy(session: &mut Session, route: &RouteMetrics, busy: Busy) ->
     answer::send(session, status, &text, &[("retry-after", &wait), ("cache-control", "no-store")]).await
 }
 
-fn count_tls_failure(target: &Target, text: &str) {
-    if let Some(failure) = TlsFailure::in_text(text) {
-        target.metrics.tls_failed(failure_label(failure));
-    }
-}
-
 const fn failure_label(failure: TlsFailure) -> UpstreamTlsFailure {
     match failure {
         TlsFailure::Pin => UpstreamTlsFailure::Pin,
@@ -649,12 +662,19 @@ const fn failure_label(failure: TlsFailure) -> UpstreamTlsFailure {
         TlsFailure::UnknownCa => UpstreamTlsFailure::UnknownCa,
         TlsFailure::ClientCertRejected => UpstreamTlsFailure::ClientCertificateRejected,
         TlsFailure::OldProtocol => UpstreamTlsFailure::OldProtocol,
+        TlsFailure::NoCommonSuite => UpstreamTlsFailure::NoCommonCipher,
+        TlsFailure::WeakKey => UpstreamTlsFailure::WeakKey,
+        TlsFailure::FirstUse => UpstreamTlsFailure::FirstUse,
+        TlsFailure::Other => UpstreamTlsFailure::Other,
     }
 }
 
-fn upstream_error(target: &Target, error: &UpstreamError) -> Box<Error> {
+fn upstream_error(target: &Target, error: &UpstreamError, told: &mut Option<TlsFailure>) -> Box<Error> {
     let text = error.with_causes();
-    count_tls_failure(target, &text);
+    *told = error.failure();
+    if let Some(failure) = *told {
+        target.metrics.tls_failed(failure_label(failure));
+    }
     let status = match error {
         UpstreamError::Resolve { .. } | UpstreamError::Down { .. } => StatusCode::SERVICE_UNAVAILABLE,
         UpstreamError::NotBelieved { .. } | UpstreamError::JustTried { .. } | UpstreamError::Unusable { .. } => {

@@ -63,6 +63,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// There is no state directory.
+    pub(crate) fn nowhere() -> Self {
+        let path = PathBuf::from("state_dir");
+        Self::Io { operation: "find", path, mend: String::new(), source: io::ErrorKind::NotFound.into() }
+    }
+
     /// For `map_err`: an I/O error with what was tried, and where.
     pub(super) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { operation, path: path.to_owned(), mend: mend(source.kind()), source }

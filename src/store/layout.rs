@@ -32,6 +32,11 @@ impl Layout {
         self.root.join("acme").join(directory_name(directory))
     }
 
+    /// `server_name` is what it is asked by; the host of its address mostly.
+    pub(super) fn known_peer(&self, address: &str, server_name: &str) -> PathBuf {
+        self.root.join("upstreams").join(format!("{}.json", folder_name(&format!("{address} {server_name}"))))
+    }
+
     pub(super) fn ca(&self) -> PathBuf {
         self.root.join("ca")
     }

@@ -12,6 +12,7 @@
 //! acme/<host>-<hash>/account.json         one account for each directory; the one before in account.prev.json
 //! acme/<host>-<hash>/ledger.json          what was asked of the CA, as far as its limits count it
 //! ca/{root,key}.pem                       the internal CA
+//! upstreams/<address>.json                the certificate of an upstream that was believed at first use
 //! locks/<name>.lock                       who may order; never who may serve
 //! ```
 //!
@@ -33,6 +34,7 @@ mod certificate;
 mod document;
 mod error;
 mod generation;
+mod known;
 mod layout;
 mod ledger;
 mod lock;
@@ -46,6 +48,7 @@ pub use account::{Account, Credentials};
 pub use certificate::{Meta, Stored};
 pub use error::StoreError;
 pub use generation::Generation;
+pub use known::{KnownBy, KnownPeer, RefusedPeer, Replaced};
 pub use lock::LockGuard;
 pub use order::OrderRecord;
 pub use proof::{FailedProof, Proof};

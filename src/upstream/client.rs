@@ -126,7 +126,7 @@ impl Client {
 
     async fn open(&self, lane: &Lane) -> Result<Line, ExchangeError> {
         let address = self.addresses.next().await.map_err(|source| ExchangeError::Resolve { source })?;
-        let connected = lane.handshake.connect(address, self.timeouts().connect + HANDSHAKE_EXTRA).await;
+        let connected = lane.handshake.connect(address, None, self.timeouts().connect + HANDSHAKE_EXTRA).await;
         let (stream, probed) = connected.map_err(|source| {
             if source.is_unreachable() {
                 self.addresses.failed(address);

@@ -15,18 +15,23 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::acquaintance::{Acquaintance, in_words};
 use super::check::{CheckError, ask};
 use super::choice::Availability;
 use super::group::Standing;
+use super::handshake::{Handshake, Met};
 use super::health::Health;
-use super::probe::{ProbeError, Probed, connect, probe};
-use super::refusal::refusal_in_text;
+use super::probe::{ProbeError, Probed, connect};
 use super::resolve::Addresses;
 use super::shown::Shown;
 use super::upgrade;
-use super::{Address, ClientIdentities, HealthCheck, PeerSettings, Settings, Timeouts, TlsSettings, Trust};
+use super::{
+    Acquaintances, Address, ClientIdentities, HealthCheck, PeerSettings, Settings, Timeouts, TlsFailure, TlsSettings,
+    Trust,
+};
 use crate::causes::with_causes;
-use crate::pki::{Fingerprint, Identity};
+use crate::pki::{Fingerprint, Identity, LeafFacts};
+use crate::store::StoreError;
 
 /// One peer of an upstream at work: its addresses, its trust, its health and its part of the connection pool.
 pub struct Peer {
@@ -42,6 +47,11 @@ pub struct Peer {
     roots: Option<Arc<[WrappedX509]>>,
     /// Who we are there.
     identity: Option<Shown>,
+    /// What it showed at first use, where that is the trust.
+    acquaintance: Option<Arc<Acquaintance>>,
+    /// pingora's last handshake failed: the next one is ours, since it tells why.
+    is_doubtful: AtomicBool,
+    last_failure: Mutex<Option<TlsFailure>>,
     /// The leaf seen by the last good probe.
     admitted: ArcSwapOption<Probed>,
     probing: tokio::sync::Mutex<()>,
@@ -83,6 +93,7 @@ impl Peer {
         index: usize,
         standing: Arc<Standing>,
         identities: &ClientIdentities,
+        acquaintances: &Acquaintances,
     ) -> Result<Self, UpstreamError> {
         let (name, timeouts) = (upstream.name.clone(), upstream.timeouts);
         let Some(settings) = upstream.peers.get(index).cloned() else {
@@ -96,12 +107,17 @@ impl Peer {
             None => None,
             Some(Trust::Anchors(anchors)) => Some(wrap(&name, anchors.certificates())?),
             // Pinned peers are not verified by chain, but pingora refuses to connect with no root at all.
-            Some(Trust::Pinned { .. }) => Some(wrap(&name, &[throwaway_root()?])?),
+            Some(Trust::Pinned { .. } | Trust::FirstUse) => Some(wrap(&name, &[throwaway_root()?])?),
         };
         let identity = settings.tls.as_ref().and_then(|tls| tls.identity.as_deref());
+        let met = settings.tls.as_ref().filter(|tls| tls.trust == Trust::FirstUse);
+        let acquaintance = met.map(|tls| acquaintances.of(&settings.address.to_string(), &tls.server_name));
         Ok(Self {
             upstream: name,
             index,
+            acquaintance,
+            is_doubtful: AtomicBool::new(false),
+            last_failure: Mutex::default(),
             identity: identity.map(|name| Shown::new(identities.get(name))),
             settings,
             timeouts,
@@ -195,10 +211,17 @@ impl Peer {
     /// [`UpstreamError::NotBelieved`]; nothing was sent.
     pub async fn admit(&self, digest: Option<&[u8]>) -> Result<(), UpstreamError> {
         let Some(tls) = &self.settings.tls else { return Ok(()) };
-        let Trust::Pinned { fingerprints, .. } = &tls.trust else { return Ok(()) };
         let shown: Option<[u8; 32]> = digest.and_then(|d| d.try_into().ok());
         let shown = shown.map(Fingerprint);
-        if shown.is_some_and(|shown| fingerprints.contains(&shown) || self.admitted_leaf() == Some(shown)) {
+        let is_known = |shown| match (&tls.trust, &self.acquaintance) {
+            (Trust::Anchors(_), _) => true,
+            (Trust::Pinned { fingerprints, .. }, _) => {
+                fingerprints.contains(&shown) || self.admitted_leaf() == Some(shown)
+            }
+            // Not what was admitted once: an operator may have accepted another since.
+            (Trust::FirstUse, acquaintance) => acquaintance.as_ref().and_then(|it| it.fingerprint()) == Some(shown),
+        };
+        if matches!(tls.trust, Trust::Anchors(_)) || shown.is_some_and(is_known) {
             return Ok(());
         }
         let Place::Tcp(addresses) = &self.place else { return Ok(()) };
@@ -208,6 +231,38 @@ impl Peer {
             return Ok(());
         }
         Err(self.not_believed("its certificate changed between two connections".to_owned()))
+    }
+
+    /// Whether the certificate of the first use is what this peer is believed by.
+    pub fn is_met_at_first_use(&self) -> bool {
+        self.acquaintance.is_some()
+    }
+
+    /// Believes the certificate with `fingerprint` from now on, if it is the one that the peer shows.
+    ///
+    /// # Errors
+    ///
+    /// [`AcceptError`]; nothing has changed then.
+    pub async fn accept(&self, fingerprint: Fingerprint) -> Result<LeafFacts, AcceptError> {
+        let (Some(acquaintance), Some(tls), Place::Tcp(addresses)) =
+            (&self.acquaintance, &self.settings.tls, &self.place)
+        else {
+            return Err(AcceptError::NotAtFirstUse);
+        };
+        let address = self.resolve(addresses).await?;
+        let identity = self.identity.as_ref().and_then(Shown::in_use);
+        let handshake = Handshake::new(tls, identity.as_deref());
+        let handshake = handshake.map_err(|source| ProbeError::Unfit { address, source })?;
+        let shown = handshake.look(address, self.timeouts.connect + HANDSHAKE_EXTRA).await?;
+        let leaf = shown.chain.leaf();
+        if leaf.fingerprint != fingerprint {
+            return Err(AcceptError::ShowsAnother { shown: Box::new(leaf.clone()) });
+        }
+        acquaintance.accept(&self.upstream, &shown.chain).await?;
+        let leaf = leaf.clone();
+        self.admitted.store(Some(Arc::new(shown)));
+        self.connected();
+        Ok(leaf)
     }
 
     /// Shakes hands once, to learn the certificate and whether it is believed; plain upstreams give `None`.
@@ -232,6 +287,11 @@ impl Peer {
             addresses.failed(address);
         }
         self.fail(why);
+    }
+
+    /// Tells that pingora's handshake failed, of which it says little: the next connection begins with one of our own.
+    pub fn doubt(&self) {
+        self.is_doubtful.store(true, Ordering::Release);
     }
 
     /// Tells that a connection was opened.
@@ -295,7 +355,7 @@ impl Peer {
         let limit = self.timeouts.connect + HANDSHAKE_EXTRA;
         let connected = async {
             match &self.settings.tls {
-                Some(tls) => Ok(Line::Tls(Box::new(connect(address, tls, identity, limit).await?.0))),
+                Some(tls) => Ok(Line::Tls(Box::new(connect(address, tls, identity, self.met(), limit).await?.0))),
                 None => match TcpStream::connect(address).await {
                     Ok(stream) => Ok(Line::Plain(stream)),
                     Err(source) => Err(ProbeError::Connect { address, source }),
@@ -354,38 +414,62 @@ impl Peer {
         })
     }
 
-    /// Reads a pinned upstream's leaf before pingora meets it.
+    /// Reads a pinned upstream's leaf before pingora meets it, and finds out why pingora's handshake failed.
     async fn settle_pin(&self, address: SocketAddr) -> Result<(), UpstreamError> {
         let Some(tls) = &self.settings.tls else { return Ok(()) };
-        if matches!(tls.trust, Trust::Anchors(_)) || self.admitted.load().is_some() {
+        if self.is_settled(tls) {
             return Ok(());
         }
         let before = self.failed_probes.load(Ordering::Acquire);
         let _one_at_a_time = self.probing.lock().await;
-        if self.admitted.load().is_some() {
+        if self.is_settled(tls) {
             return Ok(());
         }
         if self.failed_probes.load(Ordering::Acquire) != before {
             // Somebody has tried meanwhile. Trying again, one after the other, would let each wait for all before it.
             let why = self.last_error().map(|error| error.to_string()).unwrap_or_default();
             let unreachable = self.was_unreachable.load(Ordering::Relaxed);
-            return Err(UpstreamError::JustTried { upstream: self.upstream.clone(), why, unreachable });
+            let failure = *self.last_failure();
+            return Err(UpstreamError::JustTried { upstream: self.upstream.clone(), why, unreachable, failure });
         }
         self.probe_now(address, tls).await.map(drop)
     }
 
+    /// Whether pingora may meet it.
+    fn is_settled(&self, tls: &TlsSettings) -> bool {
+        match tls.trust {
+            Trust::Anchors(_) => !self.is_doubtful.load(Ordering::Acquire),
+            Trust::Pinned { .. } | Trust::FirstUse => self.admitted.load().is_some(),
+        }
+    }
+
+    fn last_failure(&self) -> std::sync::MutexGuard<'_, Option<TlsFailure>> {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn met(&self) -> Option<Met<'_>> {
+        self.acquaintance.as_ref().map(|acquaintance| Met { acquaintance, upstream: &self.upstream })
+    }
+
     async fn probe_now(&self, address: SocketAddr, tls: &TlsSettings) -> Result<Arc<Probed>, UpstreamError> {
         let identity = self.identity.as_ref().and_then(Shown::in_use);
-        match probe(address, tls, identity.as_deref(), self.timeouts.connect + HANDSHAKE_EXTRA).await {
-            Ok(probed) => {
+        let limit = self.timeouts.connect + HANDSHAKE_EXTRA;
+        match connect(address, tls, identity.as_deref(), self.met(), limit).await {
+            Ok((_stream, probed)) => {
+                self.is_doubtful.store(false, Ordering::Release);
                 let probed = Arc::new(probed);
                 self.admitted.store(Some(probed.clone()));
                 Ok(probed)
             }
             Err(error) => {
-                if matches!(tls.trust, Trust::Pinned { .. }) {
+                if !matches!(tls.trust, Trust::Anchors(_)) {
                     self.admitted.store(None);
                 }
+                if let (ProbeError::Handshake { refusal: Some(why), .. }, Some(shown)) = (&error, &self.identity) {
+                    let fingerprint = identity.as_ref().map(|identity| identity.chain().fingerprint());
+                    shown.refused(fingerprint, *why, &with_causes(&error));
+                }
+                *self.last_failure() = error.failure();
                 self.was_unreachable.store(error.is_unreachable(), Ordering::Relaxed);
                 if let (Place::Tcp(addresses), true) = (&self.place, error.is_unreachable()) {
                     addresses.failed(address);
@@ -435,7 +519,7 @@ impl Peer {
         options.write_timeout = Some(traffic);
         options.idle_timeout = Some(timeouts.idle);
         options.ca = self.roots.clone();
-        if let Some(TlsSettings { trust: Trust::Pinned { .. }, .. }) = self.settings.tls {
+        if let Some(TlsSettings { trust: Trust::Pinned { .. } | Trust::FirstUse, .. }) = self.settings.tls {
             options.verify_cert = false;
             options.verify_hostname = false;
         }
@@ -470,6 +554,8 @@ pub enum UpstreamError {
         why: String,
         /// Nobody answered.
         unreachable: bool,
+        /// What was the matter with whoever did.
+        failure: Option<TlsFailure>,
     },
     /// The checks of all its peers fail.
     #[error("upstream `{upstream}` is down: its health checks fail{}", why.as_ref().map(|why| format!(", the last one: {why}")).unwrap_or_default())]
@@ -499,69 +585,43 @@ impl UpstreamError {
         }
     }
 
+    /// What is the matter with the server, where one has answered.
+    pub fn failure(&self) -> Option<TlsFailure> {
+        match self {
+            Self::NotBelieved { source, .. } => source.failure(),
+            Self::JustTried { failure, .. } => *failure,
+            Self::Unusable { .. } => TlsFailure::in_text(&self.to_string()),
+            Self::Resolve { .. } | Self::Down { .. } => None,
+        }
+    }
+
     /// The error and its causes in one line.
     pub fn with_causes(&self) -> String {
         with_causes(self)
     }
 }
 
-/// Why a TLS handshake with an upstream failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsFailure {
-    /// Another leaf than the pinned one.
-    Pin,
-    /// Not issued to the server name.
-    Name,
-    /// Run out, or not valid yet.
-    Expired,
-    /// Chains to no trust anchor, or is of a kind that cannot be verified.
-    UnknownCa,
-    /// It wants a client certificate, or did not like ours.
-    ClientCertRejected,
-    /// No common version or cipher suite.
-    OldProtocol,
-}
-
-impl TlsFailure {
-    /// Reads rustls's words in an error's text; pingora hands on nothing else.
-    pub fn in_text(text: &str) -> Option<Self> {
-        // An alert that we receive speaks of our certificate, whatever its name says of certificates.
-        if refusal_in_text(text).is_some() {
-            return Some(Self::ClientCertRejected);
-        }
-        let rules: [(&[&str], Self); 5] = [
-            (&["not pinned", "changed between two connections"], Self::Pin),
-            (&["NotValidForName", "not valid for name", "not valid for any name"], Self::Name),
-            (&["Expired", "expired", "NotValidYet", "not valid yet"], Self::Expired),
-            (
-                &["HandshakeFailure", "ProtocolVersion", "peer is incompatible", "InsufficientSecurity"],
-                Self::OldProtocol,
-            ),
-            (&["UnknownIssuer", "invalid peer certificate", "UnknownCA"], Self::UnknownCa),
-        ];
-        // pingora's own word for every failed handshake.
-        let text = text.replace("TLSHandshakeFailure", "");
-        rules.into_iter().find(|(words, _)| words.iter().any(|word| text.contains(word))).map(|(_, failure)| failure)
-    }
-
-    /// How an operator mends it.
-    pub const fn fix(self) -> &'static str {
-        match self {
-            Self::Pin => "if the change was meant, put the new fingerprint or pin into the upstream's table",
-            Self::Name => "set `server_name` to a name that the certificate has, or pin it with `fingerprint`",
-            Self::Expired => "renew the upstream's certificate, or pin it with `fingerprint` until that is done",
-            Self::UnknownCa => {
-                "name the upstream's root in `trust_anchors`, or pin a self-signed leaf with `fingerprint`"
-            }
-            Self::ClientCertRejected => {
-                "the upstream asks for a client certificate: give it an `identity` that it accepts, or let it ask no more"
-            }
-            Self::OldProtocol => {
-                "the upstream offers neither TLS 1.3 nor TLS 1.2 with ECDHE and GCM: give it an ECDSA certificate, or let it \
-                 listen on loopback in plain HTTP"
-            }
-        }
-    }
+/// Why a certificate was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// It is believed for another reason.
+    #[error("it is not believed by its first use")]
+    NotAtFirstUse,
+    /// It shows another one than was named.
+    #[error("it shows another certificate: {}", in_words(.shown))]
+    ShowsAnother {
+        /// Which.
+        shown: Box<LeafFacts>,
+    },
+    /// Its name has no address.
+    #[error(transparent)]
+    Resolve(#[from] UpstreamError),
+    /// It could not be asked.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// It cannot be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A root that nobody can have issued anything under: its key is gone.
@@ -618,27 +678,13 @@ mod tests {
     use super::super::Upstream;
     use super::*;
 
-    #[test]
-    fn given_an_error_text_when_read_then_the_failure_that_it_names() {
-        #[rustfmt::skip]
-        let table = [
-            ("TLSHandshakeFailure: received fatal alert: HandshakeFailure", Some(TlsFailure::OldProtocol)),
-            ("TLSHandshakeFailure: tls connect error: Connection reset by peer (os error 104)", None),
-            ("TLSHandshakeFailure: invalid peer certificate: UnknownIssuer", Some(TlsFailure::UnknownCa)),
-            ("ReadError: received fatal alert: UnknownCA", Some(TlsFailure::ClientCertRejected)),
-            ("ReadError: received fatal alert: CertificateExpired", Some(TlsFailure::ClientCertRejected)),
-            ("a certificate that is not pinned: fingerprint 00", Some(TlsFailure::Pin)),
-            ("ConnectRefused", None),
-        ];
-        for (text, failure) in table {
-            assert_eq!(TlsFailure::in_text(text), failure, "{text}");
-        }
-    }
-
     #[tokio::test]
     async fn given_an_unreachable_pinned_upstream_when_many_ask_then_none_waits_for_all_before_it() {
         let upstream =
-            Upstream::new(pinned(), Arc::new(|_| {}), &ClientIdentities::default()).unwrap().peers()[0].clone();
+            Upstream::new(pinned(), Arc::new(|_| {}), &ClientIdentities::default(), &Acquaintances::default())
+                .unwrap()
+                .peers()[0]
+                .clone();
         let held = upstream.probing.lock().await;
         let asked: Vec<_> = (0..20)
             .map(|_| {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::choice::{Candidate, choose};
-use super::{ClientIdentities, Peer, Settings, UpstreamError, check};
+use super::{Acquaintances, ClientIdentities, Peer, Settings, UpstreamError, check};
 
 /// One upstream at work.
 pub struct Upstream {
@@ -23,14 +23,19 @@ pub struct Upstream {
 
 impl Upstream {
     /// Makes an upstream ready; connects to nothing yet. `observer` is told when a peer's health changes, `identities` has
-    /// those that the settings name.
+    /// those that the settings name, `acquaintances` what was seen at first use.
     ///
     /// # Errors
     ///
     /// [`UpstreamError`] when a trust anchor cannot be used or a socket's path is no text.
-    pub fn new(settings: Settings, observer: Observer, identities: &ClientIdentities) -> Result<Self, UpstreamError> {
+    pub fn new(
+        settings: Settings,
+        observer: Observer,
+        identities: &ClientIdentities,
+        acquaintances: &Acquaintances,
+    ) -> Result<Self, UpstreamError> {
         let standing = Arc::new(Standing::new(&settings, observer));
-        let peer = |index| Peer::new(&settings, index, standing.clone(), identities).map(Arc::new);
+        let peer = |index| Peer::new(&settings, index, standing.clone(), identities, acquaintances).map(Arc::new);
         let peers = (0..settings.peers.len()).map(peer).collect::<Result<_, _>>()?;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         Ok(Self { settings, id, peers, standing, has_begun: AtomicBool::new(false) })
@@ -307,7 +312,8 @@ mod tests {
         let observer: Observer = Arc::new(move |change| {
             record.lock().unwrap().push((change.peer.to_owned(), change.is_healthy, change.is_any_healthy));
         });
-        let upstream = Upstream::new(settings(2), observer, &ClientIdentities::default()).unwrap();
+        let upstream =
+            Upstream::new(settings(2), observer, &ClientIdentities::default(), &Acquaintances::default()).unwrap();
 
         for index in [0, 0, 1] {
             upstream.peers()[index].connect_failed(None, "refused".into());
@@ -322,7 +328,8 @@ mod tests {
     }
 
     fn upstream(peers: u16) -> Upstream {
-        Upstream::new(settings(peers), Arc::new(|_| {}), &ClientIdentities::default()).unwrap()
+        Upstream::new(settings(peers), Arc::new(|_| {}), &ClientIdentities::default(), &Acquaintances::default())
+            .unwrap()
     }
 
     fn settings(peers: u16) -> Settings {

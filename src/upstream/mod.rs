@@ -2,7 +2,7 @@
 //!
 //! In: [`Settings`]. Out: [`Upstream`], which chooses among its peers; a [`Peer`] gives pingora what the next connection
 //! needs and says whether who answered may be believed. Names are resolved here, not by pingora, which would block. Imports
-//! `pki`, and `lifecycle` for the rotation of client identities; pingora's peer types stay in here and in `proxy`.
+//! `pki`, `store` for what was seen at first use, and `lifecycle` for the rotation of client identities; pingora's peer types stay in here and in `proxy`.
 //!
 //! Promises: the last peer is never given up, except to its own failing checks; nothing is sent to a TLS upstream that has neither a trusted chain nor a pinned leaf; connections are pooled
 //! per upstream, generation and client identity, so that a changed trust or identity never finds an old connection.
@@ -14,10 +14,12 @@
 //! root would share connections). So a pinned leaf is read in a handshake of our own, `probe`, whose fingerprint is then
 //! admitted, and every peer carries a group key of its own.
 
+mod acquaintance;
 mod check;
 mod choice;
 mod client;
 mod connect;
+mod failure;
 mod group;
 mod handshake;
 mod health;
@@ -29,13 +31,15 @@ mod shown;
 mod trial;
 mod upgrade;
 
+pub use acquaintance::{Acquaintances, Known, accept, in_words};
 pub use check::CheckError;
 pub use choice::Availability;
 pub use client::{Answer, Client, ExchangeError, RequestBody};
-pub use connect::{Affinity, Peer, TlsFailure, UpstreamError, throwaway_root};
+pub use connect::{AcceptError, Affinity, Peer, UpstreamError, throwaway_root};
+pub use failure::TlsFailure;
 pub use group::{Change, Chosen, Observer, Tried, Upstream};
 pub use identity::{ClientIdentities, ClientIdentity, LastRefusal, News, Todo, View};
-pub use probe::{ProbeError, Probed};
+pub use probe::{LookError, ProbeError, Probed, look};
 pub use trial::{Question, Seen, TrialAnswer, TrialError, attempt};
 
 use std::fmt;
@@ -165,6 +169,8 @@ pub enum Trust {
         /// Public keys.
         pins: Vec<SpkiPin>,
     },
+    /// Its leaf is the first one that was ever seen there, or one that an operator has accepted since.
+    FirstUse,
 }
 
 /// Limits in time towards an upstream.

@@ -102,6 +102,8 @@ mod tests {
         let wrapped = io::Error::new(io::ErrorKind::InvalidData, alert());
         let twice = io::Error::other(crate::upstream::ProbeError::Handshake {
             address: ([127, 0, 0, 1], 1).into(),
+            failure: crate::upstream::TlsFailure::ClientCertRejected,
+            refusal: None,
             source: io::Error::new(io::ErrorKind::InvalidData, alert()),
         });
         for error in [&alert() as &(dyn Error + 'static), &wrapped, &twice] {

@@ -11,6 +11,7 @@ use pingora::utils::tls::CertKey;
 
 use super::identity::ClientIdentity;
 use super::refusal::refusal_in_text;
+use crate::lifecycle::rotation::Refusal;
 use crate::pki::{Fingerprint, Identity};
 
 /// What a peer's connections show, made once for each identity.
@@ -69,6 +70,11 @@ impl Shown {
         if let Some(why) = refusal_in_text(text) {
             self.identity.refused(shown, why, text);
         }
+    }
+
+    /// Tells what a handshake of our own was told of the chain of this fingerprint.
+    pub(super) fn refused(&self, shown: Option<Fingerprint>, why: Refusal, text: &str) {
+        self.identity.refused(shown, why, text);
     }
 
     /// Tells that a request which showed the chain of this fingerprint got an answer.

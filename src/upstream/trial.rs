@@ -179,7 +179,7 @@ impl Trial<'_> {
         let address = self.address;
         let handshake = Handshake::new(self.tls, identity).map_err(|e| TrialError::Unfit(with_causes(&e)))?;
         let limit = self.settings.timeouts.connect + HANDSHAKE_EXTRA;
-        let connected = handshake.connect(address, limit).await;
+        let connected = handshake.connect(address, None, limit).await;
         let (stream, server) = connected.map_err(|error| match handshake.refusal(&error) {
             Some((why, alert)) => TrialError::Refused { why, detail: format!("TLS alert `{alert:?}`"), address },
             None => TrialError::Connect(error),

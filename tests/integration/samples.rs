@@ -63,8 +63,10 @@ fn given_the_legacy_sample_when_loaded_then_the_longest_route_comes_first() {
     let config = load("legacy-https.toml");
     let site = &config.route.sites[0];
     let paths: Vec<_> = site.routes.iter().map(|route| route.path.as_str()).collect();
-    assert_eq!(paths, ["/reports/", "/chat/", "/"]);
-    assert!(matches!(&config.upstreams[site.routes[1].upstream].peers[0].address, Address::Unix(_)));
+    assert_eq!(paths, ["/reports/", "/archive/", "/chat/", "/"]);
+    assert!(matches!(&config.upstreams[site.routes[2].upstream].peers[0].address, Address::Unix(_)));
+    let old = config.upstreams[site.routes[1].upstream].peers[0].tls.as_ref().unwrap();
+    assert_eq!(old.trust, Trust::FirstUse);
     assert!(matches!(&config.certificates[0].source, source::Settings::Files(_)));
     let named = |name: &str| config.files.iter().any(|file| file.is_absolute() && file.ends_with(name));
     for name in ["config/legacy-https.toml", "config/conf.d", "config/wildcard-key.pem", "config/company-root.pem"] {

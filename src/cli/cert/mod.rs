@@ -10,7 +10,7 @@ mod revoke;
 mod rollback;
 mod seen;
 mod show;
-mod words;
+pub(super) mod words;
 
 use clap::Subcommand;
 

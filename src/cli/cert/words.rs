@@ -3,7 +3,7 @@
 use crate::time::Timestamp;
 
 /// Such as `2026-11-30 04:12 UTC`.
-pub(super) fn minute(time: Timestamp) -> String {
+pub(in crate::cli) fn minute(time: Timestamp) -> String {
     let text = time.to_string();
     match text.get(..16) {
         Some(minute) if text.ends_with('Z') => format!("{} UTC", minute.replace('T', " ")),

@@ -178,7 +178,7 @@ impl Finding {
 
     /// Why the service itself is not believed. Looks at what it shows once more, with nothing of ours.
     async fn not_believed(&mut self, error: &ProbeError, upstream: &Settings) -> (Cause, String) {
-        let failure = TlsFailure::in_text(&with_causes(error));
+        let failure = error.failure();
         let shown = match failure {
             Some(TlsFailure::UnknownCa | TlsFailure::Name | TlsFailure::Expired) => stranger(upstream).await,
             _ => None,
@@ -190,7 +190,8 @@ impl Finding {
                 self.detail, leaf.common_name, leaf.issuer, leaf.not_after
             );
         }
-        let fix = failure.map_or("try again", TlsFailure::fix).to_owned();
+        let fix =
+            failure.filter(|failure| *failure != TlsFailure::Other).map_or("try again", TlsFailure::fix).to_owned();
         match failure {
             Some(TlsFailure::UnknownCa) => (Cause::UnknownIssuer, INTERCEPTED.to_owned()),
             Some(TlsFailure::Name) => (Cause::NameMismatch, fix),
@@ -198,7 +199,15 @@ impl Finding {
                 (Cause::ServerExpired, "is this machine's clock right? If so, tell whoever runs the service".to_owned())
             }
             Some(TlsFailure::Pin) => (Cause::NotPinned, fix),
-            Some(TlsFailure::ClientCertRejected | TlsFailure::OldProtocol) | None => (Cause::Broken, fix),
+            Some(
+                TlsFailure::ClientCertRejected
+                | TlsFailure::OldProtocol
+                | TlsFailure::NoCommonSuite
+                | TlsFailure::WeakKey
+                | TlsFailure::FirstUse
+                | TlsFailure::Other,
+            )
+            | None => (Cause::Broken, fix),
         }
     }
 

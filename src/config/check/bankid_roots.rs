@@ -23,7 +23,7 @@ pub(super) fn judge(check: &mut Check<'_>, section: &Section<'_>, trust: &Trust,
             let place = place("fingerprint").or_else(|| place("pin")).unwrap_or_else(|| section.place());
             warn_of_pin(check, place, audience);
         }
-        (Trust::Anchors(_), _) => {}
+        (Trust::Anchors(_) | Trust::FirstUse, _) => {}
     }
 }
 

@@ -220,6 +220,7 @@ pub(super) static UPSTREAM: Shape = Shape {
         "urls",
         "name",
         "server_name",
+        "trust",
         "trust_anchors",
         "fingerprint",
         "pin",

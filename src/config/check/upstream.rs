@@ -372,6 +372,17 @@ fn trust(
     let fingerprints = digests(check, section, "fingerprint", FINGERPRINT);
     let pins = digests(check, section, "pin", PIN);
     let has_digest = section.node("fingerprint").is_some() || section.node("pin").is_some();
+    if section.node("trust").is_some() {
+        let word = section.choice(check, "trust", &[("first-use", ())]).map(|()| Trust::FirstUse);
+        let others = ["trust_anchors", "fingerprint", "pin"];
+        if let Some(place) = others.iter().find_map(|key| section.key_place(key)) {
+            let problem = Problem::error(Code::Conflict, "`trust` excludes `trust_anchors`, `fingerprint` and `pin`");
+            let why = "the first certificate that is seen is believed, and no other until you accept it";
+            check.report(problem.at(place).why(why).fix("keep one of the ways; what is known by now is the safer one"));
+            return None;
+        }
+        return word;
+    }
     match anchors {
         Some(_) if has_digest => {
             let place = section.key_place("trust_anchors").unwrap_or(url.place);
@@ -405,6 +416,7 @@ fn no_trust(section: &Section<'_>, url: Text<'_>, server_name: &str, host: &str,
         .at(url.place)
         .why("encryption to an unknown peer protects nothing, so there is no switch to leave the check out")
         .fix(format!("for a self-signed certificate: `{written}`, as printed by\n{command}"))
+        .fix("or `trust = \"first-use\"`: the first certificate that is seen is kept, and no other believed until you accept it")
         .fix(
             "or the root of its issuer: `trust_anchors = \"root.pem\"`, `\"public\"` for the roots that browsers trust",
         )
@@ -447,7 +459,7 @@ where
 }
 
 /// Keys that mean something only where TLS is spoken.
-const TLS_KEYS: [&str; 6] = ["server_name", "trust_anchors", "fingerprint", "pin", "identity", "next"];
+const TLS_KEYS: [&str; 7] = ["server_name", "trust", "trust_anchors", "fingerprint", "pin", "identity", "next"];
 
 const FINGERPRINT: &str = "give the 64 hex digits of `openssl x509 -noout -fingerprint -sha256 -in certificate.pem`";
 

@@ -9,14 +9,15 @@ use super::super::finding::Finding;
 use super::super::topic::Topic;
 use crate::causes::with_causes;
 use crate::config::Config;
-use crate::upstream::{Address, PeerSettings, Settings, TlsFailure, TrialError, attempt};
+use crate::store::Store;
+use crate::upstream::{Address, Known, PeerSettings, ProbeError, Settings, TrialError, Trust, attempt};
 
 pub(super) async fn findings(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     for upstream in &config.upstreams {
         for peer in &upstream.peers {
             let alone = Settings { peers: vec![peer.clone()], ..upstream.clone() };
-            findings.extend(reached(peer, &alone).await);
+            findings.extend(reached(config, peer, &alone).await);
             findings.extend(past_us(config, peer).await);
         }
     }
@@ -24,19 +25,24 @@ pub(super) async fn findings(config: &Config) -> Vec<Finding> {
     findings
 }
 
-async fn reached(peer: &PeerSettings, alone: &Settings) -> Option<Finding> {
+async fn reached(config: &Config, peer: &PeerSettings, alone: &Settings) -> Option<Finding> {
     let trouble = |detail: String| {
         Some(Finding::fault(Topic::UpstreamTrouble, vec![("upstream", peer.to_string()), ("detail", detail)]))
     };
     if peer.tls.is_some() {
-        return match attempt(alone, None, None).await {
+        return match attempt(&as_known(config, alone), None, None).await {
             Ok(_) => None,
+            // Not met yet: the first one that it shows will be believed.
+            Err(TrialError::Connect(ProbeError::Unknown { .. })) => None,
             // It wants to know who we are; that is tried by `egress check`.
             Err(TrialError::Refused { .. }) => None,
             Err(error) => {
-                let text = with_causes(&error);
-                let fix = TlsFailure::in_text(&text).map(|failure| format!("; {}", failure.fix())).unwrap_or_default();
-                trouble(format!("{text}{fix}"))
+                let failure = match &error {
+                    TrialError::Connect(error) => error.failure(),
+                    _ => None,
+                };
+                let fix = failure.map(|it| format!("; {}; more: portvakt help {}", it.fix(), it.code()));
+                trouble(format!("{}{}", with_causes(&error), fix.unwrap_or_default()))
             }
         };
     }
@@ -51,6 +57,23 @@ async fn reached(peer: &PeerSettings, alone: &Settings) -> Option<Finding> {
         }
         Address::Unix(path) => (!path.exists()).then(|| trouble("the socket is not there".to_owned())).flatten(),
     }
+}
+
+/// What was seen at first use is as good as a fingerprint.
+fn as_known(config: &Config, alone: &Settings) -> Settings {
+    let mut settings = alone.clone();
+    // Opening would make one.
+    let store = config.state_dir.join("version").exists().then(|| Store::open(&config.state_dir).ok()).flatten();
+    for peer in &mut settings.peers {
+        let (Some(store), Some(tls)) = (&store, peer.tls.as_mut().filter(|tls| tls.trust == Trust::FirstUse)) else {
+            continue;
+        };
+        let known = store.known_peer(&peer.address.to_string(), &tls.server_name).ok().flatten();
+        if let Some(known) = known.and_then(Known::read) {
+            tls.trust = Trust::Pinned { fingerprints: vec![known.leaf.fingerprint], pins: Vec::new() };
+        }
+    }
+    settings
 }
 
 /// An upstream that is meant for us alone, and answers on an address that others reach too.
