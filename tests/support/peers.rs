@@ -28,14 +28,22 @@ pub(crate) fn library(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("`{name}` is missing\n  hint: run `tests/peers`, or `tests/run`, which calls it"))
 }
 
-/// Python with the packages that `tests/peers` fetches, and no others of the user's.
+/// Python with `bankid-sdk`, and no other packages of the user's.
+///
+/// # Panics
+/// When it is missing.
+pub(crate) fn python() -> Command {
+    python_with("python", "bankid_sdk")
+}
+
+/// Python with the packages that `tests/peers` fetches into `folder`, `module` among them, and no others of the user's.
 ///
 /// # Panics
 /// When they are missing.
-pub(crate) fn python() -> Command {
-    let packages = fetched().join("python");
-    let is_there = packages.join("bankid_sdk").is_dir();
-    assert!(is_there, "`bankid-sdk` is missing\n  hint: run `tests/peers`, or `tests/run`, which calls it");
+pub(crate) fn python_with(folder: &str, module: &str) -> Command {
+    let packages = fetched().join(folder);
+    let is_there = packages.join(module).is_dir();
+    assert!(is_there, "`{module}` is missing\n  hint: run `tests/peers`, or `tests/run`, which calls it");
     let mut command = Command::new(program("python3"));
     command.arg("-s").env("PYTHONPATH", packages).env("PYTHONDONTWRITEBYTECODE", "1");
     command
