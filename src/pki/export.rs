@@ -3,19 +3,32 @@
 //! # Why
 //!
 //! Certificates and key are encrypted by PBES2 with AES-256-CBC and PBKDF2-HMAC-SHA256 (RFC 8018), the whole is guarded by
-//! HMAC-SHA256: what OpenSSL 3 writes by itself, and what Windows Server 2019, Java 8u301 and their successors read. RC2,
-//! 3DES and SHA-1, which older ones want, are read here and not written any more.
+//! HMAC-SHA256: what OpenSSL 3 writes by itself, and what Windows Server 2019, Java 8u301 and their successors read. 3DES and
+//! SHA-1, which older ones want and read alone, are written when they are asked for; RC2 never is.
 
 use std::num::NonZeroU32;
 
 use aws_lc_rs::cipher::{AES_256, PaddedBlockEncryptingKey, UnboundCipherKey};
-use aws_lc_rs::digest::SHA256;
+use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::{hmac, pbkdf2};
+use cbc::cipher::block_padding::Pkcs7;
+use cbc::cipher::{BlockModeEncrypt, KeyIvInit};
+use des::TdesEde3;
 use zeroize::Zeroizing;
 
 use super::pbe::{self, Purpose};
 use super::{CertificateChain, Password, PrivateKey};
+
+/// For whom a file is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Readers {
+    /// AES-256 and SHA-256.
+    #[default]
+    Modern,
+    /// 3DES and SHA-1 (RFC 7292 appendix C), for those that know nothing else, such as Windows before Server 2019.
+    Old,
+}
 
 /// Writes a chain, and the key of its leaf when it is given, guarded by a password. `name` is what programs show of it.
 ///
@@ -27,6 +40,7 @@ pub fn pkcs12(
     chain: &CertificateChain,
     key: Option<&PrivateKey>,
     password: &Password,
+    readers: Readers,
 ) -> Result<Vec<u8>, ExportError> {
     let of_leaf = attributes(name, chain);
     let bags = chain.certificates().iter().enumerate().map(|(index, certificate)| {
@@ -34,17 +48,17 @@ pub fn pkcs12(
         let attributes = if index == 0 { of_leaf.as_slice() } else { &[] };
         sequence(&[CERTIFICATE_BAG, &explicit(&bag), attributes])
     });
-    let certificates = encrypt(&sequence(&[&bags.collect::<Vec<_>>().concat()]), password)?;
+    let certificates = encrypt(&sequence(&[&bags.collect::<Vec<_>>().concat()]), password, readers)?;
     let content = sequence(&[DATA, &certificates.algorithm, &tlv(IMPLICIT_0, &certificates.data)]);
     let mut parts = sequence(&[ENCRYPTED_DATA, &explicit(&sequence(&[&integer(0), &content]))]);
     if let Some(key) = key {
-        let encrypted = encrypt(key.der(), password)?;
+        let encrypted = encrypt(key.der(), password, readers)?;
         let shrouded = sequence(&[&encrypted.algorithm, &octets(&encrypted.data)]);
         let bag = sequence(&[SHROUDED_KEY_BAG, &explicit(&shrouded), &of_leaf]);
         parts.extend(sequence(&[DATA, &explicit(&octets(&sequence(&[&bag])))]));
     }
     let safe = sequence(&[&parts]);
-    let guard = guard(&safe, password)?;
+    let guard = guard(&safe, password, readers)?;
     Ok(sequence(&[&integer(3), &sequence(&[DATA, &explicit(&octets(&safe))]), &guard]))
 }
 
@@ -59,7 +73,29 @@ struct Encrypted {
     data: Vec<u8>,
 }
 
-fn encrypt(plain: &[u8], password: &Password) -> Result<Encrypted, ExportError> {
+fn encrypt(plain: &[u8], password: &Password, readers: Readers) -> Result<Encrypted, ExportError> {
+    match readers {
+        Readers::Modern => encrypt_by_aes(plain, password),
+        Readers::Old => encrypt_by_3des(plain, password),
+    }
+}
+
+/// pbeWithSHAAnd3-KeyTripleDES-CBC.
+fn encrypt_by_3des(plain: &[u8], password: &Password) -> Result<Encrypted, ExportError> {
+    let (salt, bmp) = (random::<8>()?, password.to_bmp());
+    let derive =
+        |purpose, length| pbe::pkcs12_key(&SHA1_FOR_LEGACY_USE_ONLY, purpose, &bmp, &salt, OLD_ITERATIONS, length);
+    let (key, initial_vector) = (derive(Purpose::Key, 24), derive(Purpose::InitialVector, 8));
+    let cipher = cbc::Encryptor::<TdesEde3>::new_from_slices(&key, &initial_vector).map_err(|_| ExportError)?;
+    let mut data = plain.to_vec();
+    data.resize(plain.len() + 8, 0);
+    let length = cipher.encrypt_padded::<Pkcs7>(&mut data, plain.len()).map_err(|_| ExportError)?.len();
+    data.truncate(length);
+    let parameters = sequence(&[&octets(&salt), &integer(OLD_ITERATIONS.get())]);
+    Ok(Encrypted { algorithm: sequence(&[SHA1_AND_3DES, &parameters]), data })
+}
+
+fn encrypt_by_aes(plain: &[u8], password: &Password) -> Result<Encrypted, ExportError> {
     let salt = random::<16>()?;
     let mut key = Zeroizing::new([0; 32]);
     pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ITERATIONS, &salt, password.as_bytes(), &mut *key);
@@ -77,12 +113,17 @@ fn encrypt(plain: &[u8], password: &Password) -> Result<Encrypted, ExportError> 
 }
 
 /// MacData (RFC 7292 §4).
-fn guard(safe: &[u8], password: &Password) -> Result<Vec<u8>, ExportError> {
+fn guard(safe: &[u8], password: &Password, readers: Readers) -> Result<Vec<u8>, ExportError> {
+    type Guard = (&'static digest::Algorithm, hmac::Algorithm, &'static [u8], NonZeroU32);
+    let (hash, mac, oid, iterations): Guard = match readers {
+        Readers::Modern => (&SHA256, hmac::HMAC_SHA256, OID_SHA256, ITERATIONS),
+        Readers::Old => (&SHA1_FOR_LEGACY_USE_ONLY, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, OID_SHA1, OLD_ITERATIONS),
+    };
     let salt = random::<16>()?;
-    let key = pbe::pkcs12_key(&SHA256, Purpose::Integrity, &password.to_bmp(), &salt, ITERATIONS, SHA256.output_len());
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), safe);
-    let info = sequence(&[&sequence(&[OID_SHA256, NULL]), &octets(tag.as_ref())]);
-    Ok(sequence(&[&info, &octets(&salt), &integer(ITERATIONS.get())]))
+    let key = pbe::pkcs12_key(hash, Purpose::Integrity, &password.to_bmp(), &salt, iterations, hash.output_len());
+    let tag = hmac::sign(&hmac::Key::new(mac, &key), safe);
+    let info = sequence(&[&sequence(&[oid, NULL]), &octets(tag.as_ref())]);
+    Ok(sequence(&[&info, &octets(&salt), &integer(iterations.get())]))
 }
 
 /// Name and id, which tie the key to its certificate (RFC 2985 §5.5).
@@ -139,6 +180,9 @@ fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
 /// Some tens of milliseconds; OpenSSL writes 2,048, which were many in 1999.
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(100_000).expect("it is not zero");
 
+/// What old Windows and OpenSSL write themselves; a good password is what protects such a file.
+const OLD_ITERATIONS: NonZeroU32 = NonZeroU32::new(2048).expect("it is not zero");
+
 const INTEGER: u8 = 0x02;
 const OCTET_STRING: u8 = 0x04;
 const BMP_STRING: u8 = 0x1e;
@@ -160,6 +204,8 @@ const PBES2: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0d";
 const PBKDF2: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0c";
 const HMAC_SHA256: &[u8] = b"\x06\x08\x2a\x86\x48\x86\xf7\x0d\x02\x09";
 const AES_256_CBC: &[u8] = b"\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2a";
+const SHA1_AND_3DES: &[u8] = b"\x06\x0a\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x01\x03";
+const OID_SHA1: &[u8] = b"\x06\x05\x2b\x0e\x03\x02\x1a";
 const OID_SHA256: &[u8] = b"\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01";
 
 #[cfg(test)]
@@ -175,14 +221,16 @@ mod tests {
         let identity = Identity::self_signed(&["m5.test".to_owned()], NOW, NOW).unwrap();
         let password = Password::new("pass wörd");
 
-        let der = pkcs12("m5.test", identity.chain(), Some(identity.key()), &password).unwrap();
+        for readers in [Readers::Modern, Readers::Old] {
+            let der = pkcs12("m5.test", identity.chain(), Some(identity.key()), &password, readers).unwrap();
 
-        let read = Pkcs12::read(&der, Some(&password)).unwrap();
-        assert_eq!(read.certificates, identity.chain().certificates());
-        assert_eq!(read.key.der(), identity.key().der());
-        let wrong = Pkcs12::read(&der, Some(&Password::new("other")));
-        assert!(matches!(wrong, Err(Pkcs12Error::WrongPassword)));
-        assert!(!der.windows(32).any(|bytes| identity.key().der().windows(32).any(|key| key == bytes)));
+            let read = Pkcs12::read(&der, Some(&password)).unwrap();
+            assert_eq!(read.certificates, identity.chain().certificates());
+            assert_eq!(read.key.der(), identity.key().der());
+            let wrong = Pkcs12::read(&der, Some(&Password::new("other")));
+            assert!(matches!(wrong, Err(Pkcs12Error::WrongPassword)));
+            assert!(!der.windows(32).any(|bytes| identity.key().der().windows(32).any(|key| key == bytes)));
+        }
     }
 
     #[test]
@@ -190,7 +238,7 @@ mod tests {
         let identity = Identity::self_signed(&["m5.test".to_owned()], NOW, NOW).unwrap();
         let password = Password::new("p");
 
-        let der = pkcs12("m5.test", identity.chain(), None, &password).unwrap();
+        let der = pkcs12("m5.test", identity.chain(), None, &password, Readers::Modern).unwrap();
 
         assert!(matches!(Pkcs12::read(&der, Some(&password)), Err(Pkcs12Error::NoKey { certificates: 1 })));
     }

@@ -39,7 +39,7 @@ pub use authority::Authority;
 pub use certificate::{Certificate, Digest};
 pub use chain::{CertificateChain, ChainError, LeafFacts};
 pub use csr::{acme_tls_alpn_identity, signing_request};
-pub use export::{ExportError, pkcs12};
+pub use export::{ExportError, Readers, pkcs12};
 pub use identity::{Identity, IdentityError};
 pub use key::{KeyError, KeyType, PrivateKey};
 pub use password::{Password, PasswordError};

@@ -1,5 +1,6 @@
 //! `portvakt cert export NAME`.
 
+use std::env;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use super::find;
 use crate::app;
 use crate::causes::with_causes;
 use crate::config::{self, Purpose};
-use crate::pki::{self, Identity, Password};
+use crate::pki::{self, Identity, Password, Readers};
 use crate::platform;
 use crate::source::files::FilesSource;
 use crate::source::{CertificateSettings, Settings};
@@ -22,13 +23,15 @@ use crate::source::{CertificateSettings, Settings};
 #[derive(Debug, Args)]
 #[command(
     after_help = "Files that are there are never overwritten. A file with the key is for its owner alone (0600). Into a folder,
-certificate and key are written as NAME.pem and NAME.key (der: NAME.der and NAME.key.der; p12: one NAME.p12);
-into a file, everything goes there (der: the certificate alone).
+certificate and key are written as NAME.pem and NAME.key (der: NAME.der and NAME.key.der; p12: one NAME.p12;
+pfx: the same as NAME.pfx); into a file, everything goes there (der: the certificate alone).
+Windows before Server 2019 cannot read AES: give it --old, and a long password.
 
 Examples:
   portvakt cert export app.example.com --out app.pem
   portvakt cert export app.example.com --out /etc/other --with-key
-  portvakt cert export app.example.com --out app.p12 --format p12 --with-key --password-file p12.pass"
+  portvakt cert export app.example.com --out app.p12 --format p12 --with-key --password-file p12.pass
+  portvakt cert export app.example.com --out app.pfx --format pfx --with-key --password-env PFX_PASSWORD --old"
 )]
 pub(in crate::cli) struct Export {
     /// The certificate: a site's name, or one of its domains.
@@ -36,15 +39,21 @@ pub(in crate::cli) struct Export {
     /// Write to this file, or into this folder.
     #[arg(long, value_name = "DIR|FILE")]
     out: PathBuf,
-    /// pem is the whole chain, der the leaf alone, p12 all in one file with a password.
+    /// pem is the whole chain, der the leaf alone, p12 and pfx all in one file with a password.
     #[arg(long, value_enum, default_value = "pem")]
     format: Format,
     /// Write the private key too.
     #[arg(long)]
     with_key: bool,
-    /// The password of a p12 stands in the only line of this file.
-    #[arg(long, value_name = "FILE", required_if_eq("format", "p12"))]
+    /// The password of a p12 or pfx stands in the only line of this file.
+    #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// The password of a p12 or pfx stands in this variable of the environment.
+    #[arg(long, value_name = "NAME", conflicts_with = "password_file")]
+    password_env: Option<String>,
+    /// Encrypt a p12 or pfx by 3DES and SHA-1, for Windows before Server 2019 and others that read nothing newer.
+    #[arg(long)]
+    old: bool,
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -53,7 +62,15 @@ pub(in crate::cli) struct Export {
 enum Format {
     Pem,
     P12,
+    Pfx,
     Der,
+}
+
+impl Format {
+    /// Certificate and key go into one file with a password.
+    fn is_pkcs12(self) -> bool {
+        matches!(self, Self::P12 | Self::Pfx)
+    }
 }
 
 /// A file to be written.
@@ -97,42 +114,59 @@ impl Export {
                 vec![public("der", chain.certificates().first().map(|der| der.to_vec()).unwrap_or_default())]
             }
             Format::P12 => vec![secret("p12", self.pkcs12(name, identity)?)],
+            Format::Pfx => vec![secret("pfx", self.pkcs12(name, identity)?)],
         };
-        if self.with_key && self.format != Format::P12 {
+        if self.with_key && !self.format.is_pkcs12() {
             let key = match self.format {
                 Format::Pem => secret("key", Zeroizing::new(identity.key().to_pem().as_bytes().to_vec())),
-                Format::Der | Format::P12 => secret("key.der", Zeroizing::new(identity.key().der().to_vec())),
+                Format::Der | Format::P12 | Format::Pfx => {
+                    secret("key.der", Zeroizing::new(identity.key().der().to_vec()))
+                }
             };
             match (is_folder, self.format) {
                 (true, _) => parts.push(key),
                 (false, Format::Pem) => parts = vec![joined(&parts, key)],
-                (false, Format::Der | Format::P12) => return Err(one_file_for_two()),
+                (false, Format::Der | Format::P12 | Format::Pfx) => return Err(one_file_for_two()),
             }
         }
         Ok(parts)
     }
 
     fn pkcs12(&self, name: &str, identity: &Identity) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        // clap has asked for it.
-        let path = self.password_file.as_deref().unwrap_or_else(|| Path::new(""));
-        let told = |why: String| Failure::Plain {
-            what: format!("cannot take the password from `{}`", path.display()),
-            why,
-            fix: "name a file with the password in its only line".to_owned(),
-        };
-        let bytes = Zeroizing::new(fs::read(path).map_err(|error| told(error.to_string()))?);
-        let password = Password::from_file(&bytes).map_err(|error| told(error.to_string()))?;
-        if password.is_empty() {
-            return Err(told("it is empty".to_owned()));
-        }
+        let password = self.password()?;
         let key = self.with_key.then(|| identity.key());
-        let file = pki::pkcs12(name, identity.chain(), key, &password);
+        let readers = if self.old { Readers::Old } else { Readers::Modern };
+        let file = pki::pkcs12(name, identity.chain(), key, &password, readers);
         file.map(Zeroizing::new).map_err(|error| Failure::Plain {
             what: "no PKCS#12 can be made".to_owned(),
             why: error.to_string(),
             fix: "take another `--format`".to_owned(),
         })
     }
+
+    fn password(&self) -> Result<Password, Failure> {
+        let (place, bytes) = match (&self.password_file, &self.password_env) {
+            (Some(path), _) => (path.display().to_string(), fs::read(path).map_err(|error| error.to_string())),
+            (None, Some(name)) => {
+                let text = env::var(name).map_err(|_| "it is not set, or no text".to_owned());
+                (format!("${name}"), text.map(String::into_bytes))
+            }
+            (None, None) => {
+                let what = "`--format p12` and `pfx` need a password: `--password-file FILE` or `--password-env NAME`";
+                return Err(Failure::Usage(what.to_owned()));
+            }
+        };
+        let told = |why: String| no_password(format!("cannot take the password from `{place}`"), why);
+        let bytes = Zeroizing::new(bytes.map_err(told)?);
+        let password = Password::from_file(&bytes).map_err(|error| told(error.to_string()))?;
+        if password.is_empty() { Err(told("it is empty".to_owned())) } else { Ok(password) }
+    }
+}
+
+fn no_password(what: String, why: String) -> Failure {
+    let fix =
+        "name a file with the password in its only line, `--password-file FILE`, or a variable, `--password-env NAME`";
+    Failure::Plain { what, why, fix: fix.to_owned() }
 }
 
 /// What is in service by what lies on the disk.
