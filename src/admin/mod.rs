@@ -26,8 +26,9 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 pub use status::{
-    Acme, Certificate, ClientIdentity, IdentityAction, IdentityRefusal, IdentityTrial, Listener, ListenerKind, Next,
-    Observed, Observing, Peer, PeerCertificate, Reload, RenewalInformation, Served, ShownIdentity, Status, Upstream,
+    Acme, Certificate, ClientIdentity, Http1Only, IdentityAction, IdentityRefusal, IdentityTrial, Listener,
+    ListenerKind, Next, Observed, Observing, Peer, PeerCertificate, Reload, RenewalInformation, Served, ShownIdentity,
+    Status, Upstream,
 };
 
 /// What the operators' listener asks.

@@ -182,6 +182,17 @@ fn write_listeners(page: &mut String, status: &Status) -> fmt::Result {
     write_table(page, "Listeners", &["Kind", "Address"], &status.listeners, |page, listener| {
         write!(page, "<td>{}<td><code>{}</code>", listener.kind.as_str(), Escaped(&listener.address))
     })?;
+    if !status.http1_only.is_empty() {
+        write_table(page, "Sites without HTTP/2", &["Site", "Why"], &status.http1_only, |page, site| {
+            write!(page, "<td>{}<td>", Escaped(&site.site))?;
+            match site.since {
+                Some(at) => {
+                    write!(page, "its server asks for NTLM or Negotiate, first seen {}", When(Some(at), status.now))
+                }
+                None => page.write_str("<code>affinity = \"connection\"</code>"),
+            }
+        })?;
+    }
     write_table(page, "ACME accounts", &["Directory", "Account"], &status.acme, |page, acme| {
         let account = acme.account.as_deref().unwrap_or("none yet");
         write!(page, "<td><code>{}</code><td><code>{}</code>", Escaped(&acme.directory), Escaped(account))

@@ -27,6 +27,8 @@ pub struct Status {
     pub descriptor_limit: Option<u64>,
     /// Addresses that are listened on.
     pub listeners: Vec<Listener>,
+    /// Sites that HTTP/2 is not offered for.
+    pub http1_only: Vec<Http1Only>,
     /// Every site in `observe`, and what the end of it would mean.
     pub observe: Vec<Observing>,
     /// Every certificate.
@@ -39,6 +41,16 @@ pub struct Status {
     pub upstreams: Vec<Upstream>,
     /// Every CA that is ordered from.
     pub acme: Vec<Acme>,
+}
+
+/// A site that HTTP/2 is not offered for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Http1Only {
+    /// Its name.
+    pub site: String,
+    /// When its server was first seen to ask for NTLM or Negotiate; `None` where the configuration says it.
+    #[serde(serialize_with = "maybe_time")]
+    pub since: Option<Timestamp>,
 }
 
 /// What a handshake with one of our listeners shows for one name.

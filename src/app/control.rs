@@ -78,6 +78,14 @@ impl Handler for App {
                 }
             }
             Request::Answer { token } => self.answer_doctor(&token),
+            Request::OfferHttp2 { site } => {
+                let sites = self.0.ntlm_sites.clone();
+                match tokio::task::spawn_blocking(move || sites.forget(&site)).await {
+                    Ok(Ok(was_withheld)) => Reply::Done(json!(was_withheld)),
+                    Ok(Err(error)) => Reply::Failed(json!(with_causes(&error))),
+                    Err(_died) => Reply::Failed(json!("the change was given up")),
+                }
+            }
         }
     }
 }

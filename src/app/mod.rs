@@ -12,6 +12,7 @@ mod client_status;
 mod control;
 mod demo;
 mod egress;
+mod http1;
 mod inherited;
 mod listeners;
 pub mod log;
@@ -40,6 +41,7 @@ pub use self::acme::{
 use self::certificates::{Certificates, Record};
 pub use self::demo::demo;
 use self::egress::{LocalSockets, SocketError};
+use self::http1::NtlmSites;
 pub use self::inherited::Inherited;
 use self::listeners::{Kind, Listeners};
 pub use self::reload::Reloaded;
@@ -82,6 +84,7 @@ struct Inner {
     client_identities: ClientIdentities,
     acquaintances: Acquaintances,
     clients: ClientManager,
+    ntlm_sites: Arc<NtlmSites>,
     server: Arc<Server>,
     metrics: Arc<Metrics>,
     listeners: Mutex<Listeners>,
@@ -134,7 +137,9 @@ impl App {
         let client_identities = ClientIdentities::new(clock.clone());
         let acquaintances = Acquaintances::new(store.clone());
         let snapshot = snapshot(&config, &[], access_log.load_full(), &metrics, (&client_identities, &acquaintances))?;
-        let server = Server::new(snapshot, resolver.clone(), challenges.clone())?;
+        let ntlm_sites = Arc::new(NtlmSites::new(store.clone(), resolver.clone()));
+        ntlm_sites.apply();
+        let server = Server::new(snapshot, resolver.clone(), challenges.clone(), ntlm_sites.observer())?;
         let record = Arc::new(Record::new(metrics.clone()));
         let manager = Manager::new(ManagerParts {
             store: store.clone(),
@@ -159,6 +164,7 @@ impl App {
             clients: ClientManager::new(clock, client_identities.clone()),
             client_identities,
             acquaintances,
+            ntlm_sites,
             server: Arc::new(server),
             metrics,
             listeners,

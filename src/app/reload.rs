@@ -108,6 +108,7 @@ impl App {
         let open = inner.local_sockets().bind(&new)?;
         inner.resolver.apply(&new.tls).map_err(AppError::Tls)?;
         // From here on nothing fails.
+        inner.ntlm_sites.apply();
         inner.certificates.apply(&new);
         inner.record.apply(&new);
         inner.manager.apply(new.certificates.clone()).await;

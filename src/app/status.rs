@@ -8,7 +8,9 @@ use tokio::time::Instant;
 
 use super::listeners::Kind;
 use super::{App, Inner, client_status};
-use crate::admin::{self, Acme, Certificate, Listener, ListenerKind, Next, Observed, Observing, Reload, Status};
+use crate::admin::{
+    self, Acme, Certificate, Http1Only, Listener, ListenerKind, Next, Observed, Observing, Reload, Status,
+};
 use crate::lifecycle::budget::{Limit, Standing};
 use crate::lifecycle::{Action, State};
 use crate::manager;
@@ -21,6 +23,7 @@ use crate::route::{Line, Mode};
 use crate::source::acme::{self, CaBudget, account_url};
 use crate::source::{self, Settings};
 use crate::time::{Clock, SystemClock};
+use crate::tls::SiteSettings;
 use crate::upstream::{self, Peer, Probed, Trust, Upstream};
 
 /// Where the process stands.
@@ -54,6 +57,7 @@ impl admin::State for View {
             last_reload: inner.last_reload(),
             descriptor_limit: inner.descriptors,
             listeners: inner.listeners().open().into_iter().map(listener).collect(),
+            http1_only: http1_only(inner),
             observe: observing(inner),
             certificates: shown(inner),
             served: inner.truth.sights().into_iter().map(sight).collect(),
@@ -182,6 +186,18 @@ impl Inner {
         let role = CertificateRole::InternalCa;
         Some(of_chain("internal-ca", role, State::Static, identity.chain()))
     }
+}
+
+/// The sites that HTTP/2 is not offered for.
+fn http1_only(inner: &Inner) -> Vec<Http1Only> {
+    let config = inner.config.load();
+    let why = |site: &SiteSettings| match inner.ntlm_sites.seen(&site.name) {
+        _ if site.is_http1_only => Some(None),
+        Some(seen) => Some(Some(seen.at)),
+        None => None,
+    };
+    let of = |site: &SiteSettings| Some(Http1Only { site: site.name.clone(), since: why(site)? });
+    config.tls.iter().filter_map(of).collect()
 }
 
 /// The sites in `observe`, and what was seen of them.

@@ -15,6 +15,7 @@ mod explain;
 mod failure;
 mod generate;
 mod help;
+mod http2;
 mod init;
 mod rehearse;
 mod run;
@@ -78,6 +79,9 @@ enum Command {
     /// The servers behind, and the certificates that they are believed by.
     #[command(subcommand)]
     Upstream(upstream::Upstream),
+    /// Sites that HTTP/2 is not offered for, since their servers use NTLM or Negotiate.
+    #[command(subcommand)]
+    Http2(http2::Http2),
     /// Services that demand a client certificate.
     #[command(subcommand)]
     Egress(egress::Egress),
@@ -100,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Ca(ca) => ca.carry_out(),
         Command::Acme(acme) => acme.carry_out(),
         Command::Upstream(upstream) => upstream.carry_out(),
+        Command::Http2(http2) => http2.carry_out(),
         Command::Egress(egress) => egress.carry_out(),
         Command::Init(init) => init.carry_out(),
         Command::Config(config) => config.carry_out(),

@@ -17,6 +17,7 @@ pub(super) struct Status {
     config_file: Option<String>,
     last_reload: Reload,
     listeners: Vec<Listener>,
+    http1_only: Vec<Http1Only>,
     certificates: Vec<Certificate>,
     served: Vec<Served>,
     client_identities: Vec<ClientIdentity>,
@@ -37,6 +38,13 @@ struct Reload {
 struct Listener {
     kind: String,
     address: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Http1Only {
+    site: String,
+    since: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -156,6 +164,7 @@ impl Status {
         for listener in &self.listeners {
             writeln!(out, "listening      {} on {}", listener.kind, listener.address)?;
         }
+        self.http1_only.iter().try_for_each(|site| site.write(out, &self.now))?;
         for certificate in &self.certificates {
             certificate.write(out, paint, &self.now)?;
             let served = self.served.iter().filter(|served| served.certificate == certificate.name);
@@ -174,6 +183,16 @@ impl Status {
             )?;
         }
         Ok(())
+    }
+}
+
+impl Http1Only {
+    fn write(&self, out: &mut String, now: &str) -> std::fmt::Result {
+        let why = match &self.since {
+            Some(at) => format!("its server asks for NTLM or Negotiate, first seen {}", dated(at, now)),
+            None => "by `affinity = \"connection\"`".to_owned(),
+        };
+        writeln!(out, "HTTP/1.1 only  {}: {why}", self.site)
     }
 }
 

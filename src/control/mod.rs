@@ -1,4 +1,4 @@
-//! The operators' socket: `portvakt status`, `reload`, `cert renew`, `cert rollback` and `upstream accept`.
+//! The operators' socket: `portvakt status`, `reload`, `cert renew`, `cert rollback`, `upstream accept` and `http2 allow`.
 //!
 //! In: a path, and a [`Handler`] that knows the process. Out: answers to whoever may open the socket. Imports `platform`
 //! and serde; knows neither configuration nor status, which pass through as JSON.
@@ -64,6 +64,11 @@ pub enum Request {
         peer: String,
         /// SHA-256 of the certificate, hex.
         fingerprint: String,
+    },
+    /// Offer HTTP/2 again for a site whose server has asked for NTLM.
+    OfferHttp2 {
+        /// Its name.
+        site: String,
     },
     /// For a minute, answer a question on port 80 as a CA asks it; `portvakt doctor` asks it by the public name.
     Answer {

@@ -102,6 +102,7 @@ mod tests {
                 | Request::Renew { .. }
                 | Request::Rollback { .. }
                 | Request::AcceptUpstream { .. }
+                | Request::OfferHttp2 { .. }
                 | Request::Answer { .. } => Reply::Failed(serde_json::json!("no")),
             }
         }

@@ -141,6 +141,7 @@ mod tests {
             name: name.into(),
             domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
             is_default: false,
+            is_http1_only: false,
             min_version: MinVersion::Tls12,
         }
     }

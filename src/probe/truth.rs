@@ -360,6 +360,7 @@ mod tests {
             name: "a".into(),
             domains: vec!["a.test".into()],
             is_default: false,
+            is_http1_only: false,
             min_version: MinVersion::Tls12,
         }
     }

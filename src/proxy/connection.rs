@@ -4,8 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ use super::{answer, http2};
 use crate::listener::{Limits, Place};
 use crate::metrics::{ListenerMetrics, RouteMetrics};
 use crate::time::{Clock, SystemClock};
-use crate::upstream::Affinity;
+use crate::upstream::{Affinity, Bond};
 
 /// What every request of a connection knows of it.
 pub(super) struct Connection {
@@ -35,13 +34,12 @@ pub(super) struct Connection {
     /// The site of the TLS handshake.
     pub(super) site: Option<Arc<str>>,
     limits: Limits,
-    id: u64,
     /// What requests are counted on that reach no route.
     pub(super) unrouted: Arc<RouteMetrics>,
     /// Among the open connections.
     pub(super) place: Place,
-    /// The client has shown NTLM or Negotiate: upstream connections are its own from now on.
-    is_authenticated: AtomicBool,
+    /// NTLM or Negotiate was seen: upstream connections are the client's own from now on.
+    bond: OnceLock<Arc<Bond>>,
     /// Of each upstream the peer that the client has authenticated itself to.
     usual_peers: Mutex<Vec<(u64, usize)>>,
     /// Who wants to know whether the last answer has arrived.
@@ -65,10 +63,9 @@ impl Connection {
             is_secure: site.is_some(),
             site,
             limits,
-            id: next_id(),
             unrouted,
             place,
-            is_authenticated: AtomicBool::new(false),
+            bond: OnceLock::new(),
             usual_peers: Mutex::default(),
             receipt: Mutex::default(),
             stop,
@@ -105,39 +102,40 @@ impl Connection {
         *self.stop.borrow()
     }
 
-    /// The client has authenticated the connection itself, so that nobody else may use its upstream connections.
-    pub(super) fn mark_authenticated(&self) {
-        self.is_authenticated.store(true, Ordering::Release);
+    /// The server knows the client by its connection, or asks to: nobody else may use its upstream connections.
+    pub(super) fn bind(&self) {
+        self.bond.get_or_init(Bond::new);
     }
 
-    /// Whose upstream connections the next request may use. An HTTP/2 connection carries requests of several users at a
-    /// time, so there each gets connections of its own.
-    pub(super) fn affinity(&self, is_http2: bool) -> Affinity {
-        match (self.is_authenticated.load(Ordering::Acquire), is_http2) {
-            (false, _) => Affinity::Shared,
-            (true, false) => Affinity::Own(self.id),
-            (true, true) => Affinity::Own(next_id()),
-        }
+    /// Whose upstream connections the next request may use.
+    pub(super) fn affinity(&self) -> Affinity {
+        self.bond.get().map_or(Affinity::Shared, |bond| Affinity::Own(bond.clone()))
     }
 
     /// The peer of an upstream that an authenticated connection stays with; its upstream connection is there.
-    pub(super) fn usual_peer(&self, affinity: Affinity, upstream: u64) -> Option<usize> {
-        if affinity != Affinity::Own(self.id) {
-            return None;
-        }
+    pub(super) fn usual_peer(&self, upstream: u64) -> Option<usize> {
+        self.bond.get()?;
         let peers = self.usual_peers.lock().unwrap_or_else(PoisonError::into_inner);
         peers.iter().find(|(id, _)| *id == upstream).map(|(_, peer)| *peer)
     }
 
     /// Stays with a peer from now on, where the connection is authenticated.
-    pub(super) fn remember_peer(&self, affinity: Affinity, upstream: u64, peer: usize) {
-        if affinity != Affinity::Own(self.id) {
+    pub(super) fn remember_peer(&self, upstream: u64, peer: usize) {
+        if self.bond.get().is_none() {
             return;
         }
         let mut peers = self.usual_peers.lock().unwrap_or_else(PoisonError::into_inner);
         match peers.iter_mut().find(|(id, _)| *id == upstream) {
             Some((_, known)) => *known = peer,
             None => peers.push((upstream, peer)),
+        }
+    }
+
+    /// Returns when an upstream connection of the client's own has ended, while no request is on its way.
+    async fn upstream_end(&self) {
+        match self.bond.get() {
+            Some(bond) => bond.broken().await,
+            None => std::future::pending().await,
         }
     }
 
@@ -258,6 +256,8 @@ async fn next_head(stream: &mut Stream, connection: &Connection) -> Next {
                 is_presumed = true;
             }
             () = connection.idle_end() => break Ok(None),
+            // What the server knew of the client is gone with it.
+            () = connection.upstream_end() => break Ok(None),
         }
     };
     connection.give_receipt(begun.is_ok());
@@ -339,11 +339,6 @@ async fn linger(mut stream: Stream) {
     let mut rest = [0; 1024];
     let drain = async { while matches!(stream.read(&mut rest).await, Ok(length) if length > 0) {} };
     let _ = tokio::time::timeout(REFUSAL, drain).await;
-}
-
-fn next_id() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// How long an idle connection may still bring a request after draining began, which is then answered with

@@ -6,7 +6,7 @@
 //! Promises: ACME challenges are answered before everything else; a client's own forwarding headers never pass; a request
 //! keeps the snapshot that it began with, whatever is reloaded meanwhile; bodies stream both ways; a request is sent again
 //! only when nothing of it was sent, or its method is idempotent; an upstream connection that a client has authenticated
-//! (NTLM) carries nobody else's requests.
+//! (NTLM) carries nobody else's requests, and ends with the client's; over HTTP/2 no such request is carried at all.
 //! Standards: RFC 9110, RFC 9112, RFC 9113, RFC 6455, W3C Trace Context (passed on, never begun).
 
 mod answer;
@@ -18,6 +18,7 @@ mod head;
 mod http2;
 mod limiter;
 mod metered;
+mod ntlm;
 mod passed_on;
 mod progress;
 mod quota;
@@ -71,16 +72,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes the server ready for its first connection.
+    /// Makes the server ready for its first connection. `on_http1` is told a site's name once HTTP/2 is offered for it no more.
     ///
     /// # Errors
     ///
     /// [`ServerError`] when pingora's connector cannot be set up.
-    pub fn new(snapshot: Snapshot, resolver: Arc<Resolver>, challenges: Challenges) -> Result<Self, ServerError> {
+    pub fn new(
+        snapshot: Snapshot,
+        resolver: Arc<Resolver>,
+        challenges: Challenges,
+        on_http1: Http1Observer,
+    ) -> Result<Self, ServerError> {
         let open = TaskTracker::new();
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let report = Arc::<Mutex<Report>>::default();
-        let service = Service::new(snapshot.clone(), resolver.clone(), challenges, report.clone(), open.clone());
+        let service =
+            Service::new(snapshot.clone(), resolver.clone(), challenges, on_http1, report.clone(), open.clone());
         // The connector loads the system's roots, and panics when they are missing. No peer of ours uses them: each
         // carries its own.
         let roots = tempfile::NamedTempFile::new().map_err(ServerError::Roots)?;
@@ -310,6 +317,9 @@ impl Server {
         self.open.wait().await;
     }
 }
+
+/// Is told the name of a site whose server asks for NTLM or Negotiate, when that is new.
+pub type Http1Observer = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What connections of one listener are counted on.
 #[derive(Clone)]

@@ -34,12 +34,6 @@ fn client(request: &RequestHeader, connection: &Connection, snapshot: &Snapshot)
     route::believed_client(connection.peer.ip(), |address| snapshot.is_trusted(address), lines)
 }
 
-/// Whether credentials authenticate the connection, not the request (RFC 4559 §6). Any of several fields counts, since
-/// nobody knows which one the upstream reads.
-pub(super) fn has_connection_authentication(request: &RequestHeader) -> bool {
-    request.headers.get_all(header::AUTHORIZATION).iter().any(route::is_connection_authentication)
-}
-
 /// The `Host` that the upstream is to get instead of the client's: the configured one, or the site's where HTTP/1.0 named
 /// none, since the request goes on in HTTP/1.1 (RFC 9112 §3.2).
 pub(super) fn host_to_send<'a>(

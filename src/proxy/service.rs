@@ -21,16 +21,16 @@ use tracing::{debug, info, warn};
 use super::answer;
 use super::connection::{BODY_PAUSE, Connection};
 use super::limiter::{Busy, Entered};
+use super::ntlm;
 use super::progress::Progress;
 use super::quota::Quota;
 use super::record::{record, word};
 use super::request::{
-    self, facts, has_connection_authentication, host_to_send, join_cookies, keep_sound_trace, request_host, tell_about,
-    to_origin_form, trace_id,
+    self, facts, host_to_send, join_cookies, keep_sound_trace, request_host, tell_about, to_origin_form, trace_id,
 };
 use super::response::{self, correct, make_end_to_end, restore_prefix};
 use super::words::in_words;
-use super::{RETRIES, Snapshot};
+use super::{Http1Observer, RETRIES, Snapshot};
 use crate::challenge::Challenges;
 use crate::metrics::{InFlight, RequestLimit, RouteMetrics, UpstreamMetrics, UpstreamTlsFailure};
 use crate::pki::Fingerprint;
@@ -38,13 +38,14 @@ use crate::route::headers::{self, Peer, Received};
 use crate::route::{self, Action, Agent, Decision, Facts, Line, News, Outcome, Reason, Report, Stripped};
 use crate::time::{Clock, SystemClock};
 use crate::tls::{Resolver, context_of};
-use crate::upstream::{Chosen, TlsFailure, Tried, Upstream, UpstreamError};
+use crate::upstream::{Affinity, AffinityRule, Chosen, TlsFailure, Tried, Upstream, UpstreamError};
 
 /// What pingora calls.
 pub(super) struct Service {
     snapshot: Arc<ArcSwap<Snapshot>>,
     resolver: Arc<Resolver>,
     challenges: Challenges,
+    on_http1: Http1Observer,
     report: Arc<Mutex<Report>>,
     open: TaskTracker,
 }
@@ -61,6 +62,8 @@ pub(super) struct Context {
     pub(super) is_upgrade: bool,
     /// Bytes of the body that may still be passed on; `None` is no limit.
     body_left: Option<u64>,
+    /// Bytes of the body that are still read behind an answer that came early; `None` is no limit.
+    read_on: Option<u64>,
     pub(super) tries: usize,
     /// The upstream's peers that it was tried on.
     pub(super) tried: Tried,
@@ -116,6 +119,11 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// The configuration gives each client connections of its own.
+    fn is_own_by_rule(&self) -> bool {
+        self.upstream.settings().affinity == AffinityRule::Connection
+    }
+
     /// Tells the operator why a request got no answer, as often as is of use; what is left out stands at `debug`.
     fn tell(
         &self,
@@ -140,10 +148,11 @@ impl Service {
         snapshot: Arc<ArcSwap<Snapshot>>,
         resolver: Arc<Resolver>,
         challenges: Challenges,
+        on_http1: Http1Observer,
         report: Arc<Mutex<Report>>,
         open: TaskTracker,
     ) -> Self {
-        Self { snapshot, resolver, challenges, report, open }
+        Self { snapshot, resolver, challenges, on_http1, report, open }
     }
 
     /// Answers an ACME http-01 challenge; `false` when this is none of ours (RFC 8555 §8.3).
@@ -244,6 +253,30 @@ impl Service {
         }
     }
 
+    /// Looks for a server that knows its clients by their connections, which then are the client's own, over HTTP/1.1 only.
+    fn recognise_ntlm(&self, session: &mut Session, response: &ResponseHeader, ctx: &mut Context) -> Result<()> {
+        let (Some(target), Some(connection)) = (&ctx.target, &ctx.connection) else { return Ok(()) };
+        if matches!(connection.affinity(), Affinity::Own(_)) && ntlm::ends_connection(response) {
+            session.set_keepalive(None);
+        }
+        if !ntlm::is_asked_for(response) {
+            return Ok(());
+        }
+        if let Some(site) = ctx.snapshot.site(target.site).filter(|site| self.resolver.offer_only_http1(&site.name)) {
+            info!(site = site.name, upstream = target.upstream.settings().name, "{NTLM_SEEN}");
+            (self.on_http1)(&site.name);
+        }
+        if session.as_downstream().is_http2() {
+            return Err(ntlm::needs_http1());
+        }
+        connection.bind();
+        if !ntlm::is_shown(session.req_header()) && announced_length(session) <= ntlm::READ_ON {
+            ctx.read_on = Some(ntlm::READ_ON);
+            live_on(session);
+        }
+        Ok(())
+    }
+
     /// What an answer of our own says about HTTPS.
     fn hsts(&self, ctx: &Context, site: Option<usize>) -> Option<String> {
         let site = ctx.snapshot.site(site?).filter(|site| site.hsts.is_some())?;
@@ -265,6 +298,7 @@ impl ProxyHttp for Service {
             target: None,
             is_upgrade: false,
             body_left: None,
+            read_on: None,
             tries: 0,
             tried: Tried::default(),
             connecting_since: None,
@@ -330,19 +364,15 @@ impl ProxyHttp for Service {
             return Ok(true);
         }
         ctx.is_upgrade = session.is_upgrade_req();
-        if has_connection_authentication(session.req_header()) {
-            connection.mark_authenticated();
-            // The 401 of an NTLM round comes while the client still sends its body; the connection has to live on.
-            session.as_downstream_mut().set_close_on_response_before_downstream_finish(false);
-        }
+        keep_apart(session, ctx, &connection)?;
         Ok(false)
     }
 
-    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
         let (Some(target), Some(connection)) = (&mut ctx.target, &ctx.connection) else {
             return Error::e_explain(ErrorType::InternalError, "a request without its target");
         };
-        let affinity = connection.affinity(session.as_downstream().is_http2());
+        let affinity = connection.affinity();
         ctx.tries += 1;
         ctx.is_reached = false;
         // A body that is sent again is counted again.
@@ -350,14 +380,14 @@ impl ProxyHttp for Service {
         ctx.connecting_since = Some(Instant::now());
         // Given back first, so that a peer that is tried again does not count this request against itself.
         target.peer = None;
-        let preferred = connection.usual_peer(affinity, target.upstream.id());
+        let preferred = connection.usual_peer(target.upstream.id());
         let Some(peer) = target.upstream.choose(ctx.tried, preferred) else {
             return Err(upstream_error(target, &all_down(&target.upstream), &mut ctx.tls_failure));
         };
-        connection.remember_peer(affinity, target.upstream.id(), peer.index);
+        connection.remember_peer(target.upstream.id(), peer.index);
         ctx.tried.add(peer.index);
         let target_peer = &*target.peer.insert(peer);
-        let made = target_peer.connection(affinity, ctx.is_upgrade).await;
+        let made = target_peer.connection(&affinity, ctx.is_upgrade).await;
         ctx.shown = made.as_ref().ok().and_then(|connection| target_peer.shown(connection));
         made.map_err(|error| {
             let mut told = upstream_error(target, &error, &mut ctx.tls_failure);
@@ -464,6 +494,12 @@ impl ProxyHttp for Service {
         if let Some(progress) = &ctx.progress {
             progress.body(end_of_stream);
         }
+        if let (Some(left), Some(part)) = (ctx.read_on, &*body) {
+            ctx.read_on = left.checked_sub(part.len() as u64);
+            if ctx.read_on.is_none() {
+                return Err(stop_reading(session, body, ctx));
+            }
+        }
         let (Some(left), Some(part)) = (ctx.body_left, &*body) else { return Ok(()) };
         let after = u64::try_from(part.len()).ok().and_then(|length| left.checked_sub(length));
         ctx.body_left = Some(after.unwrap_or(0));
@@ -515,10 +551,11 @@ impl ProxyHttp for Service {
 
     async fn upstream_response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
+        self.recognise_ntlm(session, response, ctx)?;
         make_end_to_end(response);
         if let Some(chosen) = ctx.target.as_ref().and_then(|target| target.peer.as_ref()) {
             chosen.identity_answered(ctx.shown);
@@ -560,6 +597,11 @@ impl ProxyHttp for Service {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+        if ntlm::ask_for_http1(session.as_downstream_mut(), error) {
+            ctx.outcome = "http1_required";
+            ctx.progress.iter().for_each(|progress| progress.answered());
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
         (ctx.outcome, ctx.failure) = ("failed", Some(word(error)));
         let Some(status) = status_of(error) else {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
@@ -618,6 +660,45 @@ impl ProxyHttp for Service {
         }
     }
 }
+
+/// Gives the client's connection upstream connections of its own, where the server may know the client by them.
+fn keep_apart(session: &mut Session, ctx: &Context, connection: &Connection) -> Result<()> {
+    let is_shown = ntlm::is_shown(session.req_header());
+    let is_asked = ctx.target.as_ref().is_some_and(|target| target.is_own_by_rule());
+    if !is_shown && !is_asked {
+        return Ok(());
+    }
+    if session.as_downstream().is_http2() {
+        return Err(ntlm::needs_http1());
+    }
+    connection.bind();
+    if is_shown {
+        // The 401 of an NTLM round comes while the client still sends its body; the connection has to live on.
+        live_on(session);
+    }
+    Ok(())
+}
+
+/// Lets the connection live on behind an answer that comes before the request's body has.
+fn live_on(session: &mut Session) {
+    session.as_downstream_mut().set_close_on_response_before_downstream_finish(false);
+    session.as_downstream_mut().set_total_drain_timeout(Some(READ_ON_TIME));
+}
+
+/// Ends a request whose answer is out, and whose body has no end.
+fn stop_reading(session: &mut Session, body: &mut Option<Bytes>, ctx: &mut Context) -> Box<Error> {
+    *body = None;
+    session.set_keepalive(None);
+    // It gets the time to read its answer.
+    ctx.is_told = true;
+    Error::explain(ErrorType::InvalidHTTPHeader, "the body goes on for too long behind a 401").into_down()
+}
+
+/// For the rest of a body whose answer is out.
+const READ_ON_TIME: Duration = Duration::from_secs(30);
+
+const NTLM_SEEN: &str = "the server asks for NTLM or Negotiate, which HTTP/2 cannot carry: HTTP/1.1 alone is offered for this \
+                         site from now on";
 
 /// Why no peer was chosen.
 fn all_down(upstream: &Upstream) -> UpstreamError {

@@ -89,7 +89,24 @@ impl Unsettable {
 
 /// Whether credentials authenticate the connection, not the request (RFC 4559 §6).
 pub fn is_connection_authentication(credentials: &HeaderValue) -> bool {
-    let mut words = credentials.as_bytes().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    begins_with_connection_scheme(credentials.as_bytes())
+}
+
+/// Whether one of the challenges in a field asks for such credentials (RFC 9110 §11.6.1).
+pub fn asks_for_connection_authentication(challenges: &HeaderValue) -> bool {
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    let is_border = |&byte: &u8| {
+        let is_literal = std::mem::take(&mut is_escaped);
+        is_escaped = is_quoted && !is_literal && byte == b'\\';
+        is_quoted ^= byte == b'"' && !is_literal;
+        byte == b',' && !is_quoted
+    };
+    challenges.as_bytes().split(is_border).any(begins_with_connection_scheme)
+}
+
+fn begins_with_connection_scheme(credentials: &[u8]) -> bool {
+    let mut words = credentials.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let scheme = words.next().unwrap_or_default();
     [&b"NTLM"[..], b"Negotiate"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
@@ -110,6 +127,23 @@ const FRAMING: [&str; 10] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn given_challenges_when_read_then_ntlm_and_negotiate_are_found_and_nothing_in_quotes() {
+        for (field, expected) in [
+            ("NTLM", true),
+            ("negotiate", true),
+            ("NTLM TlRMTVNTUAACAAAA", true),
+            ("Basic realm=\"a\", Negotiate", true),
+            ("Basic realm=\"a \\\" , NTLM\", Digest x", false),
+            ("Basic realm=\"a\\\\\", NTLM", true),
+            ("Digest realm=\"NTLM\", nonce=\"x\"", false),
+            ("NTLMX", false),
+            ("", false),
+        ] {
+            assert_eq!(asks_for_connection_authentication(&HeaderValue::from_static(field)), expected, "{field}");
+        }
+    }
 
     fn name(text: &'static str) -> HeaderName {
         HeaderName::from_static(text)

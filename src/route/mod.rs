@@ -30,7 +30,7 @@ pub use agent::Agent;
 pub use client::{AllowList, believed_client};
 pub use decide::{Routes, challenge_token};
 pub use decision::{Action, Decision, Facts, Outcome, Reason};
-pub use edit::{HeaderEdits, Unsettable, is_connection_authentication};
+pub use edit::{HeaderEdits, Unsettable, asks_for_connection_authentication, is_connection_authentication};
 pub use host::{HostError, HostName};
 pub use limit::{Limits, Rate, TooMany};
 pub use path::{CanonicalPath, PathError, PathPrefix};

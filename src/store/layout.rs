@@ -37,6 +37,10 @@ impl Layout {
         self.root.join("upstreams").join(format!("{}.json", folder_name(&format!("{address} {server_name}"))))
     }
 
+    pub(super) fn ntlm_sites(&self) -> PathBuf {
+        self.root.join("ntlm.json")
+    }
+
     pub(super) fn ca(&self) -> PathBuf {
         self.root.join("ca")
     }

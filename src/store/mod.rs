@@ -13,6 +13,7 @@
 //! acme/<host>-<hash>/ledger.json          what was asked of the CA, as far as its limits count it
 //! ca/{root,key}.pem                       the internal CA
 //! upstreams/<address>.json                the certificate of an upstream that was believed at first use
+//! ntlm.json                               sites that HTTP/2 is not offered for
 //! locks/<name>.lock                       who may order; never who may serve
 //! ```
 //!
@@ -34,6 +35,7 @@ mod certificate;
 mod document;
 mod error;
 mod generation;
+mod http1;
 mod known;
 mod layout;
 mod ledger;
@@ -48,6 +50,7 @@ pub use account::{Account, Credentials};
 pub use certificate::{Meta, Stored};
 pub use error::StoreError;
 pub use generation::Generation;
+pub use http1::NtlmSeen;
 pub use known::{KnownBy, KnownPeer, RefusedPeer, Replaced};
 pub use lock::LockGuard;
 pub use order::OrderRecord;

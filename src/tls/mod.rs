@@ -5,7 +5,7 @@
 //! in `proxy`.
 //!
 //! Promises: an identity is swapped whole and only for new handshakes; a name that no site has gets `unrecognized_name`;
-//! `acme-tls/1` never reaches HTTP; a client may not send more than 64 KiB before it has said whom it wants.
+//! `acme-tls/1` never reaches HTTP; HTTP/2 is not offered where it would mix users up; a client may not send more than 64 KiB before it has said whom it wants.
 //! Standards: RFC 8446, RFC 5246 (AEAD suites only), RFC 6066 §3, RFC 7301, RFC 8737.
 //!
 //! # Why
@@ -32,6 +32,8 @@ pub struct SiteSettings {
     pub is_default: bool,
     /// Oldest version offered.
     pub min_version: MinVersion,
+    /// HTTP/2 is not offered.
+    pub is_http1_only: bool,
 }
 
 /// `tls.min`.

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::ServerConfig;
@@ -50,7 +50,8 @@ impl Resolver {
 
     /// Replaces the sites.
     ///
-    /// A site whose settings stay the same keeps its sessions and tickets; one that stays by name keeps its identity.
+    /// A site whose settings stay the same keeps its sessions and tickets; one that stays by name keeps its identity, and that
+    /// no HTTP/2 is offered.
     ///
     /// # Errors
     ///
@@ -61,8 +62,10 @@ impl Resolver {
             .iter()
             .map(|settings| match old.by_name.get(&settings.name) {
                 Some(site) if site.settings == *settings => Ok(site.clone()),
-                Some(site) => Site::new(settings, site.identity.clone(), &self.shared).map(Arc::new),
-                None => Site::new(settings, Arc::default(), &self.shared).map(Arc::new),
+                Some(site) => {
+                    Site::new(settings, site.identity.clone(), site.has_ntlm.clone(), &self.shared).map(Arc::new)
+                }
+                None => Site::new(settings, Arc::default(), Arc::default(), &self.shared).map(Arc::new),
             })
             .collect::<Result<Vec<_>, _>>()?;
         self.table.store(Arc::new(Table::new(sites)));
@@ -82,6 +85,20 @@ impl Resolver {
     /// Whether the site `name` serves an identity that a CA issued, neither a placeholder nor one of our own making.
     pub fn is_from_ca(&self, name: &str) -> bool {
         self.table.load().by_name.get(name).is_some_and(|site| site.identity.is_from_ca.load(Ordering::Relaxed))
+    }
+
+    /// Offers no HTTP/2 for the site `name` any more; `false` when none was offered before, and for unknown names.
+    pub fn offer_only_http1(&self, name: &str) -> bool {
+        self.table
+            .load()
+            .by_name
+            .get(name)
+            .is_some_and(|site| !site.settings.is_http1_only && !site.has_ntlm.swap(true, Ordering::AcqRel))
+    }
+
+    /// Takes [`Resolver::offer_only_http1`] back; `false` when it was never said.
+    pub fn offer_http2(&self, name: &str) -> bool {
+        self.table.load().by_name.get(name).is_some_and(|site| site.has_ntlm.swap(false, Ordering::AcqRel))
     }
 
     /// What a handshake gets that asks for `server_name` on the local address `local`.
@@ -114,11 +131,20 @@ pub struct Site {
     name: Arc<str>,
     settings: SiteSettings,
     identity: Arc<CurrentIdentity>,
+    /// Its server knows clients by their connections.
+    has_ntlm: Arc<AtomicBool>,
     config: Arc<ServerConfig>,
+    /// The same, made when it is needed.
+    http1_only: OnceLock<Arc<ServerConfig>>,
 }
 
 impl Site {
-    fn new(settings: &SiteSettings, identity: Arc<CurrentIdentity>, shared: &Shared) -> Result<Self, rustls::Error> {
+    fn new(
+        settings: &SiteSettings,
+        identity: Arc<CurrentIdentity>,
+        has_ntlm: Arc<AtomicBool>,
+        shared: &Shared,
+    ) -> Result<Self, rustls::Error> {
         let versions: &[_] = match settings.min_version {
             MinVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
             MinVersion::Tls13 => &[&rustls::version::TLS13],
@@ -130,7 +156,14 @@ impl Site {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.session_storage = shared.sessions.clone();
         config.ticketer = aws_lc_rs::Ticketer::new()?;
-        Ok(Self { name: settings.name.as_str().into(), settings: settings.clone(), identity, config: Arc::new(config) })
+        Ok(Self {
+            name: settings.name.as_str().into(),
+            settings: settings.clone(),
+            identity,
+            has_ntlm,
+            config: Arc::new(config),
+            http1_only: OnceLock::new(),
+        })
     }
 
     /// The site's name.
@@ -140,7 +173,15 @@ impl Site {
 
     /// Versions, ALPN and identity in rustls's form.
     pub fn config(&self) -> Arc<ServerConfig> {
-        self.config.clone()
+        if !self.settings.is_http1_only && !self.has_ntlm.load(Ordering::Acquire) {
+            return self.config.clone();
+        }
+        let http1_only = || {
+            let mut config = ServerConfig::clone(&self.config);
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            Arc::new(config)
+        };
+        self.http1_only.get_or_init(http1_only).clone()
     }
 }
 
@@ -258,6 +299,7 @@ mod tests {
             name: name.into(),
             domains: domains.iter().map(|d| (*d).to_owned()).collect(),
             is_default,
+            is_http1_only: false,
             min_version: MinVersion::Tls12,
         }
     }

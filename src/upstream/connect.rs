@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::acquaintance::{Acquaintance, in_words};
+use super::affinity::Affinity;
 use super::check::{CheckError, ask};
 use super::choice::Availability;
 use super::group::Standing;
@@ -75,15 +76,6 @@ enum Place {
 enum Line {
     Plain(TcpStream),
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-}
-
-/// Whose upstream connections a request may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Affinity {
-    /// The common pool.
-    Shared,
-    /// Only connections opened under this number: the peer has authenticated the connection itself (NTLM, Negotiate).
-    Own(u64),
 }
 
 impl Peer {
@@ -150,7 +142,7 @@ impl Peer {
     /// # Errors
     ///
     /// [`UpstreamError::Resolve`], or [`UpstreamError::NotBelieved`] from the probe of a pinned upstream.
-    pub async fn connection(&self, affinity: Affinity, long_lived: bool) -> Result<Box<HttpPeer>, UpstreamError> {
+    pub async fn connection(&self, affinity: &Affinity, long_lived: bool) -> Result<Box<HttpPeer>, UpstreamError> {
         let mut peer = match &self.place {
             Place::Tcp(addresses) => {
                 let address = self.resolve(addresses).await?;
@@ -162,7 +154,7 @@ impl Peer {
                 .map_err(|e| UpstreamError::Unusable { upstream: self.upstream.clone(), why: e.to_string() })?,
         };
         self.set_options(&mut peer, long_lived);
-        if long_lived && affinity == Affinity::Shared {
+        if long_lived && matches!(affinity, Affinity::Shared) {
             // Somebody else's connection would not hesitate.
             peer.options.custom_l4 = Some(upgrade::connector(self.timeouts.connect));
         }
@@ -176,8 +168,11 @@ impl Peer {
         peer.group_key = match affinity {
             Affinity::Shared if long_lived => mix(NEXT_GENERATION.fetch_add(1, Ordering::Relaxed), 0),
             Affinity::Shared => mix(generation, 0),
-            Affinity::Own(connection) => mix(generation, connection.wrapping_add(1)),
+            Affinity::Own(bond) => mix(generation, bond.id()),
         };
+        if let (Affinity::Own(bond), Place::Tcp(_)) = (affinity, &self.place) {
+            bond.tie(self.generation, &mut peer);
+        }
         Ok(Box::new(peer))
     }
 
@@ -675,7 +670,7 @@ pub(super) const HANDSHAKE_EXTRA: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
-    use super::super::Upstream;
+    use super::super::{AffinityRule, Upstream};
     use super::*;
 
     #[tokio::test]
@@ -689,7 +684,7 @@ mod tests {
         let asked: Vec<_> = (0..20)
             .map(|_| {
                 let upstream = upstream.clone();
-                tokio::spawn(async move { upstream.connection(Affinity::Shared, false).await.map(drop) })
+                tokio::spawn(async move { upstream.connection(&Affinity::Shared, false).await.map(drop) })
             })
             .collect();
         // One thread: after this each of them waits for its turn.
@@ -719,6 +714,7 @@ mod tests {
             host: None,
             timeouts: Timeouts::default(),
             health: None,
+            affinity: AffinityRule::Auto,
         }
     }
 }

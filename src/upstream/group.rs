@@ -275,7 +275,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 mod tests {
     use std::sync::Mutex;
 
-    use super::super::{Address, PeerSettings, Timeouts};
+    use super::super::{Address, AffinityRule, PeerSettings, Timeouts};
     use super::*;
 
     #[test]
@@ -340,6 +340,7 @@ mod tests {
             host: None,
             timeouts: Timeouts::default(),
             health: None,
+            affinity: AffinityRule::Auto,
         }
     }
 }

@@ -5,7 +5,8 @@
 //! `pki`, `store` for what was seen at first use, and `lifecycle` for the rotation of client identities; pingora's peer types stay in here and in `proxy`.
 //!
 //! Promises: the last peer is never given up, except to its own failing checks; nothing is sent to a TLS upstream that has neither a trusted chain nor a pinned leaf; connections are pooled
-//! per upstream, generation and client identity, so that a changed trust or identity never finds an old connection.
+//! per upstream, generation and client identity, so that a changed trust or identity never finds an old connection; those of an
+//! authenticated client are its own, and end with it.
 //! Standards: RFC 5280 §6, RFC 9525, RFC 7469 §2.4.
 //!
 //! # Why
@@ -15,6 +16,7 @@
 //! admitted, and every peer carries a group key of its own.
 
 mod acquaintance;
+mod affinity;
 mod check;
 mod choice;
 mod client;
@@ -32,10 +34,11 @@ mod trial;
 mod upgrade;
 
 pub use acquaintance::{Acquaintances, Known, accept, in_words};
+pub use affinity::{Affinity, Bond};
 pub use check::CheckError;
 pub use choice::Availability;
 pub use client::{Answer, Client, ExchangeError, RequestBody};
-pub use connect::{AcceptError, Affinity, Peer, UpstreamError, throwaway_root};
+pub use connect::{AcceptError, Peer, UpstreamError, throwaway_root};
 pub use failure::TlsFailure;
 pub use group::{Change, Chosen, Observer, Tried, Upstream};
 pub use identity::{ClientIdentities, ClientIdentity, LastRefusal, News, Todo, View};
@@ -63,6 +66,18 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// How the peers are checked; `None` leaves it to what requests meet.
     pub health: Option<HealthCheck>,
+    /// Whose its connections are.
+    pub affinity: AffinityRule,
+}
+
+/// When a client's connection gets upstream connections of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AffinityRule {
+    /// As soon as the server or the client speaks NTLM or Negotiate.
+    #[default]
+    Auto,
+    /// From the first request on; HTTP/2 is not offered to clients then.
+    Connection,
 }
 
 impl Settings {

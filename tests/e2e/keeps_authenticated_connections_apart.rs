@@ -1,6 +1,6 @@
 //! An upstream connection that a client has authenticated (NTLM, Negotiate) serves that client and nobody else.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::Command;
 
 use crate::stage::Stage;
@@ -44,18 +44,65 @@ fn given_a_client_that_authenticated_when_others_come_then_nobody_is_taken_for_i
 }
 
 #[test]
-fn given_h2_when_one_request_authenticates_then_no_other_is_taken_for_it() {
+fn given_h2_when_a_request_authenticates_then_it_goes_over_http_1_and_nobody_is_taken_for_it() {
     let (stage, _portvakt) = Stage::running();
     let (url, resolve) = (stage.url("/ntlm"), format!("m5.test:{}:127.0.0.1", stage.home.https));
-    let common = ["-sS", "--http2", "--resolve", &resolve, "--cacert", stage.root()];
+    let common = ["-sS", "--http2", "--resolve", &resolve, "--cacert", stage.root(), "-w", "%{http_version} "];
     let mut command = Command::new(program("curl"));
-    // Both requests go over one connection; only the first is authenticated.
-    command.arg("-q").args(common).args(["-H", "Authorization: NTLM alice", &url, "--next"]).args(common).arg(&url);
+    command.arg("-q").args(common).args(["-H", "Authorization: NTLM alice", &url]);
 
     let output = command.output().unwrap();
 
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "alice\nnobody\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "alice\n1.1 ");
     assert_eq!(ask(&mut stage.connect(), "").text(), "nobody\n");
+}
+
+#[test]
+fn given_a_client_that_authenticated_when_it_leaves_or_its_server_does_then_both_sides_end() {
+    let (stage, _portvakt) = Stage::running();
+    let mut alice = stage.connect();
+    assert_eq!(ask(&mut alice, "Authorization: NTLM alice\r\n").text(), "alice\n");
+
+    // The server closes behind this answer, which does not say so.
+    let bye = tls::exchange(&mut alice, "GET /leave HTTP/1.1\r\nHost: m5.test\r\n\r\n").unwrap();
+
+    assert_eq!(bye.status, 200);
+    assert_eq!(alice.read(&mut [0; 16]).unwrap(), 0, "her connection ends with the server's");
+}
+
+#[test]
+fn given_a_websocket_when_its_connection_is_authenticated_then_it_opens_there() {
+    let (stage, _portvakt) = Stage::running();
+    let mut alice = stage.connect();
+    assert_eq!(ask(&mut alice, "Authorization: NTLM alice\r\n").text(), "alice\n");
+
+    let request = tungstenite::client::IntoClientRequest::into_client_request("wss://m5.test/ws").unwrap();
+    let (mut socket, _) = tungstenite::client(request, alice).map_err(|error| error.to_string()).unwrap();
+    socket.send(tungstenite::Message::text("hej")).unwrap();
+
+    assert_eq!(socket.read().unwrap(), tungstenite::Message::text("hej"));
+    let connections: Vec<_> = stage.echo.requests().iter().map(|request| request.connection).collect();
+    assert_eq!(connections, [0, 0], "the server knows her by that connection");
+}
+
+#[test]
+fn given_affinity_by_rule_when_clients_come_then_each_has_its_own_connection_and_no_h2() {
+    let stage = Stage::new();
+    stage
+        .home
+        .configure("", &Stage::site_with(&format!("{{ url = \"{}\", affinity = \"connection\" }}", stage.echo.url())));
+    let _portvakt = stage.home.start();
+
+    assert_eq!(stage.curl().with(&["--http2"]).get(&stage.url("/")).version, "1.1");
+
+    let mut clients = [stage.connect(), stage.connect()];
+    stage.echo.take();
+    for index in [0, 1, 0, 1] {
+        assert_eq!(tls::exchange(&mut clients[index], "GET / HTTP/1.1\r\nHost: m5.test\r\n\r\n").unwrap().status, 200);
+    }
+
+    let of: Vec<_> = stage.echo.take().iter().map(|request| request.connection).collect();
+    assert!(of[0] == of[2] && of[1] == of[3] && of[0] != of[1], "{of:?}");
 }
 
 fn ask(stream: &mut tls::Stream, headers: &str) -> Reply {

@@ -232,6 +232,7 @@ pub(super) static UPSTREAM: Shape = Shape {
         "response_timeout",
         "idle_timeout",
         "websocket_idle_timeout",
+        "affinity",
         "health",
     ],
 };

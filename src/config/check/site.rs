@@ -11,6 +11,7 @@ use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::{Node, Table, Value};
 use crate::source::{self, AcmeCas, CertificateSettings, ClientIdentitySettings};
 use crate::tls::{MinVersion, SiteSettings};
+use crate::upstream::AffinityRule;
 use crate::{route, tls, upstream};
 
 /// A domain of a site and where it stands.
@@ -71,9 +72,14 @@ impl Sites {
     }
 
     /// What each room gets.
-    pub(super) fn into_settings(self, public_https_port: u16, requests: Option<route::Rate>) -> ForRooms {
+    pub(super) fn into_settings(mut self, public_https_port: u16, requests: Option<route::Rate>) -> ForRooms {
         let route = route::Settings { sites: self.route, public_https_port, requests };
         let (upstreams, identities) = self.upstreams.into_settings();
+        let is_own =
+            |upstream: usize| upstreams.get(upstream).is_some_and(|it| it.affinity == AffinityRule::Connection);
+        for (tls, site) in self.tls.iter_mut().zip(&route.sites) {
+            tls.is_http1_only = site.routes.iter().any(|route| is_own(route.upstream));
+        }
         ForRooms { route, tls: self.tls, certificates: self.certificates, upstreams, identities }
     }
 
@@ -105,7 +111,13 @@ impl Sites {
         let min_version = min_version(check, &section);
         let identifiers = names(certified);
         let (domains, aliases) = (names(domains), names(aliases));
-        self.tls.push(SiteSettings { name: name.clone(), domains: identifiers.clone(), is_default, min_version });
+        self.tls.push(SiteSettings {
+            name: name.clone(),
+            domains: identifiers.clone(),
+            is_default,
+            min_version,
+            is_http1_only: false,
+        });
         self.certificates.push(CertificateSettings { name: name.clone(), identifiers, source });
         let site = route::Site {
             name,

@@ -15,7 +15,7 @@ use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::{Entry, Node, Table, Value};
 use crate::egress::Environment;
 use crate::source::{ClientIdentitySettings, Trial};
-use crate::upstream::{Address, PeerSettings, Settings, Timeouts, TlsSettings, Trust};
+use crate::upstream::{Address, AffinityRule, PeerSettings, Settings, Timeouts, TlsSettings, Trust};
 
 /// Every upstream once.
 #[derive(Default)]
@@ -167,6 +167,7 @@ fn settings(check: &mut Check<'_>, section: &Section<'_>, name: Option<&str>) ->
     let host = host(check, section);
     let timeouts = timeouts(check, section);
     let health = health::read(check, section);
+    let affinity = affinity(check, section);
     let allow_plaintext = section.boolean(check, "allow_plaintext").is_some_and(|allow| allow.value);
     let urls = urls?;
     let (targets, is_whole) = targets(check, &urls);
@@ -184,7 +185,14 @@ fn settings(check: &mut Check<'_>, section: &Section<'_>, name: Option<&str>) ->
         (Address::Unix(_), url) => url.value.to_owned(),
         (address @ Address::Tcp { .. }, _) => address.to_string(),
     };
-    is_whole.then(|| Settings { name: name.map_or(default_name, str::to_owned), peers, host, timeouts, health })
+    is_whole.then(|| Settings {
+        name: name.map_or(default_name, str::to_owned),
+        peers,
+        host,
+        timeouts,
+        health,
+        affinity,
+    })
 }
 
 /// `url` or `urls`.
@@ -320,6 +328,12 @@ fn host(check: &mut Check<'_>, section: &Section<'_>) -> Option<String> {
         return None;
     }
     Some(text.value.to_owned())
+}
+
+/// Reads whose the connections are.
+fn affinity(check: &mut Check<'_>, section: &Section<'_>) -> AffinityRule {
+    let rules = [("auto", AffinityRule::Auto), ("connection", AffinityRule::Connection)];
+    section.choice(check, "affinity", &rules).unwrap_or_default()
 }
 
 /// Reads the limits in time.

@@ -65,6 +65,7 @@ mod tests {
             host: None,
             timeouts: upstream::Timeouts::default(),
             health,
+            affinity: upstream::AffinityRule::Auto,
         }
     }
 }

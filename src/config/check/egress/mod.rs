@@ -86,8 +86,14 @@ impl<'a> All<'a> {
         let tls = TlsSettings { identity: Some(name.clone()), ..tls };
         let peer = PeerSettings { address: Address::Tcp { host: to.host.clone(), port: to.port }, tls: Some(tls) };
         let host = Some(to.authority());
-        let upstream =
-            crate::upstream::Settings { name: name.clone(), peers: vec![peer], host, timeouts, health: None };
+        let upstream = crate::upstream::Settings {
+            name: name.clone(),
+            peers: vec![peer],
+            host,
+            timeouts,
+            health: None,
+            affinity: crate::upstream::AffinityRule::Auto,
+        };
         let most = if rules.is_some() { Config::BANKID_BODY } else { Config::EGRESS_BODY };
         let body = body.unwrap_or(most);
         self.identities.push(ClientIdentitySettings { name: name.clone(), ..identity });
