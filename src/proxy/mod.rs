@@ -4,12 +4,14 @@
 //! `access`. Imports route, challenge, tls, upstream, listener's streams, metrics, access; pingora's types end here.
 //!
 //! Promises: ACME challenges are answered before everything else; a client's own forwarding headers never pass; a request
-//! keeps the snapshot that it began with, whatever is reloaded meanwhile; bodies stream both ways; a request is sent again
+//! keeps the snapshot that it began with, whatever is reloaded meanwhile; bodies stream both ways, but for servers that ask
+//! for a length first; a request is sent again
 //! only when nothing of it was sent, or its method is idempotent; an upstream connection that a client has authenticated
 //! (NTLM) carries nobody else's requests, and ends with the client's; over HTTP/2 no such request is carried at all.
 //! Standards: RFC 9110, RFC 9112, RFC 9113, RFC 6455, W3C Trace Context (passed on, never begun).
 
 mod answer;
+mod collected;
 mod connection;
 mod egress;
 mod frames;

@@ -18,7 +18,6 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{debug, info, warn};
 
-use super::answer;
 use super::connection::{BODY_PAUSE, Connection};
 use super::limiter::{Busy, Entered};
 use super::ntlm;
@@ -31,6 +30,7 @@ use super::request::{
 use super::response::{self, correct, make_end_to_end, restore_prefix};
 use super::words::in_words;
 use super::{Http1Observer, RETRIES, Snapshot};
+use super::{answer, collected};
 use crate::challenge::Challenges;
 use crate::metrics::{InFlight, RequestLimit, RouteMetrics, UpstreamMetrics, UpstreamTlsFailure};
 use crate::pki::Fingerprint;
@@ -38,7 +38,7 @@ use crate::route::headers::{self, Peer, Received};
 use crate::route::{self, Action, Agent, Decision, Facts, Line, News, Outcome, Reason, Report, Stripped};
 use crate::time::{Clock, SystemClock};
 use crate::tls::{Resolver, context_of};
-use crate::upstream::{Affinity, AffinityRule, Chosen, TlsFailure, Tried, Upstream, UpstreamError};
+use crate::upstream::{Affinity, AffinityRule, Chosen, RequestBuffering, TlsFailure, Tried, Upstream, UpstreamError};
 
 /// What pingora calls.
 pub(super) struct Service {
@@ -64,6 +64,12 @@ pub(super) struct Context {
     body_left: Option<u64>,
     /// Bytes of the body that are still read behind an answer that came early; `None` is no limit.
     read_on: Option<u64>,
+    /// Also while another session stands for the client's.
+    is_http2: bool,
+    /// Where the client's session waits while a collected body goes on.
+    passing: Option<collected::Slot>,
+    /// Such a body is there once.
+    is_collected: bool,
     pub(super) tries: usize,
     /// The upstream's peers that it was tried on.
     pub(super) tried: Tried,
@@ -95,6 +101,13 @@ impl Context {
         self.target.as_ref().is_some_and(|target| target.upstream.has_another(self.tried))
     }
 
+    /// Ends the passing on of a collected body.
+    fn give_back(&mut self, session: &mut Session) {
+        if let Some(slot) = self.passing.take() {
+            collected::give_back(session, &slot);
+        }
+    }
+
     /// The site's page for the time when no server can be reached; `None` when one was, or there is no such page.
     fn maintenance_page(&self, error: &Error) -> Option<Bytes> {
         let site = self.target.as_ref().map(|target| target.site)?;
@@ -119,6 +132,11 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// Bodies have to have a length.
+    fn wants_length(&self) -> bool {
+        self.upstream.settings().request_buffering == RequestBuffering::Length
+    }
+
     /// The configuration gives each client connections of its own.
     fn is_own_by_rule(&self) -> bool {
         self.upstream.settings().affinity == AffinityRule::Connection
@@ -266,7 +284,7 @@ impl Service {
             info!(site = site.name, upstream = target.upstream.settings().name, "{NTLM_SEEN}");
             (self.on_http1)(&site.name);
         }
-        if session.as_downstream().is_http2() {
+        if ctx.is_http2 {
             return Err(ntlm::needs_http1());
         }
         connection.bind();
@@ -299,6 +317,9 @@ impl ProxyHttp for Service {
             is_upgrade: false,
             body_left: None,
             read_on: None,
+            is_http2: false,
+            passing: None,
+            is_collected: false,
             tries: 0,
             tried: Tried::default(),
             connecting_since: None,
@@ -331,6 +352,7 @@ impl ProxyHttp for Service {
         let Some(connection) = &ctx.connection else {
             return Error::e_explain(ErrorType::InternalError, "a request without its connection");
         };
+        ctx.is_http2 = session.as_downstream().is_http2();
         ctx.progress = session.req_header().extensions.get::<Arc<Progress>>().cloned();
         // What pingora has closed stays closed: Transfer-Encoding with Content-Length, say.
         if session.get_keepalive().is_some() {
@@ -365,7 +387,7 @@ impl ProxyHttp for Service {
         }
         ctx.is_upgrade = session.is_upgrade_req();
         keep_apart(session, ctx, &connection)?;
-        Ok(false)
+        collect_body(session, ctx).await
     }
 
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
@@ -443,7 +465,8 @@ impl ProxyHttp for Service {
         {
             chosen.identity_failed(ctx.shown, &in_words(&error));
         }
-        if !session.req_header().method.is_idempotent() || session.as_ref().retry_buffer_truncated() {
+        let is_body_gone = ctx.is_collected || session.as_ref().retry_buffer_truncated();
+        if !session.req_header().method.is_idempotent() || is_body_gone {
             error.set_retry(false);
             return error;
         }
@@ -493,6 +516,9 @@ impl ProxyHttp for Service {
     ) -> Result<()> {
         if let Some(progress) = &ctx.progress {
             progress.body(end_of_stream);
+        }
+        if end_of_stream {
+            ctx.give_back(session);
         }
         if let (Some(left), Some(part)) = (ctx.read_on, &*body) {
             ctx.read_on = left.checked_sub(part.len() as u64);
@@ -597,6 +623,7 @@ impl ProxyHttp for Service {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+        ctx.give_back(session);
         if ntlm::ask_for_http1(session.as_downstream_mut(), error) {
             ctx.outcome = "http1_required";
             ctx.progress.iter().for_each(|progress| progress.answered());
@@ -634,6 +661,7 @@ impl ProxyHttp for Service {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+        ctx.give_back(session);
         if let Some(log) = ctx.snapshot.access_log()
             && log.wants(session.response_written().map(|response| response.status))
             && let Some(record) = record(session, ctx, log.settings().query)
@@ -668,7 +696,7 @@ fn keep_apart(session: &mut Session, ctx: &Context, connection: &Connection) -> 
     if !is_shown && !is_asked {
         return Ok(());
     }
-    if session.as_downstream().is_http2() {
+    if ctx.is_http2 {
         return Err(ntlm::needs_http1());
     }
     connection.bind();
@@ -677,6 +705,36 @@ fn keep_apart(session: &mut Session, ctx: &Context, connection: &Connection) -> 
         live_on(session);
     }
     Ok(())
+}
+
+/// Collects a body of unknown length for a server that wants to know it; `true` when the answer is out already.
+async fn collect_body(session: &mut Session, ctx: &mut Context) -> Result<bool> {
+    let Some(target) = ctx.target.as_ref().filter(|target| target.wants_length() && !ctx.is_upgrade) else {
+        return Ok(false);
+    };
+    if session.req_header().headers.contains_key(header::CONTENT_LENGTH) || session.as_downstream_mut().is_body_empty()
+    {
+        return Ok(false);
+    }
+    if session.req_header().headers.contains_key(header::EXPECT) {
+        session.as_downstream_mut().write_continue_response().await?;
+    }
+    let (most, progress) = (target.body_limit.unwrap_or(collected::MOST), ctx.progress.clone());
+    let heard = || progress.iter().for_each(|progress| progress.body(false));
+    let Some(body) = collected::collect(session.as_downstream_mut(), most, heard).await? else {
+        let route = ctx.route.clone().ok_or_else(|| Error::new(ErrorType::InternalError))?;
+        return refuse_body(session, &route).await.map(|()| true);
+    };
+    let request = session.req_header_mut();
+    request.remove_header(&header::TRANSFER_ENCODING);
+    request.remove_header(&header::EXPECT);
+    request.insert_header(header::CONTENT_LENGTH, body.length())?;
+    progress.iter().for_each(|progress| progress.body(true));
+    if body.length() > 0 {
+        ctx.passing = Some(collected::pass_on(session, body));
+        ctx.is_collected = true;
+    }
+    Ok(false)
 }
 
 /// Lets the connection live on behind an answer that comes before the request's body has.

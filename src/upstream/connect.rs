@@ -670,7 +670,7 @@ pub(super) const HANDSHAKE_EXTRA: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
-    use super::super::{AffinityRule, Upstream};
+    use super::super::{AffinityRule, RequestBuffering, Upstream};
     use super::*;
 
     #[tokio::test]
@@ -715,6 +715,7 @@ mod tests {
             timeouts: Timeouts::default(),
             health: None,
             affinity: AffinityRule::Auto,
+            request_buffering: RequestBuffering::Off,
         }
     }
 }

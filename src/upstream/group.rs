@@ -275,7 +275,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 mod tests {
     use std::sync::Mutex;
 
-    use super::super::{Address, AffinityRule, PeerSettings, Timeouts};
+    use super::super::{Address, AffinityRule, PeerSettings, RequestBuffering, Timeouts};
     use super::*;
 
     #[test]
@@ -341,6 +341,7 @@ mod tests {
             timeouts: Timeouts::default(),
             health: None,
             affinity: AffinityRule::Auto,
+            request_buffering: RequestBuffering::Off,
         }
     }
 }

@@ -68,6 +68,18 @@ pub struct Settings {
     pub health: Option<HealthCheck>,
     /// Whose its connections are.
     pub affinity: AffinityRule,
+    /// How bodies of unknown length are sent.
+    pub request_buffering: RequestBuffering,
+}
+
+/// How bodies of unknown length are sent: those that come in chunks, or over HTTP/2 without a length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RequestBuffering {
+    /// As they come.
+    #[default]
+    Off,
+    /// Collected first, then with `Content-Length`.
+    Length,
 }
 
 /// When a client's connection gets upstream connections of its own.

@@ -1,16 +1,20 @@
 //! A server with Windows authentication works behind portvakt as it does alone: whoever logs in is served as himself, on his
 //! own connection and over HTTP/1.1, and nobody is ever served as somebody else.
 
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
 use std::process::Command;
 
+use portvakt::pki::Fingerprint;
+
 use crate::stage::Stage;
-use crate::support::Ntlm;
 use crate::support::h2::End;
-use crate::support::home::{Portvakt, run};
+use crate::support::home::{Portvakt, command, run};
 use crate::support::ntlm::{ANNA, BERTIL, Clients, User};
 use crate::support::peers::program;
 use crate::support::raw;
 use crate::support::tls::{self, Client};
+use crate::support::{Leaf, Ntlm};
 
 #[test]
 fn given_a_user_when_he_asks_twice_on_one_connection_then_served_as_himself_and_the_next_client_is_asked() {
@@ -146,6 +150,107 @@ fn given_a_user_when_a_websocket_is_opened_then_it_is_his_whatever_the_scheme() 
         assert_eq!(opened.user.as_deref(), Some(BERTIL.name), "{opened:?}");
         assert_eq!((opened.statuses.last(), opened.echo.as_str()), (Some(&101), "hej"), "{opened:?}");
     }
+}
+
+#[test]
+fn given_credentials_of_32_kb_when_passed_on_then_whole() {
+    let (stage, _portvakt) = Stage::running();
+
+    for length in [16 << 10, 32 << 10] {
+        let credentials = format!("Negotiate {}", "YIIa".repeat(length / 4));
+        let head = format!("GET / HTTP/1.1\r\nHost: m5.test\r\nAuthorization: {credentials}\r\n\r\n");
+        assert_eq!(tls::exchange(&mut stage.connect(), &head).unwrap().status, 200, "{length}");
+        assert_eq!(stage.echo.last().header("authorization").as_deref(), Some(&*credentials), "{length}");
+    }
+}
+
+#[test]
+fn given_a_post_without_credentials_when_the_401_comes_before_its_body_then_the_connection_goes_on() {
+    let (_ntlm, stage, _portvakt) = running();
+    let mut stream = stage.connect();
+    let head = "POST /a HTTP/1.1\r\nHost: m5.test\r\nContent-Length: 3000000\r\n\r\n";
+
+    for _ in 0..2 {
+        let refused = tls::exchange(&mut stream, &format!("{head}{}", "x".repeat(3_000_000))).unwrap();
+        assert_eq!((refused.status, raw::header(&refused.headers, "connection")), (401, Some("keep-alive")));
+    }
+    let next = tls::exchange(&mut stream, "GET /a HTTP/1.1\r\nHost: m5.test\r\n\r\n").unwrap();
+    assert_eq!(next.status, 401);
+}
+
+#[test]
+fn given_a_body_without_end_behind_a_401_when_it_was_read_for_long_then_the_client_has_its_answer_and_the_end() {
+    let (_ntlm, stage, _portvakt) = running();
+    let mut stream = stage.connect();
+    stream.write_all(b"POST /a HTTP/1.1\r\nHost: m5.test\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+    let chunk = [b"10000\r\n".as_slice(), &vec![b'x'; 0x10000], b"\r\n"].concat();
+    for _ in 0..12 * 16 {
+        stream.write_all(&chunk).expect("12 MiB are taken, 8 of them for the server");
+    }
+    stream.write_all(b"0\r\n\r\n").unwrap();
+
+    assert_eq!(raw::read_reply(&mut stream).unwrap().status, 401);
+    let end = stream.read(&mut [0; 16]);
+    let is_end = end.as_ref().map_or_else(|error| error.kind() == ErrorKind::UnexpectedEof, |length| *length == 0);
+    assert!(is_end, "{end:?}");
+}
+
+#[test]
+fn given_an_upload_by_a_user_when_sent_by_curl_then_whole_and_his() {
+    let (_ntlm, stage, _portvakt) = running();
+    let file = stage.home.path().join("body");
+    fs::write(&file, vec![b'x'; 5 << 20]).unwrap();
+    let (user, upload) = (format!("{}:{}", ANNA.name, ANNA.password), format!("@{}", file.display()));
+
+    for expect in ["Expect: 100-continue", "Expect:"] {
+        let arguments = ["--ntlm", "--user", &user, "-H", expect, "--data-binary", &upload];
+        let answer = stage.curl().with(&arguments).get(&stage.url("/upload"));
+        let text = answer.text();
+        assert!(text.starts_with(ANNA.name) && text.contains(" /upload 5242880 "), "{expect}: {text}");
+    }
+}
+
+#[test]
+fn given_extended_protection_when_the_server_shows_another_certificate_then_401_and_with_the_same_one_200() {
+    let stage = Stage::new();
+    for (is_same, bindings, status) in [(false, true, 401), (true, true, 200), (true, false, 401)] {
+        let leaf = if is_same { exported(&stage) } else { stage.ca.issue(&["m5.test"]) };
+        let ntlm = Ntlm::start_protected(&leaf);
+        let fingerprint = Fingerprint::of(&leaf.der);
+        let upstream = format!("{{ url = \"https://127.0.0.1:{}\", fingerprint = \"{fingerprint}\" }}", ntlm.port);
+        stage.home.configure("", &Stage::site_with(&upstream));
+        let _portvakt = stage.home.start();
+
+        let told = clients(&stage, &[ANNA], 1, bindings).ask(&[("GET", "/a", 0)]);
+
+        assert_eq!(told[0].1[0].0, status, "same certificate: {is_same}, named by the client: {bindings}: {told:?}");
+        assert_eq!(ntlm.says("bindings"), status == 401);
+    }
+}
+
+/// What `cert export` gives for old Windows, as openssl reads it.
+fn exported(stage: &Stage) -> Leaf {
+    stage.configure("", "");
+    let _ = fs::remove_file(stage.home.path().join("site.pfx"));
+    let arguments = ["cert", "export", "m5.test", "--format", "pfx", "--old", "--with-key", "--out", "site.pfx"];
+    let mut command = command(stage.home.path());
+    command.args(arguments).args(["--password-env", "PFX_PASSWORD"]).env("PFX_PASSWORD", "pass word");
+    assert!(command.status().unwrap().success());
+    let read = |what: &str| {
+        let mut command = Command::new(program("openssl"));
+        command.current_dir(stage.home.path()).args([
+            "pkcs12",
+            "-legacy",
+            "-in",
+            "site.pfx",
+            "-passin",
+            "pass:pass word",
+        ]);
+        let output = command.args(["-nodes", what]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    Leaf { chain: read("-nokeys"), key: read("-nocerts"), der: stage.leaf.der.clone() }
 }
 
 /// What the server told of a request.

@@ -100,10 +100,13 @@ fn given_expect_100_when_the_server_says_nothing_then_the_upload_still_goes_thro
     fs::write(&body, bytes(5 << 20)).unwrap();
 
     let file = format!("@{}", body.display());
-    let curl = stage.curl().with(&["--http1.1", "-H", "Expect: 100-continue", "--data-binary", &file]);
-    let answer = curl.get(&stage.url("/upload"));
-
-    assert_eq!(answer.text(), format!("{}\n", Checksum::of_pattern(5 << 20)));
+    for framing in ["Content-Length: 5242880", "Transfer-Encoding: chunked"] {
+        let arguments = ["--http1.1", "-H", "Expect: 100-continue", "-H", framing, "--data-binary", &file];
+        let answer = stage.curl().with(&arguments).get(&stage.url("/upload"));
+        assert_eq!(answer.text(), format!("{}\n", Checksum::of_pattern(5 << 20)), "{framing}");
+        let refused = stage.curl().with(&arguments).get(&stage.url("/early"));
+        assert_eq!(refused.status, 413, "{framing}: an answer before the body reaches the client");
+    }
 }
 
 #[test]

@@ -233,6 +233,7 @@ pub(super) static UPSTREAM: Shape = Shape {
         "idle_timeout",
         "websocket_idle_timeout",
         "affinity",
+        "request_buffering",
         "health",
     ],
 };

@@ -15,7 +15,7 @@ use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::{Entry, Node, Table, Value};
 use crate::egress::Environment;
 use crate::source::{ClientIdentitySettings, Trial};
-use crate::upstream::{Address, AffinityRule, PeerSettings, Settings, Timeouts, TlsSettings, Trust};
+use crate::upstream::{Address, AffinityRule, PeerSettings, RequestBuffering, Settings, Timeouts, TlsSettings, Trust};
 
 /// Every upstream once.
 #[derive(Default)]
@@ -168,6 +168,7 @@ fn settings(check: &mut Check<'_>, section: &Section<'_>, name: Option<&str>) ->
     let timeouts = timeouts(check, section);
     let health = health::read(check, section);
     let affinity = affinity(check, section);
+    let request_buffering = request_buffering(check, section);
     let allow_plaintext = section.boolean(check, "allow_plaintext").is_some_and(|allow| allow.value);
     let urls = urls?;
     let (targets, is_whole) = targets(check, &urls);
@@ -192,6 +193,7 @@ fn settings(check: &mut Check<'_>, section: &Section<'_>, name: Option<&str>) ->
         timeouts,
         health,
         affinity,
+        request_buffering,
     })
 }
 
@@ -334,6 +336,12 @@ fn host(check: &mut Check<'_>, section: &Section<'_>) -> Option<String> {
 fn affinity(check: &mut Check<'_>, section: &Section<'_>) -> AffinityRule {
     let rules = [("auto", AffinityRule::Auto), ("connection", AffinityRule::Connection)];
     section.choice(check, "affinity", &rules).unwrap_or_default()
+}
+
+/// Reads how bodies of unknown length are sent.
+fn request_buffering(check: &mut Check<'_>, section: &Section<'_>) -> RequestBuffering {
+    let rules = [("off", RequestBuffering::Off), ("length", RequestBuffering::Length)];
+    section.choice(check, "request_buffering", &rules).unwrap_or_default()
 }
 
 /// Reads the limits in time.

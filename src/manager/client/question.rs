@@ -66,6 +66,7 @@ mod tests {
             timeouts: upstream::Timeouts::default(),
             health,
             affinity: upstream::AffinityRule::Auto,
+            request_buffering: upstream::RequestBuffering::Off,
         }
     }
 }

@@ -93,6 +93,7 @@ impl<'a> All<'a> {
             timeouts,
             health: None,
             affinity: crate::upstream::AffinityRule::Auto,
+            request_buffering: crate::upstream::RequestBuffering::Off,
         };
         let most = if rules.is_some() { Config::BANKID_BODY } else { Config::EGRESS_BODY };
         let body = body.unwrap_or(most);
