@@ -303,6 +303,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 mod tests {
     use std::net::{SocketAddr, TcpListener};
 
+    use rustls::crypto::aws_lc_rs;
+    use tokio_rustls::LazyConfigAcceptor;
+
     use super::super::Sources;
     use super::*;
     use crate::pki::Identity;
@@ -345,6 +348,39 @@ mod tests {
         assert!(sights[0].proof.is_none() && sights[0].last.is_some());
         truth.watch(&[], &[site()], &[]);
         assert!(truth.sights().is_empty(), "forgotten with its listener");
+    }
+
+    /// Clients of an address send no server name (RFC 6066 §3).
+    #[tokio::test]
+    async fn given_a_site_that_is_an_address_when_asked_then_seen_without_a_server_name() {
+        let (listener, names) = (tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(), ["127.0.0.1".to_owned()]);
+        let (address, now) = (listener.local_addr().unwrap(), SystemClock.now());
+        let identity = Identity::self_signed(&names, now, now + EVERY).unwrap();
+        let chain = identity.chain().certificates().to_vec();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(identity.key().der().to_vec()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let config = Arc::new(config);
+        let asked = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await.unwrap();
+            let name = hello.client_hello().server_name().map(str::to_owned);
+            // The look ends as soon as it has seen enough.
+            let _ = hello.into_stream(config).await;
+            name
+        });
+        let truth = truth();
+        truth.published("a", identity.chain());
+        truth.watch(&[place(address)], &[SiteSettings { domains: names.to_vec(), ..site() }], &[]);
+
+        assert_eq!(truth.confirm("a").await, Verdict::Seen);
+
+        assert_eq!(asked.await.unwrap(), None);
+        assert_eq!(truth.sights()[0].target.domain, "127.0.0.1");
     }
 
     fn truth() -> Arc<Truth> {
