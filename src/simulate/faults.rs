@@ -101,7 +101,7 @@ impl Fault {
             What::Machine(at, _) if at != machine => return None,
             What::Ca(_, CaFault::Outage | CaFault::BadChains) => self.until,
             What::Ca(_, CaFault::Storm { retry_after, .. }) => self.until + retry_after.unwrap_or(0),
-            What::Ca(_, CaFault::Slow { by }) if by >= PATIENCE => self.until,
+            What::Ca(_, CaFault::Slow { by }) if is_too_slow(by) => self.until,
             What::Ca(
                 _,
                 CaFault::Slow { .. } | CaFault::InfoAway | CaFault::InfoNonsense | CaFault::Revocation { .. },
@@ -179,7 +179,7 @@ impl CaFault {
             Self::Storm { status: 429, retry_after: None, .. } => "429 without Retry-After",
             Self::Storm { retry_after: Some(_), .. } => "503 with Retry-After",
             Self::Storm { retry_after: None, .. } => "503 without Retry-After",
-            Self::Slow { by } if by >= PATIENCE => "answers come too late",
+            Self::Slow { by } if is_too_slow(by) => "answers come too late",
             Self::Slow { .. } => "answers are slow",
             Self::BadChains => "issued certificates cannot be used",
             Self::InfoAway => "no renewal information",
@@ -276,6 +276,11 @@ impl Condition {
     }
 }
 
+/// Whether answers that are late by so much can come too late: they take a moment even without.
+const fn is_too_slow(by: Millis) -> bool {
+    by + LONGEST_ANSWER > PATIENCE
+}
+
 const LONGEST_RETRY_AFTER: Millis = 7 * 24 * 3_600_000;
 /// A clock that is so late renews late.
 const TOLERANCE: Millis = 600_000;
@@ -283,3 +288,5 @@ const TOLERANCE: Millis = 600_000;
 const LONGEST_SLEEP: Millis = 3_600_000;
 /// How long an answer is waited for.
 pub(super) const PATIENCE: Millis = 30_000;
+/// What an answer takes when nothing is slow, at most.
+pub(super) const LONGEST_ANSWER: Millis = 900;

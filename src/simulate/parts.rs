@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::ca::{Ca, Client, Issued, Names, Refusal, Status};
 use super::executor::{Millis, Timeline};
-use super::faults::PATIENCE;
+use super::faults::{LONGEST_ANSWER, PATIENCE};
 use super::world::{Disk, Identity, Shared, Stored, World, locked};
 use crate::lifecycle::{Event, Failure, InfoAnswer, Reason, Record, Retry, Validity};
 use crate::manager::NotSeen;
@@ -287,7 +287,7 @@ impl SimulatedParts {
         self.step().await;
         let (is_offline, latency) = {
             let mut world = locked(&self.world);
-            let latency = world.rng.random_range(100..900) + world.cas[ca].weather.slow;
+            let latency = world.rng.random_range(100..LONGEST_ANSWER) + world.cas[ca].weather.slow;
             (world.machines[self.machine].condition.offline, latency)
         };
         if is_offline {
