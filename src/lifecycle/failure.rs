@@ -70,6 +70,8 @@ pub enum Reason {
     BadCsr,
     /// Trouble at the CA, or an answer that makes no sense.
     Server,
+    /// What the CA has issued cannot be used, and may count against its limits.
+    Unusable,
     /// The CA could not be reached.
     Network,
     /// The CA did not finish in time.
@@ -90,7 +92,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Dns,
         Self::Connection,
         Self::Unauthorized,
@@ -100,6 +102,7 @@ impl Reason {
         Self::RejectedIdentifier,
         Self::BadCsr,
         Self::Server,
+        Self::Unusable,
         Self::Network,
         Self::Timeout,
         Self::OrderNotReady,
@@ -122,6 +125,7 @@ impl Reason {
             Self::RejectedIdentifier => "rejected_identifier",
             Self::BadCsr => "bad_csr",
             Self::Server => "server",
+            Self::Unusable => "unusable",
             Self::Network => "network",
             Self::Timeout => "timeout",
             Self::OrderNotReady => "order_not_ready",
@@ -145,6 +149,7 @@ impl Reason {
             | Self::RejectedIdentifier
             | Self::BadCsr
             | Self::Account
+            | Self::Unusable
             | Self::Clock
             | Self::NotServed
             | Self::Budget => Class::Lasting,
@@ -153,7 +158,7 @@ impl Reason {
 
     /// Trouble that another CA would not have.
     pub(super) const fn is_trouble_of_ca(self) -> bool {
-        matches!(self, Self::Server | Self::Network | Self::Timeout | Self::RateLimited)
+        matches!(self, Self::Server | Self::Unusable | Self::Network | Self::Timeout | Self::RateLimited)
     }
 
     /// Trouble that would be the same at every CA.
@@ -171,6 +176,7 @@ impl Reason {
             | Self::RejectedIdentifier
             | Self::BadCsr
             | Self::Server
+            | Self::Unusable
             | Self::Network
             | Self::Timeout
             | Self::OrderNotReady

@@ -51,8 +51,8 @@ impl Validity {
 /// How long to wait after the `failures`th failure in a row, with `remaining` life in the certificate served.
 ///
 /// Let's Encrypt's published schedule with a jitter of 30 %, never more than an eighth of the remaining life, so that a
-/// short-lived certificate still gets its tries; with nothing valid served, never more than six hours. Never less than
-/// [`SHORTEST`].
+/// short-lived certificate still gets its tries; with nothing valid served, never more than six hours, or one where
+/// trying costs nothing at the CA: clients stand before a closed door. Never less than [`SHORTEST`].
 pub(super) fn backoff(class: Class, failures: u32, remaining: Duration, rng: &mut impl Rng) -> Duration {
     let steps: &[u64] = match class {
         Class::Transient => &TRANSIENT,
@@ -60,7 +60,11 @@ pub(super) fn backoff(class: Class, failures: u32, remaining: Duration, rng: &mu
     };
     let nth = usize::try_from(failures.max(1) - 1).unwrap_or(usize::MAX);
     let step = Duration::from_secs(steps[nth.min(steps.len() - 1)]);
-    let cap = if remaining.is_zero() { LONGEST_WITHOUT_CERTIFICATE } else { remaining / 8 };
+    let cap = match class {
+        _ if !remaining.is_zero() => remaining / 8,
+        Class::Transient => HOUR,
+        Class::Lasting => LONGEST_WITHOUT_CERTIFICATE,
+    };
     step.mul_f64(rng.random_range(0.7..=1.3)).min(cap).max(SHORTEST)
 }
 

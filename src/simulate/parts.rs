@@ -199,6 +199,7 @@ impl SimulatedParts {
             Some(stored) => self.resume(ca, stored).await?,
             None => None,
         };
+        let is_resumed = status.is_some();
         if status.is_none() {
             status = Some(self.place(ca, replaces).await?);
         }
@@ -215,7 +216,11 @@ impl SimulatedParts {
                         .await?;
                     status = Some(Status::Valid);
                 }
-                Status::Valid => return self.download(ca).await,
+                Status::Valid => match self.download(ca).await {
+                    // Issued so long ago that it has run out while it could not be fetched.
+                    Err(Trouble::RanOut) if is_resumed => status = Some(self.place(ca, replaces).await?),
+                    outcome => return outcome,
+                },
                 Status::Invalid => {
                     self.clear().await?;
                     return Err(Trouble::Invalid(None));
@@ -267,11 +272,12 @@ impl SimulatedParts {
 
     async fn download(&self, ca: usize) -> Result<Issued, Trouble> {
         let issued = self.ask(ca, |at, client, names, now, rng| at.download(client, names, now, rng)).await?;
-        if issued.is_sound {
+        let has_run_out = issued.validity.not_after <= super::ca::seconds(self.timeline.now());
+        if issued.is_sound && !has_run_out {
             return Ok(issued);
         }
         self.clear().await?;
-        Err(Trouble::Unusable)
+        Err(if has_run_out { Trouble::RanOut } else { Trouble::Unusable })
     }
 
     async fn clear(&self) -> Result<(), Trouble> {
@@ -336,6 +342,8 @@ enum Trouble {
     /// The order, by a failed validation perhaps.
     Invalid(Option<Reason>),
     Unusable,
+    /// What was issued has ended before it could be fetched.
+    RanOut,
     Store(StoreError),
 }
 
@@ -353,7 +361,7 @@ impl Trouble {
             Self::Refused(Refusal::AlreadyReplaced | Refusal::Gone) => (Reason::Server, Retry::Backoff),
             Self::TooLate => (Reason::Timeout, Retry::Backoff),
             Self::Invalid(reason) => (reason.unwrap_or(Reason::OrderNotReady), Retry::Backoff),
-            Self::Unusable => (Reason::Server, Retry::Backoff),
+            Self::Unusable | Self::RanOut => (Reason::Unusable, Retry::Backoff),
             Self::Store(_) => (Reason::Storage, Retry::Backoff),
         };
         Failure { reason, retry, detail: self.detail(), fix: None }
@@ -363,7 +371,7 @@ impl Trouble {
         match self {
             Self::Refused(Refusal::Busy(status, _)) => *status >= 500,
             Self::TooLate => true,
-            Self::Refused(_) | Self::Invalid(_) | Self::Unusable | Self::Store(_) => false,
+            Self::Refused(_) | Self::Invalid(_) | Self::Unusable | Self::RanOut | Self::Store(_) => false,
         }
     }
 
@@ -378,6 +386,7 @@ impl Trouble {
             Self::Invalid(Some(reason)) => format!("validation failed: {}", reason.as_str()),
             Self::Invalid(None) => "the order is invalid".to_owned(),
             Self::Unusable => "the issued certificate cannot be used".to_owned(),
+            Self::RanOut => "the issued certificate has run out".to_owned(),
             Self::Store(error) => error.to_string(),
         }
     }

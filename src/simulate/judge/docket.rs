@@ -66,11 +66,9 @@ pub(super) enum Note {
 impl Failed {
     /// The least that must be waited: Let's Encrypt's schedule less its jitter, or the cap; 42 seconds in any case.
     pub(super) fn least(self) -> Millis {
-        let steps: &[Millis] = match self.reason {
-            Reason::Server | Reason::Network | Reason::Timeout | Reason::OrderNotReady | Reason::Storage => {
-                &[60, 300, 900, 3_600, 21_600, 86_400]
-            }
-            _ => &[60, 600, 6_000, 86_400],
+        let steps: &[Millis] = match is_transient(self.reason) {
+            true => &[60, 300, 900, 3_600, 21_600, 86_400],
+            false => &[60, 600, 6_000, 86_400],
         };
         let nth = usize::try_from(self.count.max(1) - 1).unwrap_or(usize::MAX).min(steps.len() - 1);
         (steps[nth] * 700).min(self.cap).max(42_000)
@@ -91,4 +89,9 @@ impl fmt::Display for Note {
             Self::Limit(limit) => write!(f, "limit: {}", limit.in_words()),
         }
     }
+}
+
+/// Whether trying costs nothing at the CA.
+pub(super) const fn is_transient(reason: Reason) -> bool {
+    matches!(reason, Reason::Server | Reason::Network | Reason::Timeout | Reason::OrderNotReady | Reason::Storage)
 }

@@ -13,7 +13,7 @@ use super::tally::Tally;
 use super::world::{Identity, Site};
 use crate::lifecycle::{Event, FAILURES_PER_HOUR, Failure, Retry};
 use crate::time::Timestamp;
-use docket::{Attempt, Docket, Failed, Note};
+use docket::{Attempt, Docket, Failed, Note, is_transient};
 use verdict::end;
 
 /// Something that should not have happened.
@@ -125,7 +125,11 @@ impl Judge {
             Retry::Backoff | Retry::Never => None,
         };
         let left = docket.served[process].map_or(0, |served| end(served) - now);
-        let cap = if left > 0 { left / 8 } else { 6 * 3_600_000 };
+        let cap = match left {
+            1.. => left / 8,
+            _ if is_transient(failure.reason) => 3_600_000,
+            _ => 6 * 3_600_000,
+        };
         docket.failed.insert(attempt.ca, Failed { at: now, count, reason: failure.reason, until, cap });
         docket.failures.push_back(now);
         if docket.failures.len() > FAILURES_PER_HOUR {

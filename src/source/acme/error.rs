@@ -404,7 +404,7 @@ impl AcmeError {
             Self::NoChallenge { .. } => Reason::RejectedIdentifier,
             Self::OrderInvalid => Reason::OrderNotReady,
             Self::Unusable(Unusable::NotNow { .. }) => Reason::Clock,
-            Self::Unusable(_) => Reason::Server,
+            Self::Unusable(_) => Reason::Unusable,
             Self::Store(_) | Self::Tls(_) => Reason::Storage,
             Self::Key(_) | Self::Challenge(_) => Reason::BadCsr,
             Self::Dns(DnsError::Store(_)) => Reason::Storage,
@@ -651,6 +651,7 @@ const fn hint(reason: Reason) -> Option<&'static str> {
         Reason::Account => Some("check `acme.contact` and what the CA says about the account"),
         Reason::Clock => Some("set the clock of this machine, and keep it right with NTP"),
         Reason::Server
+        | Reason::Unusable
         | Reason::Network
         | Reason::Timeout
         | Reason::OrderNotReady
