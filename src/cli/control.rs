@@ -26,7 +26,7 @@ pub(super) struct Socket {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code 1: no process answers.
+#[command(after_help = "Exit code 1: no process answers, for 4 s at most.
 
 Examples:
   portvakt status
@@ -122,6 +122,7 @@ fn failure(error: &AskError, config: &Path) -> Failure {
             config.display()
         ),
         AskError::Forbidden { .. } => "ask as the user that it runs as, or as root".to_owned(),
+        AskError::Silent { .. } => "the process is stuck or stopped: keep its log, and start it again".to_owned(),
         AskError::Broken { .. } => "try again; the log says whether the process is well".to_owned(),
         AskError::Nonsense { .. } => "use the program of the same version as the process".to_owned(),
     };

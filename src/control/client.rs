@@ -2,8 +2,10 @@
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 use super::{Reply, Request};
 use crate::platform::LocalStream;
@@ -35,6 +37,12 @@ pub enum AskError {
         /// What the system says.
         source: io::Error,
     },
+    /// The connection stands, and nothing comes.
+    #[error("no answer on the control socket `{}` for {} s", path.display(), STATUS_PATIENCE.as_secs())]
+    Silent {
+        /// Where.
+        path: PathBuf,
+    },
     /// Another program, or another version, answers.
     #[error("the answer on the control socket `{}` makes no sense", path.display())]
     Nonsense {
@@ -45,12 +53,21 @@ pub enum AskError {
     },
 }
 
-/// Asks the process whose socket lies at `path`. Waits as long as it takes: a reload may read a slow drive.
+/// Asks the process whose socket lies at `path`. Waits as long as it takes, since a reload may read a slow drive; but
+/// for the status, which is in memory, [`STATUS_PATIENCE`].
 ///
 /// # Errors
 ///
 /// [`AskError`].
 pub async fn ask(path: &Path, request: Request) -> Result<Reply, AskError> {
+    if !matches!(request, Request::Status) {
+        return exchange(path, request).await;
+    }
+    let silent = |_| Err(AskError::Silent { path: path.to_owned() });
+    timeout(STATUS_PATIENCE, exchange(path, request)).await.unwrap_or_else(silent)
+}
+
+async fn exchange(path: &Path, request: Request) -> Result<Reply, AskError> {
     let mut stream = LocalStream::connect(path).await.map_err(|error| not_connected(path, error))?;
     let broken = |source| AskError::Broken { path: path.to_owned(), source };
     let mut line =
@@ -70,3 +87,6 @@ fn not_connected(path: &Path, source: io::Error) -> AskError {
         _ => AskError::Broken { path, source },
     }
 }
+
+/// A process that is stuck is to be told from one that is well, by health checks too, which wait for 5 s.
+const STATUS_PATIENCE: Duration = Duration::from_secs(4);

@@ -127,6 +127,16 @@ mod tests {
         assert!(matches!(ask(&path, Request::Status).await, Err(AskError::NobodyThere { .. })));
     }
 
+    /// A stopped process: the kernel takes the connection, and nobody reads.
+    #[tokio::test(start_paused = true)]
+    async fn given_a_process_that_is_stuck_when_asked_for_its_status_then_told_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let _stuck = std::os::unix::net::UnixListener::bind(&path).unwrap();
+
+        assert!(matches!(ask(&path, Request::Status).await, Err(AskError::Silent { .. })));
+    }
+
     #[tokio::test]
     async fn given_a_socket_of_a_dead_process_when_bound_then_replaced() {
         let folder = tempfile::tempdir().unwrap();
