@@ -64,6 +64,7 @@ mod renews_when_the_ca_asks;
 mod renews_while_serving;
 mod resumes_after_a_kill;
 mod rotates_client_identities;
+mod runs_in_a_container;
 mod says_what_is_wrong_with_a_configuration;
 mod says_why_acme_fails;
 mod sees_what_it_serves;

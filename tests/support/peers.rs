@@ -49,6 +49,17 @@ pub(crate) fn python_with(folder: &str, module: &str) -> Command {
     command
 }
 
+/// The folder with what reads and judges files for Kubernetes.
+///
+/// # Panics
+/// When it is missing.
+pub(crate) fn kubernetes() -> PathBuf {
+    let folder = fetched().join("kubernetes");
+    let is_there = folder.join("helm_python").is_dir();
+    assert!(is_there, "`helm-python-sdk` is missing\n  hint: run `tests/peers`, or `tests/run`, which calls it");
+    folder
+}
+
 /// The folder that `tests/peers --dir` prints.
 fn fetched() -> PathBuf {
     if let Some(dir) = env::var_os("PORTVAKT_PEERS") {
