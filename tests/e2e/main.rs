@@ -22,6 +22,7 @@ mod carries_what_signalr_does;
 mod checks_an_identity_by_hand;
 mod counts_what_bankid_answers;
 mod demo_shows_the_main_job;
+mod deploys_on_kubernetes;
 mod dies_at_every_step;
 mod drains_in_bounded_time;
 mod enforces_https_per_path;

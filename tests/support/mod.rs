@@ -20,6 +20,7 @@ pub(crate) mod gate;
 pub(crate) mod h2;
 pub(crate) mod holder;
 pub(crate) mod home;
+pub(crate) mod kubernetes;
 pub(crate) mod load;
 pub(crate) mod metrics;
 pub(crate) mod nginx;
