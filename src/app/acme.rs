@@ -193,16 +193,19 @@ fn what_to_rehearse(
 
 /// The CA that is named, else the first one's twin.
 fn ca_for_rehearsal(cas: &AcmeCas, directory: Option<&str>) -> Result<AcmeSettings, AcmeWorkError> {
-    let Some(directory) = directory.or_else(|| cas.first.twin()) else {
-        let first = &cas.first.directory;
-        return Err(AcmeWorkError::Unknown(format!(
-            "`{first}` has no twin for rehearsals that portvakt knows: set `staging` in `[acme]`, or name a CA with `--ca`"
-        )));
+    let Some(directory) = directory else {
+        return cas.for_rehearsal().ok_or_else(|| no_twin(&cas.first.directory));
     };
     match cas.of(directory) {
         Some(ca) => Ok(ca.clone()),
         None => Ok(AcmeSettings { directory: directory.to_owned(), profile: None, eab: None, ..cas.first.clone() }),
     }
+}
+
+fn no_twin(first: &str) -> AcmeWorkError {
+    AcmeWorkError::Unknown(format!(
+        "`{first}` has no twin for rehearsals that portvakt knows: set `staging` in `[acme]`, or name a CA with `--ca`"
+    ))
 }
 
 async fn rehearse_with(
@@ -211,8 +214,7 @@ async fn rehearse_with(
     ca: AcmeSettings,
     challenges: Challenges,
 ) -> Result<Rehearsal, AcmeWorkError> {
-    // Nothing of a rehearsal may come near what is served.
-    let store = Store::open(&config.state_dir.join("rehearsal"))?;
+    let store = Store::open(&config.state_dir)?.for_rehearsals()?;
     let source = source(ca, store, challenges)?;
     let order = Order {
         certificate: certificate.name.clone(),
@@ -223,12 +225,12 @@ async fn rehearse_with(
     Ok(source.rehearse(&order).await)
 }
 
-fn open(config: &Config) -> Result<Store, AcmeWorkError> {
+pub(super) fn open(config: &Config) -> Result<Store, AcmeWorkError> {
     rights::become_user_of_state(config).map_err(|error| AcmeWorkError::Rights(Box::new(error)))?;
     Ok(Store::open(&config.state_dir)?)
 }
 
-fn source(ca: AcmeSettings, store: Store, challenges: Challenges) -> Result<AcmeSource, AcmeError> {
+pub(super) fn source(ca: AcmeSettings, store: Store, challenges: Challenges) -> Result<AcmeSource, AcmeError> {
     AcmeSource::new(ca, store, challenges, Arc::new(SystemClock), &Clients::default())
 }
 
@@ -264,7 +266,7 @@ fn one(config: &Config, directory: Option<&str>) -> Result<AcmeSettings, AcmeWor
 fn facts(store: &Store, ca: &AcmeSettings) -> Result<AccountFacts, AcmeWorkError> {
     let kept = store.load_account(&ca.directory)?;
     let account = kept.as_ref().and_then(account_url);
-    let issuer = if ca.is_lets_encrypt() { "letsencrypt.org" } else { "DOMAIN-OF-THE-CA" };
+    let issuer = if ca.is_lets_encrypt() { AcmeSettings::LETS_ENCRYPT_ISSUER } else { "DOMAIN-OF-THE-CA" };
     Ok(AccountFacts {
         directory: ca.directory.clone(),
         contact: kept.as_ref().map(|kept| kept.contact.clone()).unwrap_or_default(),

@@ -11,6 +11,7 @@ mod certificates;
 mod client_status;
 mod control;
 mod demo;
+mod dns_record;
 mod egress;
 mod http1;
 mod inherited;
@@ -40,6 +41,7 @@ pub use self::acme::{
 };
 use self::certificates::{Certificates, Record};
 pub use self::demo::demo;
+pub use self::dns_record::{DnsRecordFacts, dns_records};
 use self::egress::{LocalSockets, SocketError};
 use self::http1::NtlmSites;
 pub use self::inherited::Inherited;

@@ -103,13 +103,13 @@ impl Caa {
     }
 
     /// The properties that rule: `issuewild` for a wildcard where there is one, else `issue`; `None` when neither is there.
-    fn ruling(&self, is_wildcard: bool) -> Option<Vec<Rule>> {
+    fn ruling(&self, is_wildcard: bool) -> Option<Vec<IssueValue>> {
         let of = |tag: &str| {
             let rules: Vec<_> = self
                 .records
                 .iter()
                 .filter(|record| record.tag == tag)
-                .map(|record| Rule::parse(&record.value))
+                .map(|record| IssueValue::parse(&record.value))
                 .collect();
             (!rules.is_empty()).then_some(rules)
         };
@@ -121,23 +121,37 @@ impl Caa {
 }
 
 /// The value of `issue` or `issuewild`: an issuer, and parameters behind semicolons (RFC 8659 §4.2).
-#[derive(Debug)]
-struct Rule {
-    /// Empty for "nobody", and for what is no domain name, which CAs take as that.
-    issuer: String,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssueValue {
+    /// Domain name of the CA in lower case; empty for "nobody", and for what is no domain name, which CAs take as that.
+    pub issuer: String,
+    /// Each part behind the issuer is `tag=value`, the value is printable, and no tag comes twice.
+    pub is_well_formed: bool,
+    /// Tags are lower case.
     parameters: Vec<(String, String)>,
 }
 
-impl Rule {
-    fn parse(value: &str) -> Self {
+impl IssueValue {
+    /// Reads it; what is no parameter is passed over.
+    pub fn parse(value: &str) -> Self {
         let mut parts = value.split(';').map(str::trim);
         let issuer = parts.next().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
-        let parameters = parts.filter_map(|part| part.split_once('='));
-        let parameters = parameters.map(|(tag, value)| (tag.trim().to_ascii_lowercase(), value.trim().to_owned()));
-        Self { issuer, parameters: parameters.collect() }
+        let (mut is_well_formed, mut parameters) = (true, Vec::<(String, String)>::new());
+        for part in parts {
+            let Some((tag, value)) = part.split_once('=') else {
+                is_well_formed = false;
+                continue;
+            };
+            let (tag, value) = (tag.trim().to_ascii_lowercase(), value.trim().to_owned());
+            is_well_formed &= value.bytes().all(|byte| byte.is_ascii_graphic());
+            is_well_formed &= !tag.is_empty() && !parameters.iter().any(|(other, _)| *other == tag);
+            parameters.push((tag, value));
+        }
+        Self { issuer, is_well_formed, parameters }
     }
 
-    fn parameter(&self, tag: &str) -> Option<&str> {
+    /// The value of a parameter, by its tag in lower case.
+    pub fn parameter(&self, tag: &str) -> Option<&str> {
         self.parameters.iter().find(|(own, _)| own == tag).map(|(_, value)| value.as_str())
     }
 }

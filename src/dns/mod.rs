@@ -27,7 +27,7 @@ mod server;
 mod tsig;
 mod update;
 
-pub use caa::{Caa, CaaRecord, CaaRefusal, CaaRequest};
+pub use caa::{Caa, CaaRecord, CaaRefusal, CaaRequest, IssueValue};
 pub use error::{LookupError, Why};
 pub use resolver::{DEADLINE, Resolver, Zone};
 pub use server::Server;

@@ -119,7 +119,7 @@ mod tests {
         let server = Server { host: host.into(), port: Server::PORT };
         let provider = ProviderSettings::Rfc2136(Rfc2136Settings { server, zone: None, tsig: None, ttl: 60 });
         Arc::new(DnsSettings {
-            provider,
+            provider: Some(provider),
             resolvers: vec![],
             nameservers: vec![],
             propagation_timeout: Duration::from_secs(120),

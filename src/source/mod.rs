@@ -224,6 +224,14 @@ impl AcmeCas {
     pub fn of(&self, directory: &str) -> Option<&AcmeSettings> {
         self.iter().find(|ca| ca.directory == directory)
     }
+
+    /// The CA to rehearse at: the twin of the first that has one. What is set for another CA, profile and external account, is
+    /// not the twin's.
+    pub fn for_rehearsal(&self) -> Option<AcmeSettings> {
+        let (ca, twin) = self.iter().find_map(|ca| Some((ca, ca.twin()?)))?;
+        let like_its_own = || AcmeSettings { directory: twin.to_owned(), profile: None, eab: None, ..ca.clone() };
+        Some(self.of(twin).cloned().unwrap_or_else(like_its_own))
+    }
 }
 
 impl From<AcmeSettings> for AcmeCas {
@@ -257,13 +265,16 @@ pub struct AcmeSettings {
     pub proxy: Option<Proxy>,
     /// Directory of the CA's twin for rehearsals.
     pub staging: Option<String>,
-    /// How texts come into DNS; without it there is no dns-01.
+    /// How texts come into DNS, and who is asked about them.
     pub dns: Option<Arc<DnsSettings>>,
 }
 
 impl AcmeSettings {
     /// The directory that is asked when none is set.
     pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+    /// By which Let's Encrypt goes in DNS: CAA records, dns-persist-01.
+    pub const LETS_ENCRYPT_ISSUER: &str = "letsencrypt.org";
 
     /// Its twin for tries: high limits, certificates that nobody trusts.
     pub const LETS_ENCRYPT_STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
@@ -323,8 +334,10 @@ pub enum ChallengeKind {
     Http01,
     /// RFC 8737, in a TLS handshake on port 443.
     TlsAlpn01,
-    /// RFC 8555 §8.4, by a text in DNS; the only one for wildcards.
+    /// RFC 8555 §8.4, by a text in DNS; for wildcards too.
     Dns01,
+    /// draft-ietf-acme-dns-persist, by a text in DNS that the operator publishes once; for wildcards too.
+    DnsPersist01,
 }
 
 impl ChallengeKind {
@@ -334,6 +347,7 @@ impl ChallengeKind {
             Self::Http01 => "http-01",
             Self::TlsAlpn01 => "tls-alpn-01",
             Self::Dns01 => "dns-01",
+            Self::DnsPersist01 => "dns-persist-01",
         }
     }
 }

@@ -89,6 +89,15 @@ impl Store {
         Ok(Self { layout })
     }
 
+    /// The one beside it for rehearsals: nothing of them may come near what is served.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`].
+    pub fn for_rehearsals(&self) -> Result<Self, StoreError> {
+        Self::open(&self.layout.root().join("rehearsal"))
+    }
+
     /// Its folder.
     pub fn dir(&self) -> &Path {
         self.layout.root()

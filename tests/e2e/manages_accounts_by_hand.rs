@@ -57,7 +57,7 @@ fn given_a_ca_when_rehearsed_then_green_with_and_without_a_running_process_and_n
     let rehearsed = scene.rehearse(&["m5.test", "--json"]);
     let told: Value = serde_json::from_slice(&rehearsed.stdout).unwrap_or_else(|_| panic!("{}", text(&rehearsed)));
     let steps: Vec<_> = told["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
-    assert_eq!(steps, ["directory", "account", "order", "challenges", "finalize", "chain"], "{told:#}");
+    assert_eq!(steps, ["directory", "account", "order", "challenge", "finalize", "chain"], "{told:#}");
     assert_eq!((scene.serial(), scene.pebble.issued()), (served, 3));
 }
 
@@ -68,7 +68,7 @@ fn given_a_ca_that_cannot_come_to_us_when_rehearsed_then_red_with_the_step_and_i
 
     let told = text(&rehearsed);
     assert_eq!(rehearsed.status.code(), Some(1), "{told}");
-    assert!(told.contains("FAIL  challenges") && told.contains("RED"), "{told}");
+    assert!(told.contains("FAIL  challenge ") && told.contains("RED"), "{told}");
     assert!(told.contains("fix: the CA must reach port 80"), "{told}");
 
     let unknown = scene.run(&["rehearse", "nobody.test"]);

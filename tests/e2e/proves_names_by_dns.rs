@@ -10,11 +10,13 @@ use std::time::Duration;
 use crate::support::acme_dns::AcmeDns;
 use crate::support::bind::{Key, Zone};
 use crate::support::clock::PATIENCE;
+use crate::support::home::run;
 use crate::support::pebble::Settings;
 use crate::support::{Bind, Curl, Echo, Home, Pebble, eventually};
 
 const AN_ORDER: Duration = Duration::from_secs(90);
 const ASKED: &str = "_acme-challenge.example.test";
+const PERSISTENT: &str = "_validation-persist.example.test";
 
 #[test]
 fn given_a_wildcard_and_its_base_when_proven_by_rfc_2136_then_one_certificate_and_no_text_left() {
@@ -75,7 +77,7 @@ fn given_a_wrong_secret_when_proven_then_the_log_says_so_and_how_to_mend_it() {
     scene.configure("challenges = [\"dns-01\"]\n", &scene.rfc2136(), &scene.sites(&["example.test"]));
     let portvakt = scene.home.start();
 
-    let line = portvakt.child.wait_line("why the order failed", |line| line.contains("dns-01 failed"));
+    let line = portvakt.child.wait_line("why the order failed", |line| line.contains("no proof over DNS"));
 
     assert!(line.contains("the secret of the TSIG key `update` is not the one that the name server"), "{line}");
     assert!(line.contains("acme.dns.tsig.secret_file"), "{line}");
@@ -91,7 +93,7 @@ fn given_a_key_that_may_not_change_the_zone_when_proven_then_the_log_says_so() {
     scene.configure("challenges = [\"dns-01\"]\n", &scene.rfc2136(), &scene.sites(&["example.test"]));
     let portvakt = scene.home.start();
 
-    let line = portvakt.child.wait_line("why the order failed", |line| line.contains("dns-01 failed"));
+    let line = portvakt.child.wait_line("why the order failed", |line| line.contains("no proof over DNS"));
 
     assert!(line.contains("does not let the TSIG key `update` change `example.test`"), "{line}");
     assert!(line.contains("update-policy"), "{line}");
@@ -212,6 +214,57 @@ fn given_acme_dns_and_the_alias_when_proven_then_issued_with_the_kept_account() 
 }
 
 #[test]
+fn given_a_text_that_stays_when_it_is_missing_then_told_and_when_published_then_issued() {
+    let scene = Scene::new();
+    scene.persist(&["example.test", "*.example.test"]);
+    let portvakt = scene.home.start();
+
+    let line = portvakt.child.wait_line("what to publish", |line| line.contains("no proof over DNS"));
+    assert!(line.contains("has no such text") && line.contains(&scene.bind.address().to_string()), "{line}");
+    assert!(line.contains("_validation-persist.example.test. IN TXT "), "{line}");
+    assert!(!scene.pebble.lines().iter().any(|line| line.contains("Pulled a task")), "the CA was not asked to look");
+
+    let told = scene.records(&["example.test"]);
+    assert_eq!(told.len(), 1, "one for the name and its wildcard: {told:?}");
+    assert_eq!((told[0]["site"].as_str(), told[0]["is_used"].as_bool()), (Some("example.test"), Some(true)));
+    assert_eq!(told[0]["published"]["state"], "no");
+    let value = told[0]["value"].as_str().unwrap();
+    assert!(value.starts_with("pebble.letsencrypt.org; accounturi=https://127.0.0.1:"), "{value}");
+    assert!(line.contains(value), "the log tells the same: {line}");
+    scene.publish(value);
+    assert_eq!(scene.records(&[])[0]["published"]["state"], "yes");
+    scene.renew();
+
+    scene.home.wait_certificate("example.test", "issued", AN_ORDER);
+    scene.assert_served("example.test");
+    scene.assert_served("any.example.test");
+    assert_eq!((scene.pebble.accounts(), scene.pebble.orders()), (1, 1));
+    assert_eq!(scene.bind.texts(PERSISTENT), [value], "it stays");
+}
+
+#[test]
+fn given_a_text_for_another_account_or_without_wildcards_when_proven_then_told_which_and_the_ca_is_not_asked() {
+    let scene = Scene::new();
+    scene.persist(&["*.example.test"]);
+    let own = scene.records(&[])[0]["value"].as_str().unwrap().to_owned();
+    assert_eq!(scene.pebble.accounts(), 1, "a record names an account, so there is one");
+    scene.publish("pebble.letsencrypt.org; accounturi=https://127.0.0.1/another; policy=wildcard");
+    let portvakt = scene.home.start();
+
+    let line = portvakt.child.wait_line("whose it is", |line| line.contains("lets another account order"));
+    assert!(line.contains("accounturi=https://127.0.0.1/another"), "{line}");
+    scene.publish(own.strip_suffix("; policy=wildcard").unwrap());
+    scene.renew();
+    portvakt.child.wait_line("what lacks", |line| line.contains("`policy=wildcard` is missing"));
+    assert!(!scene.pebble.lines().iter().any(|line| line.contains("Pulled a task")), "the CA was not asked to look");
+
+    scene.publish(&own);
+    scene.renew();
+    scene.home.wait_certificate("*.example.test", "issued", AN_ORDER);
+    scene.assert_served("any.example.test");
+}
+
+#[test]
 fn given_a_kill_while_the_text_stands_when_started_again_then_issued_and_no_text_left() {
     let scene = Scene::new();
     let secondary = Bind::start(&[], &[Zone::copied("example.test", scene.bind.address(), false)]);
@@ -314,6 +367,32 @@ impl Scene {
     fn acme_dns(&self, server: &AcmeDns) -> String {
         let servers = servers(&[self.bind.address()]);
         format!("provider = \"acme-dns\"\nurl = \"{}\"\naccount_file = \"acme-dns.json\"\n{servers}", server.url())
+    }
+
+    /// dns-persist-01 alone, and nobody who changes DNS.
+    fn persist(&self, domains: &[&str]) {
+        let asked = servers(&[self.bind.address()]);
+        self.configure("challenges = [\"dns-persist-01\"]\n", &asked, &self.sites(domains));
+    }
+
+    /// What `portvakt acme dns-record` tells.
+    fn records(&self, which: &[&str]) -> Vec<serde_json::Value> {
+        let arguments = [&["acme", "dns-record", "--json", "--config", "portvakt.toml"], which].concat();
+        let output = run(self.home.path(), &arguments);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// Puts this text in the place of those before.
+    fn publish(&self, value: &str) {
+        let lines = format!("update delete {PERSISTENT} TXT\nupdate add {PERSISTENT} 1 TXT \"{value}\"");
+        self.bind.nsupdate(&self.key, &lines);
+    }
+
+    /// What comes of it is seen in the log.
+    fn renew(&self) {
+        let certificates = fs::read_dir(self.home.state().join("certs")).unwrap();
+        let name = certificates.flatten().next().unwrap().file_name().into_string().unwrap();
+        run(self.home.path(), &["cert", "renew", &name, "--config", "portvakt.toml"]);
     }
 
     fn assert_served(&self, name: &str) {

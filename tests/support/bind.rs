@@ -24,8 +24,10 @@ pub(crate) struct Bind {
 pub(crate) struct Zone {
     name: String,
     clauses: String,
-    /// `None` for one that is copied from elsewhere.
+    /// `None` for one that lies elsewhere.
     records: Option<String>,
+    /// Its signatures must hold.
+    is_checked: bool,
 }
 
 impl Zone {
@@ -37,6 +39,7 @@ impl Zone {
             name: name.to_owned(),
             clauses: "type primary; file \"FILE\"; allow-transfer { any; };".to_owned(),
             records: Some(records),
+            is_checked: false,
         }
     }
 
@@ -51,12 +54,24 @@ impl Zone {
         self
     }
 
+    /// A zone that another server has, believed only with signatures by a key that nobody has.
+    pub(crate) fn believed_when_signed(name: &str, server: SocketAddr) -> Self {
+        let (ip, port) = (server.ip(), server.port());
+        let clauses = format!("type forward; forward only; forwarders {{ {ip} port {port}; }};");
+        Self { name: name.to_owned(), clauses, records: None, is_checked: true }
+    }
+
     /// A copy of a zone of another server, which it looks at anew every second, or hardly ever.
     pub(crate) fn copied(name: &str, primary: SocketAddr, is_prompt: bool) -> Self {
         let refresh =
             if is_prompt { "max-refresh-time 1; min-refresh-time 1; max-retry-time 1; min-retry-time 1;" } else { "" };
         let primaries = format!("primaries {{ {} port {}; }};", primary.ip(), primary.port());
-        Self { name: name.to_owned(), clauses: format!("type secondary; {primaries} {refresh}"), records: None }
+        Self {
+            name: name.to_owned(),
+            clauses: format!("type secondary; {primaries} {refresh}"),
+            records: None,
+            is_checked: false,
+        }
     }
 }
 
@@ -139,12 +154,17 @@ impl Bind {
         let dir = self.dir.path();
         let mut configuration = format!(
             "options {{\n  directory \"{}\";\n  listen-on port {} {{ 127.0.0.1; }};\n  listen-on-v6 {{ none; }};\n  \
-             pid-file none;\n  session-keyfile none;\n  recursion {};\n  allow-query {{ any; }};\n  dnssec-validation no;\n  \
+             pid-file none;\n  session-keyfile none;\n  recursion {};\n  allow-query {{ any; }};\n  dnssec-validation {};\n  \
              notify no;\n}};\ncontrols {{}};\n",
             dir.display(),
             self.port,
-            if zones.iter().any(|zone| zone.name == ".") { "yes" } else { "no" }
+            if zones.iter().any(|zone| zone.name == "." || zone.is_checked) { "yes" } else { "no" },
+            if zones.iter().any(|zone| zone.is_checked) { "yes" } else { "no" }
         );
+        for zone in zones.iter().filter(|zone| zone.is_checked) {
+            let digest = "0".repeat(64);
+            configuration += &format!("trust-anchors {{ \"{}\" static-ds 1 13 2 \"{digest}\"; }};\n", zone.name);
+        }
         keys.iter().for_each(|key| configuration += &key.file());
         for zone in zones {
             let file = format!("{}.zone", zone.name);

@@ -2,6 +2,7 @@
 
 mod account;
 mod budget;
+mod dns_record;
 
 pub(super) use account::failure;
 
@@ -16,6 +17,8 @@ pub(super) enum Acme {
     Account(account::Account),
     /// Show what each CA still allows: orders, certificates and failures left, and when there is one more.
     Budget(budget::ShowBudget),
+    /// Show the TXT record that proves each name for good (dns-persist-01), and whether it is there.
+    DnsRecord(dns_record::DnsRecord),
 }
 
 impl Acme {
@@ -23,6 +26,7 @@ impl Acme {
         match self {
             Self::Account(account) => account.carry_out(),
             Self::Budget(budget) => budget.carry_out(),
+            Self::DnsRecord(record) => record.carry_out(),
         }
     }
 }

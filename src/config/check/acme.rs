@@ -27,7 +27,7 @@ pub(super) fn read<'a>(check: &mut Check<'_>, root: &Section<'a>, listen: &liste
     let mut acme = read_tables(check, root);
     acme.wanted.clone_from(&acme.cas.first.challenges);
     for ca in std::iter::once(&mut acme.cas.first).chain(&mut acme.cas.next) {
-        let has_dns = ca.dns.is_some();
+        let has_dns = changes_dns(ca);
         ca.challenges.retain(|kind| can_answer(listen, has_dns, *kind));
         if ca.proxy.is_none() {
             ca.proxy = acme_ca::proxy_of_environment(check, &ca.directory);
@@ -36,12 +36,18 @@ pub(super) fn read<'a>(check: &mut Check<'_>, root: &Section<'a>, listen: &liste
     acme
 }
 
+/// Whether somebody is named who puts texts into DNS.
+fn changes_dns(ca: &AcmeSettings) -> bool {
+    ca.dns.as_ref().is_some_and(|dns| dns.provider.is_some())
+}
+
 /// A kind that no listener answers would fail at the CA, which counts failures.
 fn can_answer(listen: &listener::Settings, has_dns: bool, kind: ChallengeKind) -> bool {
     match kind {
         ChallengeKind::Http01 => !listen.http.is_empty(),
         ChallengeKind::TlsAlpn01 => !listen.https.is_empty(),
         ChallengeKind::Dns01 => has_dns,
+        ChallengeKind::DnsPersist01 => true,
     }
 }
 
@@ -93,9 +99,11 @@ fn inherited(first: &AcmeSettings) -> AcmeSettings {
 fn read_ca(check: &mut Check<'_>, section: &Section<'_>, default: &AcmeSettings) -> AcmeSettings {
     let text = |check: &mut Check<'_>, key| section.string(check, key).map(|text| text.value.to_owned());
     let url = |check: &mut Check<'_>, key| section.string(check, key).and_then(|text| directory(check, text));
-    let dns = section.table(check, "dns").map(|table| Arc::new(acme_dns::read(check, table)));
+    let chosen = challenges(check, section);
+    let persists = chosen.as_ref().unwrap_or(&default.challenges).contains(&ChallengeKind::DnsPersist01);
+    let dns = section.table(check, "dns").map(|table| Arc::new(acme_dns::read(check, table, persists)));
     let mut kinds = default.challenges.clone();
-    if dns.is_some() {
+    if dns.as_ref().is_some_and(|dns| dns.provider.is_some()) && !kinds.contains(&ChallengeKind::Dns01) {
         kinds.push(ChallengeKind::Dns01);
     }
     AcmeSettings {
@@ -110,7 +118,7 @@ fn read_ca(check: &mut Check<'_>, section: &Section<'_>, default: &AcmeSettings)
             Some(_) => contacts(check, section),
             None => default.contact.clone(),
         },
-        challenges: challenges(check, section).unwrap_or(kinds),
+        challenges: chosen.unwrap_or(kinds),
         dns: dns.or_else(|| default.dns.clone()),
         key_type: section.choice(check, "key_type", &KEY_TYPES).unwrap_or(default.key_type),
         profile: text(check, "profile"),
@@ -233,7 +241,7 @@ fn not_agreed(ca: &AcmeSettings, agreement: Option<&Place>, site: &Place, is_fir
 /// A listener must be there for one of the challenges at least.
 pub(super) fn require_challenge(check: &mut Check<'_>, acme: &Acme<'_>, sites: &Sites, listen: &listener::Settings) {
     let Some(first_site) = sites.first_with_acme() else { return };
-    if acme.wanted.contains(&ChallengeKind::Dns01) && acme.cas.first.dns.is_none() {
+    if acme.wanted.contains(&ChallengeKind::Dns01) && !changes_dns(&acme.cas.first) {
         let problem = Problem::error(Code::NoDnsProvider, "`dns-01` is wanted, and nobody is named who changes DNS");
         let problem = problem.at(acme.challenges.unwrap_or(first_site)).why("dns-01 proves a name by a text in DNS");
         check.report(problem.fix(acme_dns::how_to_set()).fix("or take `dns-01` out of `challenges`"));
@@ -257,8 +265,12 @@ pub(super) fn require_challenge(check: &mut Check<'_>, acme: &Acme<'_>, sites: &
 const DIRECTORIES: [(&str, &str); 2] =
     [("letsencrypt", AcmeSettings::LETS_ENCRYPT), ("letsencrypt-staging", AcmeSettings::LETS_ENCRYPT_STAGING)];
 
-const CHALLENGES: [(&str, ChallengeKind); 3] =
-    [("http-01", ChallengeKind::Http01), ("tls-alpn-01", ChallengeKind::TlsAlpn01), ("dns-01", ChallengeKind::Dns01)];
+const CHALLENGES: [(&str, ChallengeKind); 4] = [
+    ("http-01", ChallengeKind::Http01),
+    ("tls-alpn-01", ChallengeKind::TlsAlpn01),
+    ("dns-01", ChallengeKind::Dns01),
+    ("dns-persist-01", ChallengeKind::DnsPersist01),
+];
 
 const KEY_TYPES: [(&str, KeyType); 5] = [
     ("p256", KeyType::P256),

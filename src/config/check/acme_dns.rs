@@ -13,8 +13,8 @@ use crate::source::acme::{
     AcmeDnsSettings, DnsSettings, ExecSettings, KeyFileError, ProviderSettings, Rfc2136Settings, TsigSettings,
 };
 
-/// Reads the table.
-pub(super) fn read(check: &mut Check<'_>, table: &Table) -> DnsSettings {
+/// Reads the table. Where texts `persists` that the operator publishes himself, nobody else need put any there.
+pub(super) fn read(check: &mut Check<'_>, table: &Table, persists: bool) -> DnsSettings {
     let section = Section::open(check, table, &shape::ACME_DNS);
     let resolvers = resolvers(check, &section);
     let nameservers = section.strings(check, "nameservers").unwrap_or_default();
@@ -23,7 +23,13 @@ pub(super) fn read(check: &mut Check<'_>, table: &Table) -> DnsSettings {
         section.duration(check, "propagation_timeout").unwrap_or(DnsSettings::PROPAGATION_TIMEOUT);
     // In place of one that is refused stands one that does nothing, so that nothing follows from it.
     let nobody = || ProviderSettings::Exec(ExecSettings { command: Vec::new(), timeout: ExecSettings::TIMEOUT });
-    let provider = provider(check, &section).unwrap_or_else(nobody);
+    let provider = match persists && section.lacks("provider") {
+        true => {
+            refuse_without_provider(check, &section);
+            None
+        }
+        false => Some(provider(check, &section).unwrap_or_else(nobody)),
+    };
     DnsSettings { provider, resolvers, nameservers, propagation_timeout }
 }
 
@@ -52,11 +58,22 @@ fn provider(check: &mut Check<'_>, section: &Section<'_>) -> Option<ProviderSett
 fn refuse_keys_of_others(check: &mut Check<'_>, section: &Section<'_>, kind: Kind) {
     for (key, owner) in KEYS.iter().filter(|(_, owner)| *owner != kind) {
         let Some(place) = section.key_place(key) else { continue };
-        let word = |kind| PROVIDERS.iter().find(|(_, known)| *known == kind).map_or("", |(word, _)| *word);
         let title = format!("`{key}` has no meaning with `provider = \"{}\"`", word(kind));
         let problem = Problem::error(Code::Conflict, title).at(place);
         check.report(problem.fix(format!("remove it, or write `provider = \"{}\"`", word(*owner))));
     }
+}
+
+fn refuse_without_provider(check: &mut Check<'_>, section: &Section<'_>) {
+    for (key, owner) in KEYS.iter() {
+        let Some(place) = section.key_place(key) else { continue };
+        let problem = Problem::error(Code::Conflict, format!("`{key}` has no meaning without `provider`")).at(place);
+        check.report(problem.fix(format!("remove it, or write `provider = \"{}\"`", word(*owner))));
+    }
+}
+
+fn word(kind: Kind) -> &'static str {
+    PROVIDERS.iter().find(|(_, known)| *known == kind).map_or("", |(word, _)| *word)
 }
 
 fn rfc2136(check: &mut Check<'_>, section: &Section<'_>) -> Option<Rfc2136Settings> {

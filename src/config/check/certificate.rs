@@ -57,7 +57,8 @@ fn judge_order(check: &mut Check<'_>, domain: &Domain<'_>, acme: &AcmeSettings) 
 
 /// A CA wants to see that DNS is ours before it issues to all names below one.
 fn refuse_wildcard(check: &mut Check<'_>, domain: &Domain<'_>, acme: &AcmeSettings) {
-    if acme.challenges.contains(&ChallengeKind::Dns01) {
+    let by_dns = [ChallengeKind::Dns01, ChallengeKind::DnsPersist01];
+    if acme.challenges.iter().any(|kind| by_dns.contains(kind)) {
         return;
     }
     let title = format!("the wildcard {} cannot be ordered by ACME", quoted(&domain.name));

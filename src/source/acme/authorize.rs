@@ -52,33 +52,50 @@ impl AcmeSource {
         at_ca: &mut instant_acme::Order,
         order: &Order,
     ) -> Option<AcmeError> {
-        self.fetch_all(at_ca).await.ok()?;
         let past = self.proofs(order).await;
         let (mut found, mut seen) = (None, Vec::new());
-        let mut authorizations = at_ca.authorizations();
-        while let Some(Ok(authorization)) = authorizations.next().await {
-            let name = authorization.identifier().to_string();
-            for (kind, challenge) in authorization.challenges.iter().filter_map(|it| Some((self.kind_of(it)?, it))) {
-                match challenge.status {
-                    ChallengeStatus::Valid => seen.push((name.clone(), kind, None)),
-                    ChallengeStatus::Invalid => {
-                        let why = challenge.error.as_ref().map_or_else(|| "no reason is given".to_owned(), words);
-                        seen.push((name.clone(), kind, Some(why)));
-                    }
-                    ChallengeStatus::Pending | ChallengeStatus::Processing => {}
-                }
-                if let (Some(problem), None) = (challenge.error.clone(), &found) {
-                    let earlier = past.get(&name).and_then(|proof| proof.failed.clone());
-                    found = Some(AcmeError::Unproven {
-                        kind: kind.as_str().to_owned(),
-                        earlier: earlier.filter(|earlier| earlier.kind != kind.as_str()),
-                        refusal: Box::new(self.refusal(problem, &name)),
-                    });
-                }
+        for ended in self.ended(at_ca).await {
+            match ended.status {
+                ChallengeStatus::Valid => seen.push((ended.name.clone(), ended.kind, None)),
+                ChallengeStatus::Invalid => seen.push((ended.name.clone(), ended.kind, Some(ended.why()))),
+                ChallengeStatus::Pending | ChallengeStatus::Processing => {}
             }
+            found = found.or_else(|| self.unproven(ended, &past));
         }
         self.note(order, seen).await;
         found
+    }
+
+    /// Our challenges that the CA has looked at, as it has them now.
+    pub(super) async fn ended(&self, at_ca: &mut instant_acme::Order) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        if self.fetch_all(at_ca).await.is_err() {
+            return ended;
+        }
+        let mut authorizations = at_ca.authorizations();
+        while let Some(Ok(authorization)) = authorizations.next().await {
+            let name = authorization.identifier().to_string();
+            for challenge in &authorization.challenges {
+                let Some(kind) = self.kind_of(challenge) else { continue };
+                let is_final = matches!(challenge.status, ChallengeStatus::Valid | ChallengeStatus::Invalid);
+                if is_final || challenge.error.is_some() {
+                    let (status, problem) = (challenge.status, challenge.error.clone());
+                    ended.push(Ended { name: name.clone(), kind, status, problem });
+                }
+            }
+        }
+        ended
+    }
+
+    /// What the CA says against a challenge.
+    pub(super) fn unproven(&self, ended: Ended, past: &BTreeMap<String, Proof>) -> Option<AcmeError> {
+        let Ended { name, kind, problem, .. } = ended;
+        let earlier = past.get(&name).and_then(|proof| proof.failed.clone());
+        Some(AcmeError::Unproven {
+            kind: kind.as_str().to_owned(),
+            earlier: earlier.filter(|earlier| earlier.kind != kind.as_str()),
+            refusal: Box::new(self.refusal(problem?, &name)),
+        })
     }
 
     /// Which of our kinds a challenge is.
@@ -193,6 +210,12 @@ impl AcmeSource {
                     return Err(error.into());
                 }
             }
+            ChallengeKind::DnsPersist01 => {
+                if let Err(error) = self.require_published(&name, &order.identifiers).await {
+                    self.note(order, vec![(name, kind, Some(with_causes(&error)))]).await;
+                    return Err(error);
+                }
+            }
             ChallengeKind::Http01 | ChallengeKind::TlsAlpn01 => {
                 answered.until_final.extend(self.publish(kind, &name, &challenge)?);
             }
@@ -217,7 +240,7 @@ impl AcmeSource {
                 let certified = acme_tls_alpn_identity(name, digest).map_err(AcmeError::Challenge)?;
                 Ok(Some(self.challenges.publish_alpn(&server_name(name), alpn_config(certified)?)))
             }
-            ChallengeKind::Dns01 => Ok(None),
+            ChallengeKind::Dns01 | ChallengeKind::DnsPersist01 => Ok(None),
         }
     }
 
@@ -233,6 +256,20 @@ impl AcmeSource {
     fn refusal(&self, problem: Problem, name: &str) -> AcmeError {
         let answer = Answer { retry_after: None, ..Answer::latest(self.client.seen()) };
         AcmeError::Refused { step: Step::Authorize, identifier: Some(name.to_owned()), problem: problem.into(), answer }
+    }
+}
+
+/// A challenge that the CA has looked at.
+pub(super) struct Ended {
+    pub(super) name: String,
+    pub(super) kind: ChallengeKind,
+    pub(super) status: ChallengeStatus,
+    problem: Option<Problem>,
+}
+
+impl Ended {
+    fn why(&self) -> String {
+        self.problem.as_ref().map_or_else(|| "no reason is given".to_owned(), words)
     }
 }
 
@@ -272,6 +309,7 @@ impl From<ChallengeKind> for ChallengeType {
             ChallengeKind::Http01 => Self::Http01,
             ChallengeKind::TlsAlpn01 => Self::TlsAlpn01,
             ChallengeKind::Dns01 => Self::Dns01,
+            ChallengeKind::DnsPersist01 => Self::Unknown(kind.as_str().to_owned()),
         }
     }
 }

@@ -170,7 +170,7 @@ pub enum AcmeError {
     #[error("a private key fails")]
     Key(#[from] KeyError),
     /// A text did not come into DNS, or was not seen there.
-    #[error("dns-01 failed")]
+    #[error("no proof over DNS")]
     Dns(#[from] DnsError),
     /// The certificate of tls-alpn-01 cannot be made.
     #[error("the answer to the challenge cannot be made")]

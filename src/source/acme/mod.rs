@@ -3,7 +3,8 @@
 //! In: [`AcmeSettings`] and an [`Order`]. Out: an identity, or an [`AcmeError`] that says whether trying again
 //! can help. May import `pki`, `challenge`, `store`, `dns`, `platform`, `lifecycle` (its failures) and `time`.
 //!
-//! Standards: RFC 8555 with http-01 (§8.3), dns-01 (§8.4) and tls-alpn-01 (RFC 8737), IP identifiers (RFC 8738), profiles
+//! Standards: RFC 8555 with http-01 (§8.3), dns-01 (§8.4) and tls-alpn-01 (RFC 8737), dns-persist-01
+//! (draft-ietf-acme-dns-persist), IP identifiers (RFC 8738), profiles
 //! (draft-ietf-acme-profiles), external account binding (§7.3.4), another key for the account (§7.3.5), alternate chains
 //! (§7.4.2), renewal information and `replaces` (RFC 9773).
 //!
@@ -26,6 +27,7 @@ mod http;
 mod info;
 mod jose;
 mod masked;
+mod offer;
 mod order;
 mod outward;
 mod rehearsal;
@@ -38,10 +40,12 @@ pub use account::{account_thumbprint, account_url};
 pub use budget::{CaBudget, CertificateBudget, budgets};
 pub use clients::Clients;
 pub use dns::{
-    AcmeDnsSettings, DnsError, DnsSettings, ExecSettings, KeyFileError, ProviderSettings, Rfc2136Settings, TsigSettings,
+    AcmeDnsSettings, DnsError, DnsSettings, ExecSettings, KeyFileError, PersistRecord, ProviderSettings, Published,
+    Rfc2136Settings, TsigSettings,
 };
 pub use eab::{EabError, ExternalAccount, mac_key};
 pub use error::{AcmeError, Answer, Step, Unusable};
+pub use offer::{Asked, Misfit, NoOffer, Offer, ask};
 pub use outward::{Proxy, ProxyError};
 pub use rehearsal::{Rehearsal, RehearsalStep};
 pub use revoke::{RevocationReason, RevokedBy};

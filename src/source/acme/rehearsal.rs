@@ -1,6 +1,8 @@
 //! The whole way to a certificate, step by step, with the certificate thrown away.
 
-use instant_acme::OrderStatus;
+use std::collections::BTreeMap;
+
+use instant_acme::{ChallengeStatus, OrderStatus};
 use serde::{Deserialize, Serialize};
 
 use super::AcmeSource;
@@ -31,7 +33,7 @@ pub struct Rehearsal {
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RehearsalStep {
-    /// `directory`, `account`, `order`, `challenges`, `finalize` or `chain`.
+    /// `directory`, `account`, `order`, `challenge` (one for each name), `finalize` or `chain`.
     pub step: String,
     /// It worked.
     pub ok: bool,
@@ -80,7 +82,7 @@ impl AcmeSource {
             format!("{} for {}", work.at_ca.url(), order.identifiers.join(", "))
         })?;
         if work.at_ca.state().status == OrderStatus::Pending {
-            told.note("challenges", self.rehearsed_challenges(&mut work, order).await, Clone::clone)?;
+            self.rehearse_challenges(&mut work, order, told).await?;
         }
         told.note("finalize", self.rehearsed_finalize(&mut work, order).await, |()| "the CA has issued".to_owned())?;
         told.note(LAST, self.download(&mut work, &opened, order).await, facts).map(drop)
@@ -91,13 +93,25 @@ impl AcmeSource {
         self.place(&opened.account, &wanted).await
     }
 
-    async fn rehearsed_challenges(&self, work: &mut Work, order: &Order) -> Result<String, AcmeError> {
-        self.authorize(&mut work.at_ca, order).await?;
-        if work.at_ca.state().status == OrderStatus::Invalid {
-            return Err(self.why_invalid(work, order).await);
+    /// A step for each name: how it was proven, or why not.
+    async fn rehearse_challenges(&self, work: &mut Work, order: &Order, told: &mut Told) -> Option<()> {
+        told.must(CHALLENGE, self.authorize(&mut work.at_ca, order).await)?;
+        for ended in self.ended(&mut work.at_ca).await {
+            let detail = format!("{} for {}: the CA has seen it", ended.kind.as_str(), ended.name);
+            let outcome = match ended.status {
+                ChallengeStatus::Valid => Ok(()),
+                _ => self.unproven(ended, &BTreeMap::new()).map_or(Ok(()), Err),
+            };
+            told.note(CHALLENGE, outcome, |()| detail);
         }
-        let kinds: Vec<&str> = self.settings.challenges.iter().map(|kind| kind.as_str()).collect();
-        Ok(format!("the CA has seen that {} are ours (allowed: {})", order.identifiers.join(", "), kinds.join(", ")))
+        if work.at_ca.state().status != OrderStatus::Invalid {
+            return Some(());
+        }
+        let why = self.why_invalid(work, order).await;
+        if told.0.iter().all(|step| step.ok) {
+            told.must(CHALLENGE, Err(why));
+        }
+        None
     }
 
     async fn rehearsed_finalize(&self, work: &mut Work, order: &Order) -> Result<(), AcmeError> {
@@ -153,7 +167,16 @@ impl Told {
         self.0.push(RehearsalStep { step: step.to_owned(), ok, detail, fix });
         value
     }
+
+    /// Notes a step only when it has failed.
+    fn must(&mut self, step: &str, outcome: Result<(), AcmeError>) -> Option<()> {
+        match outcome {
+            Ok(()) => Some(()),
+            failed @ Err(_) => self.note(step, failed, |()| String::new()),
+        }
+    }
 }
 
+const CHALLENGE: &str = "challenge";
 /// The step after which nothing is left to be tried.
 const LAST: &str = "chain";

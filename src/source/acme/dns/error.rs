@@ -12,8 +12,8 @@ use crate::store::StoreError;
 /// Why a text did not come into DNS, or was not seen there.
 #[derive(Debug, thiserror::Error)]
 pub enum DnsError {
-    /// `[acme.dns]` is gone, and something is left to do with it.
-    #[error("`[acme.dns]` is not set")]
+    /// `[acme.dns]` is gone, or its provider, and something is left to do with it.
+    #[error("`[acme.dns]` names no `provider`")]
     NoProvider,
     /// Alias, zone or server cannot be found.
     #[error(transparent)]
@@ -109,6 +109,22 @@ pub enum DnsError {
         /// Where it leads now.
         found: String,
     },
+    /// The operator has to publish a text, once.
+    #[error("`{name}` does not let our account order (dns-persist-01): {found}")]
+    NotPublished {
+        /// Of the record.
+        name: String,
+        /// What it must say.
+        value: String,
+        /// Who has what in its place.
+        found: String,
+    },
+    /// A text for dns-persist-01 begins with it.
+    #[error("the CA `{directory}` does not say by which name it goes in DNS (`caaIdentities`, RFC 8555 §7.1.1)")]
+    NoIssuer {
+        /// Of the CA.
+        directory: String,
+    },
     /// The file with the accounts.
     #[error("cannot use the account file `{}`", path.display())]
     AccountFile {
@@ -137,6 +153,8 @@ impl DnsError {
             | Self::Spawn { .. }
             | Self::AcmeDnsRefused { .. }
             | Self::NoAlias { .. }
+            | Self::NotPublished { .. }
+            | Self::NoIssuer { .. }
             | Self::AccountFile { .. }
             | Self::Store(_) => true,
         }
@@ -168,6 +186,10 @@ impl DnsError {
             Self::NoAlias { asked, target, .. } => {
                 return Some(format!("add to its zone: `{asked}. IN CNAME {target}.`"));
             }
+            Self::NotPublished { name, value, .. } => {
+                return Some(format!("add to its zone, once for all renewals: `{name}. IN TXT \"{value}\"`"));
+            }
+            Self::NoIssuer { .. } => "ask the CA; it may not offer dns-persist-01",
             Self::AccountFile { .. } => "correct `acme.dns.account_file`, or the rights on the file and its folder",
             Self::Store(_) => return None,
         };

@@ -1,4 +1,5 @@
-//! dns-01: control over a name proven by a text in DNS (RFC 8555 §8.4), the only way for wildcards.
+//! dns-01: control over a name proven by a text in DNS (RFC 8555 §8.4); and dns-persist-01, by one that the operator
+//! publishes and that stays (draft-ietf-acme-dns-persist). The only ways for wildcards.
 //!
 //! In: [`DnsSettings`], and for each authorization a name and a value. Out: a TXT record that the CA will find, and its
 //! removal. The record is added at the end of the aliases of `_acme-challenge.NAME`, so that a zone may delegate just
@@ -13,11 +14,13 @@
 mod acme_dns;
 mod error;
 mod exec;
+mod persist;
 mod propagation;
 mod rfc2136;
 mod settings;
 
 pub use error::DnsError;
+pub use persist::{PersistRecord, Published};
 pub use settings::{
     AcmeDnsSettings, DnsSettings, ExecSettings, KeyFileError, ProviderSettings, Rfc2136Settings, TsigSettings,
 };
@@ -41,7 +44,8 @@ impl AcmeSource {
     /// Who proves names over DNS.
     pub(super) fn dns(&self) -> Result<Dns01, DnsError> {
         let settings = self.settings.dns.as_ref().ok_or(DnsError::NoProvider)?;
-        Ok(Dns01::new(settings, &self.store, &self.clock))
+        let provider = settings.provider.clone().ok_or(DnsError::NoProvider)?;
+        Ok(Dns01::new(settings, provider, &self.store, &self.clock))
     }
 
     /// Removes the texts that stand in DNS for a certificate. What cannot be removed is told, and stays noted.
@@ -80,9 +84,14 @@ pub(super) struct Dns01 {
 }
 
 impl Dns01 {
-    pub(super) fn new(settings: &DnsSettings, store: &Store, clock: &Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        settings: &DnsSettings,
+        provider: ProviderSettings,
+        store: &Store,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
         let resolver = Resolver::with_servers(&settings.resolvers);
-        let provider: Box<dyn Provider> = match settings.provider.clone() {
+        let provider: Box<dyn Provider> = match provider {
             ProviderSettings::Rfc2136(settings) => {
                 Box::new(Rfc2136 { settings, resolver: resolver.clone(), clock: clock.clone() })
             }

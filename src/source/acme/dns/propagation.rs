@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::{Dns01, DnsError};
-use crate::dns::{Resolver, Server};
+use crate::dns::{LookupError, Resolver, Server};
 use crate::store::TextRecord;
 
 impl Dns01 {
@@ -32,84 +32,108 @@ impl Dns01 {
             debug!(?lacking, "not everywhere yet");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
-            places.retain(|place| lacking.iter().any(|(name, _)| *name == place.name));
+            places.retain(|(place, _)| lacking.iter().any(|(name, _)| *name == place.name));
         }
     }
 
     /// Each name with what must be seen, and where.
-    async fn places(&self, texts: &[TextRecord]) -> Result<Vec<Place>, DnsError> {
+    async fn places(&self, texts: &[TextRecord]) -> Result<Vec<(Place, Vec<String>)>, DnsError> {
         let mut values: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for text in texts {
             values.entry(&text.name).or_default().push(text.value.clone());
         }
-        let mut places = Vec::new();
+        let mut wanted = Vec::new();
         for (name, values) in values {
-            for server in self.servers(name).await? {
-                let addresses = server.addresses(&self.resolver).await?;
-                let is_own = self.settings.nameservers.is_empty();
-                let (name, values) = (name.to_owned(), values.clone());
-                places.push(Place { name, values, server, addresses, is_own });
-            }
+            let found = places(&self.resolver, &self.settings.nameservers, name).await?;
+            wanted.extend(found.into_iter().map(|place| (place, values.clone())));
         }
-        Ok(places)
+        Ok(wanted)
     }
+}
 
-    /// The name servers that answer for a name.
-    async fn servers(&self, name: &str) -> Result<Vec<Server>, DnsError> {
-        if !self.settings.nameservers.is_empty() {
-            return Ok(self.settings.nameservers.clone());
+/// The name servers that answer for a name: those that the operator names, else the zone's.
+pub(super) async fn places(resolver: &Resolver, named: &[Server], name: &str) -> Result<Vec<Place>, LookupError> {
+    let is_own = named.is_empty();
+    let servers = match is_own {
+        false => named.to_vec(),
+        true => {
+            let zone = resolver.zone(name).await?.name;
+            let hosts = resolver.name_servers(&zone).await?;
+            hosts.into_iter().map(|host| Server { host, port: Server::PORT }).collect()
         }
-        let zone = self.resolver.zone(name).await?.name;
-        let hosts = self.resolver.name_servers(&zone).await?;
-        Ok(hosts.into_iter().map(|host| Server { host, port: Server::PORT }).collect())
+    };
+    let mut places = Vec::new();
+    for server in servers {
+        let addresses = server.addresses(resolver).await?;
+        places.push(Place { name: name.to_owned(), server, addresses, is_own });
     }
+    Ok(places)
 }
 
 /// One name at one server.
 #[derive(Clone, Debug)]
-struct Place {
+pub(super) struct Place {
     name: String,
-    values: Vec<String>,
-    server: Server,
+    pub(super) server: Server,
     addresses: Vec<SocketAddr>,
     /// The zone's own, which is asked for what it knows itself; one that the operator names may ask others.
     is_own: bool,
 }
 
+/// Why something is not seen at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// An address answers without it; what it has in its place.
+    Without(SocketAddr, String),
+    /// Nobody answers.
+    Silent(String),
+}
+
 impl Place {
-    /// Why the values are not seen here; `None` when they are.
+    /// Why what `judge` looks for is not seen here; `None` when it is.
     ///
-    /// A server may have addresses that we cannot reach, such as IPv6 ones: it counts when one of its addresses has the
-    /// values and none answers without them.
-    async fn lack(&self) -> Option<String> {
+    /// A server may have addresses that we cannot reach, such as IPv6 ones: it counts when one of its addresses has what is
+    /// looked for and none answers without.
+    pub(super) async fn lack(&self, judge: impl Fn(&[String]) -> Result<(), String>) -> Option<Lack> {
         let (mut seen, mut silent) = (false, None);
         for address in &self.addresses {
             let resolver = match self.is_own {
                 true => Resolver::authoritative(*address),
                 false => Resolver::with_servers(&[*address]),
             };
-            match resolver.texts(&self.name).await {
-                Ok(texts) if self.values.iter().all(|value| texts.contains(value)) => seen = true,
-                Ok(_) => return Some(format!("{} ({address}) does not have it", self.server)),
-                Err(error) if error.is_no_such_name() => {
-                    return Some(format!("{} ({address}) does not have it", self.server));
-                }
+            let texts = match resolver.texts(&self.name).await {
+                Err(error) if error.is_no_such_name() => Ok(Vec::new()),
+                other => other,
+            };
+            match texts.map(|texts| judge(&texts)) {
+                Ok(Ok(())) => seen = true,
+                Ok(Err(found)) => return Some(Lack::Without(*address, found)),
                 Err(error) => silent = Some(format!("{}: {}", self.server, error.why)),
             }
         }
         match (seen, silent) {
             (true, _) => None,
-            (false, Some(silent)) => Some(silent),
-            (false, None) => Some(format!("{} has no address", self.server)),
+            (false, Some(silent)) => Some(Lack::Silent(silent)),
+            (false, None) => Some(Lack::Silent(format!("{} has no address", self.server))),
         }
     }
 }
 
 /// Looks everywhere at once; what is lacking, by name and in words.
-async fn look(places: &[Place]) -> Vec<(String, String)> {
+async fn look(places: &[(Place, Vec<String>)]) -> Vec<(String, String)> {
     let mut looks = JoinSet::new();
-    for place in places.iter().cloned() {
-        looks.spawn(async move { place.lack().await.map(|why| (place.name, why)) });
+    for (place, values) in places.iter().cloned() {
+        looks.spawn(async move {
+            let has_all = |texts: &[String]| match values.iter().all(|value| texts.contains(value)) {
+                true => Ok(()),
+                false => Err("does not have it".to_owned()),
+            };
+            let why = match place.lack(has_all).await? {
+                Lack::Without(address, found) => format!("{} ({address}) {found}", place.server),
+                Lack::Silent(why) => why,
+            };
+            Some((place.name, why))
+        });
     }
     let mut lacking: Vec<_> = looks.join_all().await.into_iter().flatten().collect();
     lacking.sort();

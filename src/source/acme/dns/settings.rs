@@ -14,8 +14,8 @@ use crate::dns::{Algorithm, SecretError, Server, TsigKey};
 /// How texts come into DNS, and where it is looked whether they are there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsSettings {
-    /// Who puts them there.
-    pub provider: ProviderSettings,
+    /// Who puts them there; without it there is no dns-01.
+    pub provider: Option<ProviderSettings>,
     /// Asked for aliases, zones and name servers; none: the system's.
     pub resolvers: Vec<SocketAddr>,
     /// Where a text must be seen before the CA looks; none: the name servers of its zone.
@@ -33,16 +33,19 @@ impl fmt::Display for DnsSettings {
     /// All of it, in a form that is compared with what was set before: see `manager::asked`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.provider {
-            ProviderSettings::Rfc2136(Rfc2136Settings { server, zone, tsig, ttl }) => {
+            None => f.write_str("nobody")?,
+            Some(ProviderSettings::Rfc2136(Rfc2136Settings { server, zone, tsig, ttl })) => {
                 write!(f, "rfc2136 {server} zone={} ttl={ttl}", zone.as_deref().unwrap_or_default())?;
                 if let Some(TsigSettings { name, algorithm, secret_file }) = tsig {
                     write!(f, " tsig={name},{},{}", algorithm.as_str(), secret_file.display())?;
                 }
             }
-            ProviderSettings::AcmeDns(AcmeDnsSettings { url, account_file }) => {
+            Some(ProviderSettings::AcmeDns(AcmeDnsSettings { url, account_file })) => {
                 write!(f, "acme-dns {url} {}", account_file.display())?;
             }
-            ProviderSettings::Exec(ExecSettings { command, timeout }) => write!(f, "exec {command:?} {timeout:?}")?,
+            Some(ProviderSettings::Exec(ExecSettings { command, timeout })) => {
+                write!(f, "exec {command:?} {timeout:?}")?
+            }
         }
         let nameservers: Vec<_> = self.nameservers.iter().map(ToString::to_string).collect();
         write!(f, " resolvers={:?} nameservers={nameservers:?} {:?}", self.resolvers, self.propagation_timeout)
