@@ -3,21 +3,25 @@
 use clap::Args;
 
 use super::failure::{Failure, print_problems};
-use super::print_out;
 use super::settings::ConfigFile;
-use crate::config::{self, Loaded, Purpose};
+use super::{block_on_alone, print_out};
+use crate::config::{self, Loaded, Problems, Purpose};
+use crate::doctor;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code 0: it can run, though there may be warnings. 1: it cannot.
+#[command(
+    after_help = "Each CA is asked what it offers, and DNS whether CAA lets it issue. Exit code 0: it can run, though there may be
+warnings. 1: it cannot.
 
 Examples:
   portvakt check --config portvakt.toml
   portvakt check --offline --json --config portvakt.toml    # in a pipeline, where there are no keys
-  portvakt help PV0204                                      # more about the code of a problem")]
+  portvakt help PV0204                                      # more about the code of a problem"
+)]
 pub(super) struct Check {
     #[command(flatten)]
     config: ConfigFile,
-    /// Do not open keys, certificates or ports: for checks where the configuration is written, not where it runs.
+    /// Open no keys, certificates or ports, and ask no CA: for checks where the configuration is written, not where it runs.
     #[arg(long)]
     offline: bool,
     /// Print one JSON object for each problem.
@@ -29,10 +33,12 @@ impl Check {
     pub(super) fn carry_out(self) -> Result<(), Failure> {
         let purpose = if self.offline { Purpose::CheckOffline } else { Purpose::Check };
         let path = self.config.path();
-        let (problems, outcome) = match config::load(path, purpose) {
-            Ok(Loaded { warnings, .. }) => (warnings, Ok(())),
-            Err(problems) => (problems, Err(Failure::Told)),
+        let problems = match config::load(path, purpose) {
+            Ok(loaded) if self.offline => loaded.warnings,
+            Ok(loaded) => loaded.warnings.clone().with(ask_outside(&loaded)?),
+            Err(problems) => problems,
         };
+        let outcome = if problems.has_errors() { Err(Failure::Told) } else { Ok(()) };
         if self.json {
             print_out(&problems.to_json_lines());
         } else {
@@ -43,4 +49,10 @@ impl Check {
         }
         outcome
     }
+}
+
+/// What the CAs say to it, and CAA records about its names.
+fn ask_outside(loaded: &Loaded) -> Result<Problems, Failure> {
+    let views = block_on_alone(async { Ok(doctor::view_cas(&loaded.config).await) })?;
+    Ok(loaded.judge(&views))
 }

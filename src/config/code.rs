@@ -167,6 +167,16 @@ codes! {
         "The API of acme-dns is not an https URL.";
     NoDnsProvider = 265, "nobody to change DNS",
         "The challenge dns-01 is wanted, and `[acme.dns]` does not say who puts texts into DNS.";
+    CaUnreachable = 266, "CA cannot be asked",
+        "A CA does not answer where this machine asks it.";
+    NotAcme = 267, "no ACME directory",
+        "Where the directory of a CA should be, something else answers.";
+    ExternalAccountWanted = 268, "CA wants to know you first",
+        "A CA gives accounts only to those that it knows, and `eab` is not set.";
+    UnknownProfile = 269, "unknown certificate profile",
+        "A CA has no certificate profile of that name.";
+    CaaForbids = 270, "CAA forbids the CA",
+        "CAA records in DNS keep a CA from issuing to a name.";
 
     Unreadable = 301, "unreadable file",
         "A file cannot be read.";

@@ -38,6 +38,11 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// All that is written, with its places.
+    pub(super) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
     /// What is written, all files in one.
     pub fn written(&self) -> Shown {
         self.tree.written()

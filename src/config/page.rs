@@ -5,7 +5,7 @@ use std::fmt;
 /// Why a problem matters, how to mend it, and two whole configurations: one that has the problem, one that has not.
 ///
 /// In Markdown: the headings `## Why`, `## How to mend it`, `## Wrong` and `## Right`, the last two with one code block
-/// each. A remark `<!-- given: homeless -->` before them tells the test what the first example takes as given.
+/// each. A remark such as `<!-- given: homeless -->` before them tells the test what the first example takes as given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page(pub(super) &'static str);
 

@@ -209,6 +209,13 @@ impl Problems {
         self.0.extend(others.0);
     }
 
+    /// These and those, in the order of the files.
+    pub fn with(mut self, others: Self) -> Self {
+        self.extend(others);
+        self.sort();
+        self
+    }
+
     /// Puts them into the order of the files; what has no place comes first.
     pub(super) fn sort(&mut self) {
         self.0.sort_by_key(Problem::position);

@@ -41,7 +41,7 @@ use self::trust::Roots;
 use crate::pki::TrustAnchors;
 use crate::time::{Clock, SystemClock};
 
-pub use house::{HouseCall, examine as examine_house};
+pub use house::{HouseCall, examine as examine_house, view_cas};
 pub use target::{Target, TargetError};
 pub use words::Lang;
 

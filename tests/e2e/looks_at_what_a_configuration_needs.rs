@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::bind::Zone;
 use crate::support::ca::{Ca, self_signed};
 use crate::support::home::{Home, run};
 use crate::support::pebble::{Pebble, Settings};
 use crate::support::peers::program;
 use crate::support::ports::free_port;
-use crate::support::{Echo, Nginx, dns};
+use crate::support::{Bind, Echo, Nginx, dns};
 
 const NAME: &str = "door.example.se";
 
@@ -68,7 +69,7 @@ fn given_a_ca_that_is_none_when_looked_at_then_it_is_told() {
     let nginx = Nginx::start_tls(&ca.issue(&["localhost"]));
     ca.write(home.path().join("root.pem"));
     let nobody = free_port();
-    for (port, expected) in [(nginx.https, "not with an ACME directory"), (nobody, "onnection refused")] {
+    for (port, expected) in [(nginx.https, "is no ACME directory"), (nobody, "onnection refused")] {
         let acme = format!(
             "[acme]\nagree_tos = true\ndirectory = \"https://localhost:{port}/dir\"\ntrust_anchors = \"root.pem\"\n"
         );
@@ -101,6 +102,98 @@ fn given_upstreams_that_cannot_be_used_when_looked_at_then_why() {
     assert_eq!(own_codes(&told), ["PV0678", "PV0678"], "{told:#}");
     let text = told.to_string();
     assert!(text.contains("efused") && text.contains("UnknownIssuer"), "{text}");
+}
+
+#[test]
+fn given_caa_records_when_looked_at_then_who_keeps_which_ca_out() {
+    let home = Home::new();
+    let (pebble, echo) = (Pebble::start(Settings::on(home.http, home.https)), Echo::start());
+    home.configure(&pebble.acme_section(), &site(NAME, &echo.url()));
+    let table = [
+        ("door IN CAA 0 issue \"pebble.letsencrypt.org\"\n@ IN CAA 0 issue \";\"\n", None),
+        ("@ IN CAA 0 issue \"ca.other.test\"\n", Some("only `ca.other.test` may issue")),
+        ("@ IN CAA 0 issue \";\"\n", Some("no CA may issue")),
+        ("door IN CAA 128 new \"x\"\n", Some("the critical property `new` is unknown")),
+    ];
+    for (records, expected) in table {
+        let bind = Bind::start(&[], &[Zone::new("example.se", &format!("door IN A 127.0.0.1\n{records}"))]);
+        let resolver = bind.address().to_string();
+
+        let told = doctor(&home, &["--resolver", &resolver, "--http-port", &home.http.to_string()]);
+
+        let codes = own_codes(&told);
+        assert_eq!(codes, expected.map_or(vec![], |_| vec!["PV0671"]), "{records}: {told:#}");
+        let what = told["findings"][0]["what"].as_str().unwrap_or_default();
+        assert!(what.contains(expected.unwrap_or_default()), "{records}: {told:#}");
+    }
+}
+
+/// The account's URL is known once portvakt has run: a record for another account keeps the CA out too (RFC 8657).
+#[test]
+fn given_a_caa_record_for_another_account_when_looked_at_then_it_is_told() {
+    let home = Home::new();
+    let (pebble, echo) = (Pebble::start(Settings::on(home.http, home.https)), Echo::start());
+    home.configure(&pebble.acme_section(), &site(NAME, &echo.url()));
+    let mut portvakt = home.start();
+    home.wait_certificate(NAME, "issued", Duration::from_secs(90));
+    portvakt.terminate();
+    let record = "door IN CAA 0 issue \"pebble.letsencrypt.org; accounturi=https://127.0.0.1/another\"\n";
+    let bind = Bind::start(&[], &[Zone::new("example.se", &format!("door IN A 127.0.0.1\n{record}"))]);
+
+    let online = ["--resolver", &bind.address().to_string(), "--http-port", &home.http.to_string()];
+    let told = doctor(&home, &online);
+
+    assert_eq!(own_codes(&told), ["PV0671"], "{told:#}");
+    assert!(told.to_string().contains("only the account `https://127.0.0.1/another` may order"), "{told:#}");
+}
+
+/// A resolver that believes the zone only with signatures, and a zone that has none.
+#[test]
+fn given_signatures_that_do_not_hold_when_looked_at_then_dnssec_is_named() {
+    let home = Home::new();
+    let (pebble, echo) = (Pebble::start(Settings::on(home.http, home.https)), Echo::start());
+    home.configure(&pebble.acme_section(), &site(NAME, &echo.url()));
+    let zone = Bind::start(&[], &[Zone::new("example.se", "door IN A 127.0.0.1\n")]);
+    let resolver = Bind::start(&[], &[Zone::believed_when_signed("example.se", zone.address())]);
+
+    let online = ["--resolver", &resolver.address().to_string(), "--http-port", &home.http.to_string()];
+    let told = doctor(&home, &online);
+
+    let codes = own_codes(&told);
+    assert!(!codes.is_empty() && codes.iter().all(|code| code == "PV0672"), "{told:#}");
+}
+
+#[test]
+fn given_an_upstream_on_every_address_when_looked_at_then_the_way_past_us_is_told() {
+    let home = Home::new();
+    let everywhere = TcpListener::bind(("0.0.0.0", 0)).unwrap();
+    let port = everywhere.local_addr().unwrap().port();
+    let tables = format!(
+        "[[site]]\ndomain = \"localhost\"\ncertificate = \"internal\"\nupstream = \"http://127.0.0.1:{port}\"\n"
+    );
+    home.configure("", &tables);
+
+    let told = doctor(&home, &[]);
+
+    assert_eq!(own_codes(&told), ["PV0679"], "{told:#}");
+    let address = told["findings"][0]["facts"]["address"].as_str().unwrap();
+    assert!(address.ends_with(&format!(":{port}")) && !address.starts_with("127."), "{address}");
+}
+
+/// The CA is reached by the way that orders take: a proxy that is set.
+#[test]
+fn given_a_proxy_when_looked_at_then_the_ca_is_asked_through_it() {
+    let home = Home::new();
+    let (pebble, echo) = (Pebble::start(Settings::on(home.http, home.https)), Echo::start());
+    let nobody = free_port();
+    let acme = format!("{}proxy = \"http://127.0.0.1:{nobody}\"\n", pebble.acme_section());
+    home.configure(&acme, &site(NAME, &echo.url()));
+
+    let told = doctor(&home, &["--resolver", &dns::start().to_string(), "--http-port", &home.http.to_string()]);
+
+    assert_eq!(own_codes(&told), ["PV0675"], "{told:#}");
+    let what = told["findings"][0]["what"].as_str().unwrap();
+    assert!(what.contains(&format!("through the proxy `http://127.0.0.1:{nobody}`")), "{what}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! ```toml
 //! # given: run          (not: check)
 //! # given: offline
+//! # given: online   (the CAs of `machine.rs` are asked)
 //! # given: homeless
 //! # given: root
 //! ```
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use portvakt::config::{Code, Loaded, Problems, Purpose, Style, from_text_on, load_on};
 
 use crate::files::make_files;
-use crate::machine::FixedMachine;
+use crate::machine::{FixedMachine, views};
 
 #[test]
 fn given_a_bad_configuration_when_checked_then_exactly_this_is_printed() {
@@ -101,11 +102,13 @@ fn cases() -> Vec<PathBuf> {
 }
 
 fn check(case: &Path, files: &Path) -> Problems {
+    let mut is_online = false;
     let loaded = if case.is_dir() {
         load_on(&case.join("portvakt.toml"), Purpose::Check, &FixedMachine::default())
     } else {
         let text = fs::read_to_string(case).unwrap();
         let given = |word: &str| text.lines().any(|line| line.strip_prefix("# given: ") == Some(word));
+        is_online = given("online");
         let purpose = match (given("run"), given("offline")) {
             (true, _) => Purpose::Run,
             (_, true) => Purpose::CheckOffline,
@@ -115,6 +118,7 @@ fn check(case: &Path, files: &Path) -> Problems {
         from_text_on(case.file_name().unwrap().to_str().unwrap(), &text, files, purpose, &machine)
     };
     match loaded {
+        Ok(loaded) if is_online => loaded.warnings.clone().with(loaded.judge(&views(&loaded.config))),
         Ok(Loaded { warnings, .. }) => warnings,
         Err(problems) => problems,
     }

@@ -3,7 +3,9 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use portvakt::config::Environment;
+use portvakt::config::{CaView, CaaView, Config, Environment};
+use portvakt::source::acme::{NoOffer, Offer};
+use portvakt::source::{AcmeSettings, Settings};
 use portvakt::time::Timestamp;
 
 /// A machine on the first of June 2026, without IPv6, whose port 81 is taken and whose port 82 is forbidden, with
@@ -24,6 +26,7 @@ impl Environment for FixedMachine {
     fn variable(&self, name: &str) -> Option<String> {
         match name {
             "HOME" if !self.is_homeless => Some("/home/operator".to_owned()),
+            "EAB_KEY" => Some("zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W".to_owned()),
             "APP_HOST" => Some("127.0.0.1".to_owned()),
             _ => None,
         }
@@ -53,4 +56,41 @@ impl Environment for FixedMachine {
             _ => Ok(()),
         }
     }
+}
+
+/// What is seen of the CAs of a configuration: `gone.example.com` answers nobody, `web.example.com` is none,
+/// `known.example.com` wants to know its customers; each has the profile `classic` alone. CAA lets none issue to
+/// `forbidden.example.com`, and the signatures of `broken.example.com` do not hold.
+pub(crate) fn views(config: &Config) -> Vec<CaView> {
+    let mut views: Vec<CaView> = Vec::new();
+    for certificate in &config.certificates {
+        let Settings::Acme(cas) = &certificate.source else { continue };
+        views.extend(cas.iter().map(|ca| view(ca, &certificate.identifiers)));
+    }
+    views
+}
+
+fn view(ca: &AcmeSettings, names: &[String]) -> CaView {
+    let host = ca.host();
+    let issuers = vec![host.clone()];
+    let refused = names.iter().filter_map(|name| {
+        let (at, why) = match name.as_str() {
+            "forbidden.example.com" => (Some("example.com".to_owned()), "only `another.example` may issue"),
+            "broken.example.com" => (None, "the signatures do not hold"),
+            _ => return None,
+        };
+        Some(CaaView { name: name.clone(), at, why: why.to_owned() })
+    });
+    let offer = Offer {
+        issuers: issuers.clone(),
+        needs_eab: host == "known.example.com",
+        profiles: vec!["classic".to_owned()],
+        ..Offer::default()
+    };
+    let outcome = match host.as_str() {
+        "gone.example.com" => Err(NoOffer::Unreachable("no answer within 20 s".to_owned())),
+        "web.example.com" => Err(NoOffer::NotAcme("answered `404 Not Found` without a problem document".to_owned())),
+        _ => Ok(offer.misfits(ca, false)),
+    };
+    CaView { directory: ca.directory.clone(), outcome, issuers, refused: refused.collect() }
 }

@@ -1,14 +1,17 @@
 //! What DNS says about the names: where they lead, and who may issue for them.
 
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, UdpSocket};
+
+use tokio::task::JoinSet;
 
 use super::super::finding::Finding;
 use super::super::topic::Topic;
 use super::Order;
 use super::ca::Seen;
-use crate::config::Config;
-use crate::dns::{CaaRequest, LookupError, Resolver};
-use crate::store::Store;
+use crate::config::{CaaView, Config};
+use crate::dns::{Caa, CaaRequest, LookupError, Resolver};
+use crate::source::AcmeSettings;
 
 /// Whether each name leads here.
 pub(super) async fn findings(config: &Config, resolver: &Resolver, orders: &[Order<'_>]) -> Vec<Finding> {
@@ -74,47 +77,84 @@ pub(super) fn is_here(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }
 
-/// Whether CAA lets each CA issue (RFC 8659, RFC 8657).
-pub(super) async fn caa(config: &Config, resolver: &Resolver, orders: &[Order<'_>], cas: &[Seen]) -> Vec<Finding> {
-    // Looking makes no folder.
-    let store = config.state_dir.is_dir().then(|| Store::open(&config.state_dir).ok()).flatten();
-    let mut findings = Vec::new();
-    for order in orders {
-        let Some(seen) = cas.iter().find(|seen| seen.directory == order.ca.directory && !seen.caa.is_empty()) else {
-            continue;
-        };
-        let caa = match resolver.caa(order.name).await {
-            Ok(caa) => caa,
-            Err(error) if error.is_dnssec() => {
-                findings.push(dnssec(order.name, &error));
-                continue;
-            }
-            Err(_) => continue,
-        };
-        let account = store.as_ref().and_then(|store| account_url(store, &order.ca.directory));
-        let request = |method| CaaRequest {
-            issuers: &seen.caa,
-            is_wildcard: order.name.starts_with("*."),
-            account: account.as_deref(),
-            method: Some(method),
-        };
-        let outcomes: Vec<_> = order.ca.challenges.iter().map(|kind| caa.permits(request(kind.as_str()))).collect();
-        if let Some(refusal) = outcomes.iter().all(Result::is_err).then(|| outcomes.first()?.as_ref().err()).flatten() {
-            let at = caa.at.clone().unwrap_or_default();
-            let facts = vec![
-                ("name", order.name.to_owned()),
-                ("at", at),
-                ("detail", refusal.to_string()),
-                ("issuers", seen.caa.join(", ")),
-            ];
-            findings.push(Finding::fault(Topic::CaaForbids, facts));
-        }
-    }
-    findings.dedup();
-    findings
+/// A name that a CA would refuse.
+pub(super) struct Refused {
+    pub(super) directory: String,
+    pub(super) view: CaaView,
+    issuers: Vec<String>,
+    /// The CA is asked first, and not only when another fails.
+    is_first: bool,
 }
 
-fn account_url(store: &Store, directory: &str) -> Option<String> {
-    let account = store.load_account(directory).ok().flatten()?;
-    account.credentials.expose().get("id")?.as_str().map(str::to_owned)
+impl Refused {
+    pub(super) fn finding(&self) -> Finding {
+        let CaaView { name, at, why } = &self.view;
+        let Some(at) = at else {
+            return Finding::fault(Topic::DnssecBroken, vec![("name", name.clone()), ("detail", why.clone())]);
+        };
+        let facts = vec![
+            ("name", name.clone()),
+            ("at", at.clone()),
+            ("detail", why.clone()),
+            ("issuers", self.issuers.join(", ")),
+            ("directory", self.directory.clone()),
+        ];
+        match self.is_first {
+            true => Finding::fault(Topic::CaaForbids, facts),
+            false => Finding::mend(Topic::CaaForbids, facts),
+        }
+    }
+}
+
+/// Whether CAA lets each CA issue (RFC 8659, RFC 8657). What cannot be looked up is not told here.
+pub(super) async fn caa(resolver: &Resolver, orders: &[Order<'_>], cas: &[Seen]) -> Vec<Refused> {
+    let found = caa_of(resolver, orders).await;
+    let mut refused: Vec<Refused> = Vec::new();
+    for order in orders {
+        let Some(found) = found.get(order.name) else { continue };
+        for (index, ca) in order.cas.iter().enumerate() {
+            let Some(seen) = cas.iter().find(|seen| seen.directory == ca.directory && !seen.issuers.is_empty()) else {
+                continue;
+            };
+            let Some((at, why)) = refusal(found, order.name, ca, seen) else { continue };
+            let view = CaaView { name: order.name.to_owned(), at, why };
+            if !refused.iter().any(|other| other.view == view && other.directory == ca.directory) {
+                let (directory, issuers) = (ca.directory.clone(), seen.issuers.clone());
+                refused.push(Refused { directory, view, issuers, is_first: index == 0 });
+            }
+        }
+    }
+    refused
+}
+
+/// The records that rule each name, asked for all at once.
+async fn caa_of(resolver: &Resolver, orders: &[Order<'_>]) -> HashMap<String, Result<Caa, LookupError>> {
+    let mut looks = JoinSet::new();
+    for name in orders.iter().map(|order| order.name).collect::<BTreeSet<_>>() {
+        let (resolver, name) = (resolver.clone(), name.to_owned());
+        looks.spawn(async move { (name.clone(), resolver.caa(&name).await) });
+    }
+    looks.join_all().await.into_iter().collect()
+}
+
+/// Whose records refuse, and why; without a name where signatures do not hold. One challenge that is let through is enough.
+fn refusal(
+    found: &Result<Caa, LookupError>,
+    name: &str,
+    ca: &AcmeSettings,
+    seen: &Seen,
+) -> Option<(Option<String>, String)> {
+    let caa = match found {
+        Ok(caa) => caa,
+        Err(error) => return error.is_dnssec().then(|| (None, error.why.to_string())),
+    };
+    let request = |method| CaaRequest {
+        issuers: &seen.issuers,
+        is_wildcard: name.starts_with("*."),
+        account: seen.account.as_deref(),
+        method: Some(method),
+    };
+    let mut outcomes = ca.challenges.iter().map(|kind| caa.permits(request(kind.as_str())));
+    let first = outcomes.next()?.err()?;
+    outcomes.all(|outcome| outcome.is_err()).then(|| (Some(caa.at.clone().unwrap_or_default()), first.to_string()))
 }

@@ -30,7 +30,7 @@ pub(super) async fn findings(
 ) -> Vec<Finding> {
     let names: Vec<_> = orders
         .iter()
-        .filter(|order| order.ca.challenges.contains(&ChallengeKind::Http01) && !order.name.starts_with("*."))
+        .filter(|order| order.cas.first.challenges.contains(&ChallengeKind::Http01) && !order.name.starts_with("*."))
         .map(|order| order.name)
         .take(MOST_NAMES)
         .collect();

@@ -12,14 +12,15 @@ mod port;
 mod storage;
 mod upstream;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::finding::{Finding, Level};
 use super::{Checkup, Options, Target, examine as examine_url};
-use crate::config::Config;
+use crate::config::{CaView, Config};
 use crate::control::{self, Request};
 use crate::dns::Resolver;
-use crate::source::{AcmeSettings, Settings};
+use crate::source::{AcmeCas, Settings};
 use crate::time::{Clock, SystemClock, Timestamp};
 
 /// What came of looking at a configuration.
@@ -49,17 +50,14 @@ pub async fn examine(config: &Config, file: PathBuf, options: &Options, is_offli
     findings.extend(name::findings(config));
     let mut sites = Vec::new();
     if !is_offline {
-        let resolver = Resolver::with_servers(&options.resolvers);
+        let resolver = resolver(config, &options.resolvers);
         let orders = orders(config);
-        let (cas, addresses, upstreams) = tokio::join!(
-            ca::look(config, at),
-            address::findings(config, &resolver, &orders),
-            upstream::findings(config),
-        );
-        findings.extend(cas.iter().flat_map(|ca| ca.findings.clone()));
+        let (cas, addresses, upstreams) =
+            tokio::join!(ca::look(config), address::findings(config, &resolver, &orders), upstream::findings(config),);
+        findings.extend(cas.iter().flat_map(ca::Seen::findings));
         findings.extend(addresses);
         findings.extend(upstreams);
-        findings.extend(address::caa(config, &resolver, &orders, &cas).await);
+        findings.extend(address::caa(&resolver, &orders, &cas).await.iter().map(address::Refused::finding));
         findings.extend(challenge::findings(config, &resolver, &orders, options, is_running).await);
         if is_running {
             sites = examine_sites(config, &resolver, options).await;
@@ -67,6 +65,34 @@ pub async fn examine(config: &Config, file: PathBuf, options: &Options, is_offli
     }
     findings.sort_by_key(|finding| finding.level);
     HouseCall { config: file, at, from: crate::platform::host_name(), is_offline, is_running, findings, sites }
+}
+
+/// What the CAs of a configuration say, and CAA about its names, for whoever judges the configuration itself.
+pub async fn view_cas(config: &Config) -> Vec<CaView> {
+    let (orders, cas) = (orders(config), ca::look(config).await);
+    let refused = address::caa(&resolver(config, &[]), &orders, &cas).await;
+    let of = |directory: &str| {
+        let refused = refused.iter().filter(|refused| refused.directory == directory);
+        refused.map(|refused| refused.view.clone()).collect()
+    };
+    cas.into_iter()
+        .map(|ca| {
+            let refused = of(&ca.directory);
+            CaView { directory: ca.directory, outcome: ca.outcome, issuers: ca.issuers, refused }
+        })
+        .collect()
+}
+
+/// Asks these name servers, else those of `[acme.dns]`, else the system's.
+fn resolver(config: &Config, given: &[SocketAddr]) -> Resolver {
+    if !given.is_empty() {
+        return Resolver::with_servers(given);
+    }
+    let set = config.certificates.iter().find_map(|certificate| match &certificate.source {
+        Settings::Acme(cas) => Some(cas.first.dns.as_ref()?.resolvers.clone()),
+        Settings::Internal | Settings::Files(_) => None,
+    });
+    Resolver::with_servers(&set.unwrap_or_default())
 }
 
 impl HouseCall {
@@ -94,18 +120,18 @@ async fn examine_sites(config: &Config, resolver: &Resolver, options: &Options) 
 /// A name that a CA is asked to issue for.
 pub(super) struct Order<'a> {
     pub(super) name: &'a str,
-    pub(super) ca: &'a AcmeSettings,
+    pub(super) cas: &'a AcmeCas,
 }
 
-/// Every name for which ACME is asked, with the CA that is asked first.
+/// Every name for which ACME is asked, with the CAs that are asked.
 fn orders(config: &Config) -> Vec<Order<'_>> {
     let sites = config.route.sites.iter().zip(&config.certificates);
     let orders = sites.filter_map(|(site, certificate)| match &certificate.source {
-        Settings::Acme(cas) => Some((site, &cas.first)),
+        Settings::Acme(cas) => Some((site, cas)),
         Settings::Internal | Settings::Files(_) => None,
     });
-    let each = orders.flat_map(|(site, ca)| {
-        site.domains.iter().chain(&site.aliases).map(move |name| Order { name: name.as_str(), ca })
+    let each = orders.flat_map(|(site, cas)| {
+        site.domains.iter().chain(&site.aliases).map(move |name| Order { name: name.as_str(), cas })
     });
     each.take(MOST_NAMES).collect()
 }

@@ -6,7 +6,7 @@ use crate::config::Config;
 
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let orders = super::orders(config);
-    let public = orders.iter().filter(|order| order.ca.trust_anchors.is_none());
+    let public = orders.iter().filter(|order| order.cas.first.trust_anchors.is_none());
     let refused = public.filter_map(|order| Some((order, refusal(order.name)?)));
     refused
         .map(|(order, why)| {
