@@ -87,7 +87,11 @@ fn write_certificates(page: &mut String, status: &Status) -> fmt::Result {
         write!(page, "<td>{}<br><small>{}</small>", Escaped(&certificate.issuer), Escaped(&certificate.key_type))?;
         write!(page, "<td>{}<td>", When(certificate.not_after, status.now))?;
         write_next(page, certificate, status.now)?;
-        write!(page, "<td>{}", Escaped(certificate.last_error.as_deref().unwrap_or("none")))
+        write!(page, "<td>{}", Escaped(certificate.last_error.as_deref().unwrap_or("none")))?;
+        match &certificate.rehearsal {
+            Some(rehearsal) => write!(page, "<br><small>rehearsal: {}</small>", Escaped(rehearsal)),
+            None => Ok(()),
+        }
     })
 }
 

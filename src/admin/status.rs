@@ -160,6 +160,8 @@ pub struct Certificate {
     pub consecutive_failures: u32,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
+    /// What came of the rehearsal that failures were answered with.
+    pub rehearsal: Option<String>,
     /// What happens next; `None` where nothing is planned.
     pub next: Option<Next>,
     /// What the CA says about when to renew it (RFC 9773); `None` where none was asked.
@@ -202,6 +204,7 @@ impl Certificate {
             last_success: facts.last_success,
             consecutive_failures: facts.consecutive_failures,
             last_error,
+            rehearsal: None,
             next,
             renewal_information: facts.information.map(|it| RenewalInformation {
                 start: it.window.map(|(start, _)| start),

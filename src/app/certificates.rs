@@ -107,6 +107,7 @@ impl Observe for Record {
             | Event::Uninformed { .. }
             | Event::RolledBack { .. }
             | Event::Unseen { .. }
+            | Event::Rehearsed { .. }
             | Event::Activated { .. }
             | Event::Trouble { .. } => {}
         }

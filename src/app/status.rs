@@ -254,7 +254,8 @@ fn shown(inner: &Inner) -> Vec<Certificate> {
             Some(fix) => format!("{}; {fix}", failure.detail),
             None => failure.detail.clone(),
         });
-        Certificate::new(self::own(status), Some(next), error)
+        let rehearsal = life.rehearsal.as_ref().map(ToString::to_string);
+        Certificate { rehearsal, ..Certificate::new(self::own(status), Some(next), error) }
     });
     let seen = inner.foreign().into_iter().chain(inner.internal_ca());
     own.chain(seen.map(|status| Certificate::new(status, None, None))).collect()

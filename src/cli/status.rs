@@ -60,6 +60,7 @@ struct Certificate {
     last_attempt: Option<String>,
     consecutive_failures: u32,
     last_error: Option<String>,
+    rehearsal: Option<String>,
     next: Option<Next>,
 }
 
@@ -220,6 +221,9 @@ impl Certificate {
             let at = self.last_attempt.as_deref().map_or_else(|| "unknown".to_owned(), |at| dated(at, now));
             writeln!(out, "  last try     {at}, {} failed in a row", self.consecutive_failures)?;
             writeln!(out, "  last error   {}", paint.bad(error))?;
+        }
+        if let Some(rehearsal) = &self.rehearsal {
+            writeln!(out, "  rehearsal    {rehearsal}")?;
         }
         Ok(())
     }

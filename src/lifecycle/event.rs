@@ -77,6 +77,15 @@ pub enum Event {
         /// Identifiers asked for that it is not issued to.
         uncovered: Vec<String>,
     },
+    /// The whole way was tried at the CA's twin, after failures that only the operator can mend.
+    Rehearsed {
+        /// Directory of the twin.
+        directory: String,
+        /// Which step failed and why, and what can be done about it.
+        outcome: Result<(), String>,
+        /// When the CA itself is asked next.
+        next: Option<Timestamp>,
+    },
     /// Something outside of an attempt went wrong: files that cannot be used, a store that cannot be written.
     Trouble {
         /// What, why and how to mend it.

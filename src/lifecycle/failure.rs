@@ -161,6 +161,11 @@ impl Reason {
         matches!(self, Self::Server | Self::Unusable | Self::Network | Self::Timeout | Self::RateLimited)
     }
 
+    /// Only the operator can mend it: DNS, ports, or what answers there.
+    pub(super) const fn is_for_operator(self) -> bool {
+        matches!(self, Self::Dns | Self::Connection | Self::Unauthorized | Self::Caa | Self::Dnssec)
+    }
+
     /// Trouble that would be the same at every CA.
     pub(super) const fn is_about_us(self) -> bool {
         match self {

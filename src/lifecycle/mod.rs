@@ -26,6 +26,7 @@ mod info;
 mod need;
 pub mod outlook;
 mod record;
+mod rehearsal;
 pub mod rotation;
 mod schedule;
 mod status;
@@ -35,6 +36,7 @@ pub use event::{Event, Origin};
 pub use failure::{Failure, Reason, Retry};
 pub use info::{InfoAnswer, Window};
 pub use record::{Asked, Attempt, LastFailure, Record};
+pub use rehearsal::Rehearsed;
 pub use schedule::{FAILURES_PER_HOUR, Validity};
 pub use status::{Action, Info as InfoStatus, Next, State, Status};
 pub use step::{Kind, Step, Why};
@@ -156,7 +158,7 @@ impl Lifecycle {
             record.journals.remove(&attempt.ca);
         }
         record.refused = None;
-        record.consecutive_failures = 0;
+        record.end_row();
         record.last_failure = None;
         record.last_success = Some(now);
         record.hold = None;
@@ -232,6 +234,10 @@ impl Lifecycle {
         let ca = self.record.attempt.take().map_or_else(|| self.ca(0).to_owned(), |attempt| attempt.ca);
         let record = &mut self.record;
         record.consecutive_failures = record.consecutive_failures.saturating_add(1);
+        record.operator_failures = match failure.reason.is_for_operator() {
+            true => record.operator_failures.saturating_add(1),
+            false => 0,
+        };
         record.note_failure(now);
         let journal = record.journal_mut(&ca);
         journal.failures = journal.failures.saturating_add(1);

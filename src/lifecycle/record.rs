@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::choice::Journal;
 use super::haste::Haste;
 use super::info::Info;
+use super::rehearsal::Rehearsed;
 use super::schedule::{FAILURES_PER_HOUR, HOUR, SHORTEST, Validity};
 use super::{Kind, Reason, Served, Why};
 use crate::time::Timestamp;
@@ -23,6 +24,10 @@ pub struct Record {
     pub attempt: Option<Attempt>,
     /// Failures since the last success.
     pub consecutive_failures: u32,
+    /// Failures in a row that only the operator can mend.
+    pub(super) operator_failures: u32,
+    /// The rehearsal of this row of failures.
+    pub(super) rehearsal: Option<Rehearsed>,
     /// When the last attempt began.
     pub last_attempt: Option<Timestamp>,
     /// When the last attempt succeeded.
@@ -61,11 +66,11 @@ impl Record {
             self.keep_what_cas_named();
             self.attempt = None;
             self.refused = None;
-            self.consecutive_failures = 0;
+            self.end_row();
         } else if self.asked.way != asked.way {
             self.hold = self.hold.filter(|hold| hold.is_by_issuer() || matches!(hold, Hold::ByOperator { .. }));
             self.keep_what_cas_named();
-            self.consecutive_failures = 0;
+            self.end_row();
         }
         self.asked = asked.clone();
         self
@@ -84,12 +89,19 @@ impl Record {
                 self.unseen = Some(Unseen { kind: attempt.kind, last_success: self.last_success });
             }
             self.requested_at = None;
-            self.consecutive_failures = 0;
+            self.end_row();
             self.last_failure = None;
             self.last_success = Some(at);
             self.hold = None;
         }
         self
+    }
+
+    /// What fails from now on is another row of failures.
+    pub(super) fn end_row(&mut self) {
+        self.consecutive_failures = 0;
+        self.operator_failures = 0;
+        self.rehearsal = None;
     }
 
     fn keep_what_cas_named(&mut self) {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Kind, LastFailure, Lifecycle, Served, Step, Why, Window, info};
+use super::{Kind, LastFailure, Lifecycle, Rehearsed, Served, Step, Why, Window, info};
 use crate::time::Timestamp;
 
 impl Lifecycle {
@@ -21,6 +21,7 @@ impl Lifecycle {
             next: self.next(now),
             consecutive_failures: self.record.consecutive_failures,
             last_failure: self.record.last_failure.clone(),
+            rehearsal: self.record.rehearsal.clone(),
             last_attempt: self.record.last_attempt,
             last_success: match &self.record.unseen {
                 Some(unseen) => unseen.last_success,
@@ -86,6 +87,8 @@ pub struct Status {
     pub consecutive_failures: u32,
     /// How the last attempt failed; `None` after a success.
     pub last_failure: Option<LastFailure>,
+    /// The rehearsal that the failures were answered with; `None` when there was none.
+    pub rehearsal: Option<Rehearsed>,
     /// When the last attempt began.
     pub last_attempt: Option<Timestamp>,
     /// When the last attempt succeeded.
@@ -117,6 +120,7 @@ impl Status {
             },
             consecutive_failures: last_failure.iter().count() as u32,
             last_failure,
+            rehearsal: None,
             last_attempt: None,
             last_success: None,
         }

@@ -70,6 +70,14 @@ pub fn log(certificate: &str, event: &Event) {
             let missing = uncovered.join(",");
             warn!(certificate, origin = origin.as_str(), until = %not_after, missing, "certificate is served, but names are missing from it");
         }
+        Event::Rehearsed { directory, outcome: Ok(()), next } => {
+            let next = next.map(tracing::field::display);
+            info!(certificate, directory, next, "the rehearsal works now: the next try should too");
+        }
+        Event::Rehearsed { directory, outcome: Err(error), next } => {
+            let next = next.map(tracing::field::display);
+            warn!(certificate, directory, error, next, "the rehearsal fails too");
+        }
         Event::Trouble { failure } => {
             error!(
                 certificate,

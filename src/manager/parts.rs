@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use rand::Rng;
 
 use super::{ManagerParts, Publish, placeholder};
+use crate::causes::with_causes;
 use crate::lifecycle::{Event, Failure, InfoAnswer, Reason, Validity};
 use crate::pki::Identity;
 use crate::source::acme::AcmeSource;
@@ -93,6 +94,15 @@ pub(crate) trait Parts: Send + Sync + 'static {
     ) -> Result<Self::Identity, Failure>;
     /// As [`Source::renewal_info`], of the CA that has issued it.
     async fn renewal_info(&self, ca: &AcmeSettings, identity: &Self::Identity) -> InfoAnswer;
+
+    /// Whether rehearsals can be made here at all.
+    fn rehearses(&self) -> bool {
+        false
+    }
+    /// The whole way to a certificate at the CA of these settings, the certificate thrown away; else which step failed.
+    async fn rehearse(&self, _twin: &AcmeSettings, _order: &Order) -> Result<(), String> {
+        Ok(())
+    }
 
     /// What is served while there is nothing better; `None` when none can be made.
     fn placeholder(&self, identifiers: &[String]) -> Option<Self::Identity>;
@@ -206,6 +216,18 @@ impl Parts for ManagerParts {
             Ok(source) => source.renewal_info(identity).await,
             Err(failure) => InfoAnswer::Failed { temporary: false, detail: failure.detail },
         }
+    }
+
+    fn rehearses(&self) -> bool {
+        true
+    }
+
+    async fn rehearse(&self, twin: &AcmeSettings, order: &Order) -> Result<(), String> {
+        let store = blocking(&self.store, Store::for_rehearsals).await.map_err(|error| with_causes(&error))?;
+        let (challenges, clock) = (self.challenges.clone(), Arc::clone(&self.clock));
+        let source = AcmeSource::new(twin.clone(), store, challenges, clock, &self.clients);
+        let rehearsal = source.map_err(|error| with_causes(&error))?.rehearse(order).await;
+        super::keeper::rehearsal_outcome(rehearsal)
     }
 
     fn placeholder(&self, identifiers: &[String]) -> Option<Identity> {

@@ -188,6 +188,7 @@ mod tests {
             },
             consecutive_failures: 0,
             last_failure: None,
+            rehearsal: None,
             last_attempt: None,
             last_success: None,
         }

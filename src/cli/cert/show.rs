@@ -153,8 +153,11 @@ fn write_failure(out: &mut String, status: &CertificateStatus, now: Timestamp) -
     let Some(failure) = &status.life.last_failure else { return Ok(()) };
     let (at, row) = (minute(failure.at), status.life.consecutive_failures);
     writeln!(out, "  last failure {at} ({}), {row} in a row: {}", failure.reason.as_str(), failure.detail)?;
-    match &failure.fix {
-        Some(fix) => writeln!(out, "    fix        {fix}"),
+    if let Some(fix) = &failure.fix {
+        writeln!(out, "    fix        {fix}")?;
+    }
+    match &status.life.rehearsal {
+        Some(rehearsal) => writeln!(out, "  rehearsal    {rehearsal}"),
         None => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ mod disk;
 mod granted;
 mod information;
 mod order;
+mod rehearse;
 mod seen;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::lifecycle::{Event, Failure, LastFailure, Lifecycle, Origin, Reason, R
 use crate::source::{CertificateSettings, Settings};
 use crate::store::Meta;
 use crate::time::Timestamp;
+pub(super) use rehearse::outcome as rehearsal_outcome;
 use seen::{Before, Young};
 
 /// Keeps one certificate issued, renewed and served.
@@ -115,6 +117,7 @@ impl<P: Parts> Keeper<P> {
             self.save_late().await;
             self.adopt().await;
             self.look_for_it().await;
+            self.rehearse_when_due(&gate).await;
             let wish = match self.life.poll(self.now()) {
                 Step::Wait { until, why } => self.wait(until, why).await,
                 Step::AskRenewalInfo => {
