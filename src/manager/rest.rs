@@ -32,8 +32,13 @@ fn kept(store: Option<&Store>, settings: &CertificateSettings, now: Timestamp) -
     };
     let record: Option<Record> = store.and_then(|store| store.load_record(&settings.name).ok().flatten());
     let served = identity.as_ref().map_or(Served::Placeholder, |identity| Served::Certificate(validity(identity)));
+    let mut asked = asked::asked(settings);
+    // Read without keys and trust anchors the settings only seem to be others, which would begin all anew.
+    if let Some(record) = record.as_ref().filter(|record| record.asked.product == asked.product) {
+        asked.way.clone_from(&record.asked.way);
+    }
     // An attempt that runs is the process's own: only that one knows whether it still does.
-    let life = Lifecycle::open(record, asked::asked(settings), served, true, now, &mut rand::rng());
+    let life = Lifecycle::open(record, asked, served, true, now, &mut rand::rng());
     let unsaved = trouble.map(|detail| storage(detail).noted(now));
     Snapshot { life: Life::Issued { life: Box::new(life), unsaved }, identity }
 }

@@ -233,7 +233,7 @@ fn given_a_text_that_stays_when_it_is_missing_then_told_and_when_published_then_
     assert!(line.contains(value), "the log tells the same: {line}");
     scene.publish(value);
     assert_eq!(scene.records(&[])[0]["published"]["state"], "yes");
-    scene.renew();
+    scene.renew("example.test");
 
     scene.home.wait_certificate("example.test", "issued", AN_ORDER);
     scene.assert_served("example.test");
@@ -254,12 +254,12 @@ fn given_a_text_for_another_account_or_without_wildcards_when_proven_then_told_w
     let line = portvakt.child.wait_line("whose it is", |line| line.contains("lets another account order"));
     assert!(line.contains("accounturi=https://127.0.0.1/another"), "{line}");
     scene.publish(own.strip_suffix("; policy=wildcard").unwrap());
-    scene.renew();
+    scene.renew("*.example.test");
     portvakt.child.wait_line("what lacks", |line| line.contains("`policy=wildcard` is missing"));
     assert!(!scene.pebble.lines().iter().any(|line| line.contains("Pulled a task")), "the CA was not asked to look");
 
     scene.publish(&own);
-    scene.renew();
+    scene.renew("*.example.test");
     scene.home.wait_certificate("*.example.test", "issued", AN_ORDER);
     scene.assert_served("any.example.test");
 }
@@ -389,10 +389,8 @@ impl Scene {
     }
 
     /// What comes of it is seen in the log.
-    fn renew(&self) {
-        let certificates = fs::read_dir(self.home.state().join("certs")).unwrap();
-        let name = certificates.flatten().next().unwrap().file_name().into_string().unwrap();
-        run(self.home.path(), &["cert", "renew", &name, "--config", "portvakt.toml"]);
+    fn renew(&self, name: &str) {
+        run(self.home.path(), &["cert", "renew", name, "--config", "portvakt.toml"]);
     }
 
     fn assert_served(&self, name: &str) {

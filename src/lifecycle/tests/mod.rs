@@ -418,3 +418,43 @@ fn given_an_operator_who_went_back_to_an_expired_one_when_polled_then_an_hour_is
     assert_eq!(life.poll(NOW), Step::Wait { until: Some(NOW + hour), why: Why::WentBack });
     assert_eq!(obtains(life.poll(NOW + hour)), Some((Kind::Renew, Why::Expired)));
 }
+
+#[test]
+fn given_failures_when_two_in_a_row_are_the_operators_then_one_rehearsal_and_none_before_the_row_ends() {
+    use Reason::{Connection, Dns, Server, Unauthorized};
+    let table: [(&str, &[Reason], bool); 6] = [
+        ("none", &[], false),
+        ("one", &[Dns], false),
+        ("two", &[Dns, Unauthorized], true),
+        ("the CA's own", &[Server, Server], false),
+        ("another between", &[Dns, Server, Connection], false),
+        ("and two after it", &[Server, Connection, Dns], true),
+    ];
+    for (name, reasons, expected) in table {
+        let mut life = open(None, Served::Placeholder);
+        for reason in reasons {
+            life.failed(&failure(*reason, Retry::Backoff), NOW, &mut rng());
+        }
+        assert_eq!(life.is_rehearsal_due(), expected, "{name}");
+    }
+
+    let fails = |life: &mut Lifecycle| life.failed(&failure(Dns, Retry::Backoff), NOW, &mut rng());
+    let mut life = open(None, Served::Placeholder);
+    (0..2).for_each(|_| fails(&mut life));
+    let planned = life.poll(NOW);
+    life.rehearsing("https://twin.test/dir", NOW);
+    life.rehearsed(Err("challenge: refused".to_owned()));
+    fails(&mut life);
+    assert!(!life.is_rehearsal_due(), "one for a row");
+    assert!(matches!(planned, Step::Wait { .. }) && matches!(life.poll(NOW), Step::Wait { .. }));
+    let told = life.status(NOW).rehearsal.unwrap().to_string();
+    assert!(told.starts_with("fails too") && told.ends_with("challenge: refused"), "{told}");
+
+    let again = open(Some(life.record().clone()), Served::Placeholder);
+    assert!(!again.is_rehearsal_due() && again.status(NOW).rehearsal.is_some(), "over a restart too");
+    let other = Asked { way: "dns-01".into(), ..asked() };
+    let changed = Lifecycle::open(Some(life.record().clone()), other, Served::Placeholder, false, NOW, &mut rng());
+    assert_eq!(changed.status(NOW).rehearsal, None, "other settings begin another row");
+    life.succeeded(Kind::Issue, fresh(), NOW, &mut rng());
+    assert_eq!(life.status(NOW).rehearsal, None);
+}
