@@ -177,6 +177,8 @@ codes! {
         "A CA has no certificate profile of that name.";
     CaaForbids = 270, "CAA forbids the CA",
         "CAA records in DNS keep a CA from issuing to a name.";
+    ExposedTsigSecret = 271, "TSIG secret that all can read",
+        "Everybody on this machine can read the secret of a TSIG key, and change the zone with it.";
 
     Unreadable = 301, "unreadable file",
         "A file cannot be read.";

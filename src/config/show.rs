@@ -7,6 +7,7 @@
 //! [`follow`] says from what. What is shown is a configuration again, which a test reads back.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
@@ -18,6 +19,7 @@ use super::{Config, Egress, Machine};
 use crate::egress::bankid;
 use crate::route::{PathPrefix, Site};
 use crate::source::Settings;
+use crate::source::acme::{DnsSettings, ProviderSettings};
 
 /// A configuration for people and programs to look at.
 #[derive(Clone, Debug)]
@@ -347,7 +349,11 @@ fn follow(root: &mut Branch, config: &Config, resolved: &Resolved) {
                 if let Some(proxy) = proxy {
                     acme.supply_text("proxy", &proxy.to_string(), Origin::Variable("HTTPS_PROXY"));
                 }
-                follow_dns(acme);
+                let dns = config.certificates.iter().find_map(|certificate| match &certificate.source {
+                    Settings::Acme(cas) => cas.first.dns.as_deref(),
+                    Settings::Internal | Settings::Files(_) => None,
+                });
+                follow_dns(acme, dns);
             }
             ("site", Item::Tables(sites)) => {
                 sites.iter_mut().zip(&config.route.sites).for_each(|(shown, site)| follow_site(shown, site, config));
@@ -361,7 +367,10 @@ fn follow(root: &mut Branch, config: &Config, resolved: &Resolved) {
 }
 
 /// Where somebody can change DNS, dns-01 is tried too.
-fn follow_dns(acme: &mut Branch) {
+fn follow_dns(acme: &mut Branch, dns: Option<&DnsSettings>) {
+    if let (Some(dns), Some((_, Item::Table(shown)))) = (dns, acme.entries.iter_mut().find(|(key, _)| key == "dns")) {
+        default_dns(shown, dns);
+    }
     if !acme.entries.iter().any(|(key, _)| key == "dns") {
         return;
     }
@@ -370,6 +379,21 @@ fn follow_dns(acme: &mut Branch) {
             *toml = r#"["http-01", "tls-alpn-01", "dns-01"]"#.to_owned();
             (*json, *origin) = (json!(["http-01", "tls-alpn-01", "dns-01"]), Origin::Follows("there is `[acme.dns]`"));
         }
+    }
+}
+
+/// The defaults of what is written; those of other providers mean nothing.
+fn default_dns(shown: &mut Branch, dns: &DnsSettings) {
+    let seconds = |duration: Duration| format!("{}s", duration.as_secs());
+    shown.supply_text("propagation_timeout", &seconds(dns.propagation_timeout), Origin::Default);
+    match &dns.provider {
+        Some(ProviderSettings::Rfc2136(settings)) => {
+            shown.supply("ttl", settings.ttl.to_string(), json!(settings.ttl), Origin::Default);
+        }
+        Some(ProviderSettings::Exec(settings)) => {
+            shown.supply_text("timeout", &seconds(settings.timeout), Origin::Default);
+        }
+        Some(ProviderSettings::AcmeDns(_)) | None => {}
     }
 }
 

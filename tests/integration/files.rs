@@ -30,6 +30,7 @@ pub(crate) fn make_files(folder: &Path) {
     write("lines", "one\ntwo\n");
     write("qwerty", "qwerty123\n");
     write("tsig.key", "key \"portvakt\" {\n\tsecret \"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\";\n};\n");
+    fs::copy(folder.join("tsig.key"), folder.join("open-tsig.key")).unwrap();
     write("dns-hook", "#!/bin/sh\n");
     write("token", "0123456789abcdef0123456789abcdef\n");
     for name in ["FPTestcert5_20240610.p12", "FPTestcert5_20240610.pem", "variant-2027.p12", "FPTestcert4_20220818.p12"]
@@ -45,6 +46,8 @@ pub(crate) fn make_files(folder: &Path) {
     }
     write("open-token", "0123456789abcdef0123456789abcdef\n");
     chmod(&folder.join("token"), 0o600);
+    chmod(&folder.join("tsig.key"), 0o600);
+    chmod(&folder.join("open-tsig.key"), 0o644);
     chmod(&folder.join("open-token"), 0o644);
     write("text.pem", "This is no certificate.\n");
     write("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");

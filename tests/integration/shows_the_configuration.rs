@@ -95,6 +95,26 @@ fn given_files_defaults_and_the_environment_when_shown_then_each_value_says_whic
     assert_eq!(url["value"], "http://${APP_HOST}:8080", "what a variable holds is not shown");
 }
 
+#[test]
+fn given_a_way_to_change_dns_when_shown_then_with_the_defaults_of_its_provider() {
+    let table = [
+        ("provider = \"rfc2136\"\nserver = \"192.0.2.53\"\n", &["propagation_timeout", "ttl"][..]),
+        ("provider = \"exec\"\ncommand = [\"/bin/true\"]\n", &["propagation_timeout", "timeout"]),
+        ("provider = \"rfc2136\"\nserver = \"192.0.2.53\"\nttl = 5\n", &["propagation_timeout"]),
+    ];
+    for (dns, expected) in table {
+        let text = format!(
+            "[acme]\nagree_tos = true\n[acme.dns]\n{dns}[[site]]\ndomain = \"*.example.com\"\nupstream = \"http://127.0.0.1:1\"\n"
+        );
+        let loaded = from_text_on("portvakt.toml", &text, Path::new("/"), Purpose::CheckOffline, &MACHINE).unwrap();
+        let shown = loaded.effective();
+        let all = shown.settings("acme.dns");
+        let defaults = all.iter().filter(|(_, setting)| setting.origin.to_string() == "default");
+        let keys: Vec<_> = defaults.map(|(key, _)| key.trim_start_matches("acme.dns.")).collect();
+        assert_eq!(keys, expected, "{dns}{}", shown.to_toml());
+    }
+}
+
 /// Everything but which files were read.
 fn settings(loaded: &Loaded) -> Config {
     Config { files: Vec::new(), ..loaded.config.clone() }

@@ -9,6 +9,7 @@ use crate::config::code::Code;
 use crate::config::problem::{Problem, listed, quoted};
 use crate::config::raw::Table;
 use crate::dns::{Algorithm, Server};
+use crate::platform::is_open_to_all;
 use crate::source::acme::{
     AcmeDnsSettings, DnsSettings, ExecSettings, KeyFileError, ProviderSettings, Rfc2136Settings, TsigSettings,
 };
@@ -113,6 +114,12 @@ fn tsig(check: &mut Check<'_>, table: &Table) -> Option<TsigSettings> {
 
 fn judge_secret(check: &mut Check<'_>, settings: &TsigSettings, text: Text<'_>) {
     match settings.load() {
+        Ok(_) if is_open_to_all(&settings.secret_file) => {
+            let title = format!("everybody on this machine can read the TSIG secret {}", quoted(text.value));
+            let problem = Problem::warning(Code::ExposedTsigSecret, title).at(text.place);
+            let problem = problem.why("who has it changes your zone, and gets certificates for your names");
+            check.report(problem.fix("let only the user that portvakt runs as read it: `chmod 600`"));
+        }
         Ok(_) => {}
         Err(KeyFileError::Unreadable { source, .. }) => check.cannot_read(text, "TSIG secret", &source),
         Err(KeyFileError::NoSecret { source, .. }) => {

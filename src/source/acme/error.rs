@@ -451,7 +451,9 @@ impl AcmeError {
             Self::TermsNotAgreed { .. } => "read them, then set `agree_tos = true` under `[acme]`",
             Self::Unreachable { source, .. } => way_to_reach(source.downcast_ref()),
             Self::Refused { problem, answer, step, .. } => return refused_fix(problem, answer, *step),
-            Self::Unproven { refusal, .. } => return refusal.fix(),
+            Self::Unproven { kind, refusal, .. } => {
+                return by_dns(kind, refusal.reason()).map(Cow::Borrowed).or_else(|| refusal.fix());
+            }
             Self::AccountUnreadable { .. } | Self::AccountKey => {
                 "delete its `account.json` in the state directory to register a new account"
             }
@@ -631,6 +633,22 @@ fn way_to_reach(error: Option<&TransportError>) -> &'static str {
         _ => {
             "check `acme.directory` and the way out to it: name resolution, firewall, proxy (`acme.proxy`, HTTPS_PROXY)"
         }
+    }
+}
+
+/// What is wrong with a proof over DNS is not the way to our ports.
+fn by_dns(kind: &str, reason: Reason) -> Option<&'static str> {
+    let is_about_way = matches!(reason, Reason::Dns | Reason::Connection | Reason::Unauthorized);
+    match kind {
+        "dns-01" if is_about_way => Some(
+            "the CA did not find the text that portvakt had put into DNS: the registrar must delegate the zone to the name servers \
+             that have it (name them in `acme.dns.nameservers`), and all of them must answer alike, whoever asks",
+        ),
+        "dns-persist-01" if is_about_way => Some(
+            "`portvakt acme dns-record` shows the text that must stand in DNS, and whether it does; every name server of the zone \
+             must have it",
+        ),
+        _ => None,
     }
 }
 
