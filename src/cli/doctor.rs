@@ -54,7 +54,7 @@ pub(super) struct Doctor {
     /// The language of the words.
     #[arg(long, value_name = "LANGUAGE", default_value = "en")]
     lang: Lang,
-    /// Print one JSON object; its keys and codes stay the same from version to version.
+    /// Print one JSON object; its keys (`portvakt help doctor-json`) and codes stay the same from version to version.
     #[arg(long)]
     json: bool,
 }

@@ -13,9 +13,10 @@ use crate::upstream::TlsFailure;
 #[command(after_help = "Examples:
   portvakt help run
   portvakt help PV0204    # why, how to mend it, a wrong and a right configuration
-  portvakt help codes     # every code")]
+  portvakt help codes     # every code
+  portvakt help doctor-json    # the keys of `portvakt doctor --json`")]
 pub(super) struct Help {
-    /// Codes such as PV0204, `codes` for a list of all, or a verb.
+    /// Codes such as PV0204, `codes` for a list of all, `doctor-json`, or a verb.
     #[arg(value_name = "TOPIC")]
     topics: Vec<String>,
 }
@@ -31,6 +32,9 @@ fn text(topics: &[String]) -> Result<String, Failure> {
     let [first, rest @ ..] = topics else { return Ok(about(&mut program())) };
     if rest.is_empty() && ["codes", "code", "pv"].contains(&first.to_ascii_lowercase().as_str()) {
         return Ok(list());
+    }
+    if rest.is_empty() && first == "doctor-json" {
+        return Ok(doctor::JSON_SHAPE.to_owned());
     }
     if begins_like_a_code(first) {
         let pages = topics.iter().map(|topic| page(topic)).collect::<Result<Vec<_>, _>>()?;

@@ -119,6 +119,9 @@ pub fn help(number: u16) -> Option<String> {
     Topic::EVERY.iter().find(|topic| topic.number() == number).map(|topic| words::help(*topic))
 }
 
+/// The keys of the JSON, for `portvakt help doctor-json`.
+pub const JSON_SHAPE: &str = include_str!("json.md");
+
 /// Every code of a finding with its title.
 pub fn codes() -> impl Iterator<Item = (String, &'static str)> {
     Topic::EVERY.iter().map(|topic| (topic.to_string(), words::title(*topic, Lang::En)))

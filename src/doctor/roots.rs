@@ -15,6 +15,17 @@ pub(super) struct Support {
     pub(super) android: Option<&'static str>,
     /// First version of iOS with it.
     pub(super) iphone: Option<&'static str>,
+    /// Where that is published.
+    pub(super) source: &'static str,
+    /// When the row was held against its source; `None` where that was not done, and the row is from memory.
+    pub(super) read: Option<&'static str>,
+}
+
+impl Support {
+    /// A version as it is told: with a question mark where it is from memory.
+    pub(super) fn told(&self, version: &str) -> String {
+        if self.read.is_some() { version.to_owned() } else { format!("{version} (?)") }
+    }
 }
 
 /// What is published about the root with this common name.
@@ -22,17 +33,44 @@ pub(super) fn support(name: &str) -> Option<&'static Support> {
     TABLE.iter().find(|support| support.name == name)
 }
 
-/// When the table was last held against what is published.
+/// When it was last looked whether a root is missing from the table.
 pub(super) const AS_OF: &str = "2026-11-22";
 
-/// Let's Encrypt: letsencrypt.org/docs/certificate-compatibility. Sectigo: knowledge base, "Sectigo Root Certificates".
+const LETS_ENCRYPT: &str = "letsencrypt.org/docs/certificate-compatibility";
+const SECTIGO: &str = "sectigo.com, knowledge base: Sectigo Root Certificates (kA03l000000c4KV)";
+const READ: Option<&str> = Some("2026-11-22");
+
 const TABLE: &[Support] = &[
-    Support { name: "ISRG Root X1", android: Some("7.1.1"), iphone: Some("10") },
-    Support { name: "ISRG Root X2", android: Some("14"), iphone: None },
-    Support { name: "USERTrust RSA Certification Authority", android: Some("5.1"), iphone: Some("10") },
-    Support { name: "USERTrust ECC Certification Authority", android: Some("5.1"), iphone: Some("10") },
-    Support { name: "COMODO RSA Certification Authority", android: Some("5.1"), iphone: Some("10") },
-    Support { name: "COMODO ECC Certification Authority", android: Some("2.3"), iphone: Some("10") },
+    Support { name: "ISRG Root X1", android: Some("7.1.1"), iphone: Some("10"), source: LETS_ENCRYPT, read: READ },
+    Support { name: "ISRG Root X2", android: Some("14"), iphone: None, source: LETS_ENCRYPT, read: None },
+    Support {
+        name: "USERTrust RSA Certification Authority",
+        android: Some("5.1"),
+        iphone: Some("10"),
+        source: SECTIGO,
+        read: READ,
+    },
+    Support {
+        name: "USERTrust ECC Certification Authority",
+        android: Some("5.1"),
+        iphone: Some("10"),
+        source: SECTIGO,
+        read: READ,
+    },
+    Support {
+        name: "COMODO RSA Certification Authority",
+        android: Some("5.1"),
+        iphone: Some("10"),
+        source: SECTIGO,
+        read: READ,
+    },
+    Support {
+        name: "COMODO ECC Certification Authority",
+        android: Some("2.3"),
+        iphone: Some("10"),
+        source: SECTIGO,
+        read: READ,
+    },
 ];
 
 /// Phones with an older system are few.
@@ -50,6 +88,7 @@ mod tests {
         let names: Vec<_> = roots.map(|root| root.facts().common_name.clone()).collect();
         for row in TABLE {
             assert!(names.iter().any(|name| name == row.name), "{}", row.name);
+            assert!(row.source.contains('.') && row.read.is_none_or(|day| day <= AS_OF), "{}", row.name);
         }
     }
 }

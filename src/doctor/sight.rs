@@ -108,6 +108,10 @@ pub(super) struct Hop {
     pub(super) location: String,
     /// `Strict-Transport-Security`; empty when it is not sent.
     pub(super) hsts: String,
+    /// Names of the cookies that it sets without `Secure` (RFC 6265 §4.1.2.5).
+    pub(super) open_cookies: Vec<String>,
+    /// Schemes of `WWW-Authenticate`, such as `NTLM` (RFC 9110 §11.6.1).
+    pub(super) asks: Vec<String>,
 }
 
 /// How a walk ended.

@@ -109,7 +109,8 @@ pub(super) fn sentences(diagnosis: &Diagnosis, lang: Lang) -> Vec<(Verdict, Stri
         let say = match verdict {
             Verdict::Accepts => FRAME.accept,
             Verdict::AcceptsSince(version) => {
-                facts.push(("version", version.to_owned()));
+                let told = diagnosis.since.map_or_else(|| version.to_owned(), |support| support.told(version));
+                facts.push(("version", told));
                 FRAME.accept_since
             }
             Verdict::AcceptsWithRoot => FRAME.accept_with_root,

@@ -68,6 +68,8 @@ topics! {
     Storage = 677, "storage";
     UpstreamTrouble = 678, "upstream_trouble";
     UpstreamExposed = 679, "upstream_exposed";
+    CookieInClear = 680, "cookie_in_clear";
+    BoundLogin = 681, "bound_login";
 }
 
 impl fmt::Display for Topic {

@@ -195,15 +195,19 @@ fn given_redirects_when_followed_then_circles_and_ways_back_to_plain_http_are_to
         "listen 127.0.0.1:{port} ssl; location /loop {{ return 302 /loop2; }} location /loop2 {{ return 302 /loop; }}
          location /down {{ return 302 http://{HOST}:$arg_port/up; }} location /up {{ return 200 x; }}
          location /cookie {{ add_header Set-Cookie seen=1; if ($http_cookie) {{ return 200 x; }} return 302 /cookie; }}
+         location /safe {{ add_header Set-Cookie \"seen=1; Secure\"; return 200 x; }}
+         location /ntlm {{ add_header WWW-Authenticate Negotiate always; add_header WWW-Authenticate NTLM always; return 401; }}
          location /away {{ return 301 https://elsewhere.example/; }} location /broken {{ return 503; }}"
     );
     let nginx = Nginx::start_tls_with(&scene.ca.issue(&[HOST]), &more);
     let down = format!("/down?port={}", nginx.http);
     #[rustfmt::skip]
-    let table: [(&str, &[&str]); 6] = [
+    let table: [(&str, &[&str]); 8] = [
         ("/loop", &["PV0665", "PV0663"]),
         (&down, &["PV0666", "PV0663"]),
-        ("/cookie", &["PV0663"]),
+        ("/cookie", &["PV0680", "PV0663"]),
+        ("/safe", &["PV0663"]),
+        ("/ntlm", &["PV0663", "PV0681"]),
         ("/away", &["PV0663"]),
         ("/broken", &["PV0667", "PV0663"]),
         ("/", &["PV0663"]),

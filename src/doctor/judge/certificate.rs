@@ -37,9 +37,7 @@ pub(super) fn judge(sight: &Sight, shown: &Shown, roots: &Roots, diagnosis: &mut
     if let Some(way) = best {
         findings.extend(case.root(way));
         diagnosis.root = Some((way.root.certificate.facts().common_name.clone(), !way.root.is_private));
-        if let Some(support) = support(&way.root.certificate.facts().common_name).filter(|_| !way.root.is_private) {
-            diagnosis.since = (support.android, support.iphone);
-        }
+        diagnosis.since = support(&way.root.certificate.facts().common_name).filter(|_| !way.root.is_private);
     }
     let ends = best.map_or_else(|| leaf.facts().not_after, Way::not_after);
     findings.extend(case.ends_soon(ends));
@@ -190,8 +188,8 @@ impl Case<'_> {
             ]
         };
         match support(&root.facts().common_name) {
-            Some(Support { android: Some(version), .. }) if major(version) > OLDEST_ANDROID => {
-                Some(Finding::mend(Topic::YoungRoot, facts(&format!("Android {version}"))))
+            Some(support @ Support { android: Some(version), .. }) if major(version) > OLDEST_ANDROID => {
+                Some(Finding::mend(Topic::YoungRoot, facts(&format!("Android {}", support.told(version)))))
             }
             Some(_) => None,
             None if self.now.since(root.facts().not_before) < YOUNG => {

@@ -12,7 +12,31 @@ pub(super) fn findings(sight: &Sight) -> Vec<Finding> {
     if let Some(walk) = &sight.plain {
         findings.extend(plain(sight, walk));
     }
+    let walks = [&sight.secure, &sight.plain];
+    findings.extend(bound_login(walks.into_iter().flatten()));
     findings
+}
+
+/// A login that belongs to its connection: told where it is asked for, and to be mended where that is in clear.
+fn bound_login<'a>(walks: impl Iterator<Item = &'a Walk>) -> Option<Finding> {
+    let is_bound = |scheme: &&String| ["ntlm", "negotiate"].contains(&scheme.to_ascii_lowercase().as_str());
+    let mut asked = walks.flat_map(|walk| &walk.hops).filter(|hop| hop.asks.iter().any(|scheme| is_bound(&scheme)));
+    let first = asked.next()?;
+    let clear = std::iter::once(first).chain(asked).find(|hop| hop.url.starts_with("http://"));
+    let hop = clear.unwrap_or(first);
+    let schemes: Vec<_> = hop.asks.iter().filter(is_bound).map(String::as_str).collect();
+    let facts = vec![("url", hop.url.clone()), ("schemes", schemes.join(", "))];
+    Some(match clear {
+        Some(_) => Finding::mend(Topic::BoundLogin, facts),
+        None => Finding::note(Topic::BoundLogin, facts),
+    })
+}
+
+/// Cookies that are set over https, and sent in clear by whoever follows a plain link.
+fn open_cookies(walk: &Walk) -> Option<Finding> {
+    let hop = walk.hops.iter().find(|hop| hop.url.starts_with("https://") && !hop.open_cookies.is_empty())?;
+    let facts = vec![("url", hop.url.clone()), ("cookies", hop.open_cookies.join(", "))];
+    Some(Finding::mend(Topic::CookieInClear, facts))
 }
 
 fn secure(sight: &Sight, walk: &Walk) -> Vec<Finding> {
@@ -22,6 +46,7 @@ fn secure(sight: &Sight, walk: &Walk) -> Vec<Finding> {
         let facts = vec![("from", hop.url.clone()), ("to", hop.location.clone())];
         findings.push(Finding::mend(Topic::Downgrade, facts));
     }
+    findings.extend(open_cookies(walk));
     match &walk.end {
         End::Loop => findings.push(Finding::broken(Topic::RedirectLoop, vec![("urls", round(walk))])),
         End::Failed(detail) if !answers_others_only(sight) => {

@@ -5,6 +5,7 @@ mod http;
 mod reach;
 
 use super::finding::{Audience, Finding, Level};
+use super::roots::Support;
 use super::sight::Sight;
 use super::topic::Topic;
 use super::trust::Roots;
@@ -18,8 +19,8 @@ pub(crate) struct Diagnosis {
     pub(super) criteria: Criteria,
     /// When the served chain ends; `None` when no certificate was seen.
     pub(super) ends: Option<Timestamp>,
-    /// Since which version phones accept it, by what is published about the root: Android, iOS.
-    pub(super) since: (Option<&'static str>, Option<&'static str>),
+    /// Since which version phones accept it, by what is published about the root.
+    pub(super) since: Option<&'static Support>,
     /// The root that vouches for it, and whether Mozilla lists it.
     pub(super) root: Option<(String, bool)>,
 }
@@ -61,7 +62,7 @@ pub(super) fn judge(sight: &Sight, roots: &Roots) -> Diagnosis {
         findings: reach::findings(sight),
         criteria: Criteria::default(),
         ends: None,
-        since: (None, None),
+        since: None,
         root: None,
     };
     if let Some((_, shown)) = sight.first_shown() {
@@ -89,8 +90,8 @@ impl Diagnosis {
             return Verdict::AcceptsWithRoot;
         }
         let since = match audience {
-            Audience::Android => self.since.0,
-            Audience::Iphone => self.since.1,
+            Audience::Android => self.since.and_then(|support| support.android),
+            Audience::Iphone => self.since.and_then(|support| support.iphone),
             Audience::Browsers => None,
         };
         since.map_or(Verdict::Accepts, Verdict::AcceptsSince)

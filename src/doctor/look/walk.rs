@@ -51,6 +51,8 @@ impl Way<'_> {
                 status: answer.status.as_u16(),
                 location: location.clone(),
                 hsts: text(&answer.headers, &header::STRICT_TRANSPORT_SECURITY),
+                open_cookies: open_cookies(&answer.headers),
+                asks: asks(&answer.headers),
             });
             if location.is_empty() {
                 break End::Answered;
@@ -138,6 +140,22 @@ fn keep_cookies(cookies: &mut BTreeMap<String, String>, headers: &HeaderMap) {
     }
 }
 
+/// Names of the cookies that browsers send in clear too.
+fn open_cookies(headers: &HeaderMap) -> Vec<String> {
+    let cookies = headers.get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let open =
+        cookies.filter(|cookie| !cookie.split(';').skip(1).any(|part| part.trim().eq_ignore_ascii_case("secure")));
+    let names = open.filter_map(|cookie| Some(cookie.split(';').next()?.split_once('=')?.0.trim().to_owned()));
+    names.filter(|name| !name.is_empty() && name.len() <= LONGEST_NAME).take(MOST_COOKIES).collect()
+}
+
+/// Schemes that the answer asks for, one for each field: what else stands in it may be parameters.
+fn asks(headers: &HeaderMap) -> Vec<String> {
+    let fields = headers.get_all(header::WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+    let schemes = fields.filter_map(|field| field.split([' ', ',']).next()).filter(|scheme| !scheme.is_empty());
+    schemes.filter(|scheme| scheme.len() <= LONGEST_NAME).take(MOST_COOKIES).map(str::to_owned).collect()
+}
+
 fn text(headers: &HeaderMap, name: &HeaderName) -> String {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim().to_owned()
 }
@@ -147,6 +165,7 @@ const EXCHANGE: Duration = Duration::from_secs(20);
 const MOST_HOPS: usize = 20;
 const MOST_COOKIES: usize = 32;
 const LONGEST_URL: usize = 2048;
+const LONGEST_NAME: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -170,6 +189,19 @@ mod tests {
             let headers = HeaderMap::from_iter([(header::LOCATION, HeaderValue::from_str(value).unwrap())]);
             assert_eq!(location(&uri, &Answer { status: StatusCode::FOUND, headers }), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn given_cookies_and_challenges_when_read_then_those_without_secure_and_each_scheme() {
+        let mut headers = HeaderMap::new();
+        for cookie in ["a=1; Path=/; Secure", "b=2; HttpOnly", "c=secure", "d=4;secure", "=5", "e"] {
+            headers.append(header::SET_COOKIE, HeaderValue::from_static(cookie));
+        }
+        for field in ["Negotiate", "NTLM", "Basic realm=\"NTLM\""] {
+            headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(field));
+        }
+        assert_eq!(open_cookies(&headers), ["b", "c"]);
+        assert_eq!(asks(&headers), ["Negotiate", "NTLM", "Basic"]);
     }
 
     #[test]

@@ -109,3 +109,57 @@ pub(super) const NO_ANSWER: Page = Page {
         de: "die Anwendung ansehen, und was zwischen ihr und dem Port steht",
     },
 };
+
+pub(super) const COOKIE_IN_CLEAR: Page = Page {
+    title: Say {
+        en: "a cookie may travel unencrypted",
+        sv: "en kaka kan skickas okrypterad",
+        nb: "en informasjonskapsel kan sendes ukryptert",
+        de: "ein Cookie kann unverschlüsselt reisen",
+    },
+    what: Say {
+        en: "{url} sets {cookies} without `Secure`",
+        sv: "{url} sätter {cookies} utan `Secure`",
+        nb: "{url} setter {cookies} uten `Secure`",
+        de: "{url} setzt {cookies} ohne `Secure`",
+    },
+    why: Say {
+        en: "a browser sends it with an http:// request to the same name too; who reads along takes over the session",
+        sv: "en webbläsare skickar den även med ett http://-anrop till samma namn; den som läser med tar över sessionen",
+        nb: "en nettleser sender den også med en http://-forespørsel til samme navn; den som leser med, tar over økten",
+        de: "ein Browser sendet es auch mit einer http://-Anfrage an denselben Namen; wer mitliest, übernimmt die Sitzung",
+    },
+    fix: Say {
+        en: "let the application add `Secure` (ASP.NET: `requireSSL=\"true\"` on `httpCookies` and `forms`); portvakt adds it where no plain path is left",
+        sv: "låt applikationen lägga till `Secure` (ASP.NET: `requireSSL=\"true\"` på `httpCookies` och `forms`); portvakt lägger till det där ingen okrypterad sökväg finns kvar",
+        nb: "la applikasjonen legge til `Secure` (ASP.NET: `requireSSL=\"true\"` på `httpCookies` og `forms`); portvakt legger det til der ingen ukryptert sti er igjen",
+        de: "die Anwendung `Secure` setzen lassen (ASP.NET: `requireSSL=\"true\"` bei `httpCookies` und `forms`); portvakt setzt es, wo kein unverschlüsselter Pfad übrig ist",
+    },
+};
+
+pub(super) const BOUND_LOGIN: Page = Page {
+    title: Say {
+        en: "the login belongs to its connection",
+        sv: "inloggningen hör till sin anslutning",
+        nb: "innloggingen hører til sin forbindelse",
+        de: "die Anmeldung gehört zu ihrer Verbindung",
+    },
+    what: Say {
+        en: "{url} asks for {schemes}",
+        sv: "{url} kräver {schemes}",
+        nb: "{url} krever {schemes}",
+        de: "{url} verlangt {schemes}",
+    },
+    why: Say {
+        en: "a proxy that shares connections among users breaks it or mixes users up, HTTP/2 does not carry it, and over plain http:// it can be stolen on the way",
+        sv: "en proxy som delar anslutningar mellan användare förstör den eller förväxlar användare, HTTP/2 bär den inte, och över http:// kan den stjälas på vägen",
+        nb: "en proxy som deler forbindelser mellom brukere, ødelegger den eller forveksler brukere, HTTP/2 bærer den ikke, og over http:// kan den stjeles underveis",
+        de: "ein Proxy, der Verbindungen unter Benutzern teilt, zerstört sie oder verwechselt Benutzer, HTTP/2 trägt sie nicht, und über http:// kann sie unterwegs gestohlen werden",
+    },
+    fix: Say {
+        en: "nothing over https behind portvakt, which keeps such connections apart and speaks HTTP/1.1 there; over http:// enforce https for that path",
+        sv: "inget över https bakom portvakt, som håller sådana anslutningar isär och talar HTTP/1.1 där; över http:// ska https tvingas för sökvägen",
+        nb: "ingenting over https bak portvakt, som holder slike forbindelser fra hverandre og snakker HTTP/1.1 der; over http:// må https tvinges for stien",
+        de: "nichts über https hinter portvakt, das solche Verbindungen getrennt hält und dort HTTP/1.1 spricht; über http:// für diesen Pfad https erzwingen",
+    },
+};

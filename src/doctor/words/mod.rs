@@ -154,6 +154,8 @@ const fn page(topic: Topic) -> &'static Page {
         Topic::RedirectLoop => &answers::REDIRECT_LOOP,
         Topic::Downgrade => &answers::DOWNGRADE,
         Topic::NoAnswer => &answers::NO_ANSWER,
+        Topic::CookieInClear => &answers::COOKIE_IN_CLEAR,
+        Topic::BoundLogin => &answers::BOUND_LOGIN,
         Topic::IdentityEnds => &house::IDENTITY_ENDS,
         Topic::PortTaken => &house::PORT_TAKEN,
         Topic::AddressElsewhere => &house::ADDRESS_ELSEWHERE,
@@ -209,6 +211,6 @@ mod tests {
     fn given_numbers_when_looked_at_then_each_is_in_our_range_and_unique() {
         let numbers: BTreeSet<_> = Topic::EVERY.iter().map(|topic| topic.number()).collect();
         assert_eq!(numbers.len(), Topic::EVERY.len());
-        assert!(numbers.iter().all(|number| (640..680).contains(number)));
+        assert!(numbers.iter().all(|number| (640..685).contains(number)));
     }
 }
