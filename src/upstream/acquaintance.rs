@@ -20,11 +20,14 @@ use crate::pki::{CertificateChain, Fingerprint, LeafFacts};
 use crate::store::{KnownBy, KnownPeer, RefusedPeer, Replaced, Store, StoreError};
 use crate::time::{Clock, SystemClock, Timestamp};
 
+/// Address and server name.
+type Place = (String, String);
+
 /// All of them. Clones share it; the default knows nobody, and has nowhere to keep what it learns.
 #[derive(Clone, Default)]
 pub struct Acquaintances {
     store: Option<Store>,
-    known: Arc<Mutex<HashMap<(String, String), Arc<Acquaintance>>>>,
+    known: Arc<Mutex<HashMap<Place, Arc<Acquaintance>>>>,
 }
 
 /// One server: an address, and the name that it is asked by.

@@ -470,7 +470,7 @@ impl Peer {
                     addresses.failed(address);
                 }
                 self.failed_probes.fetch_add(1, Ordering::AcqRel);
-                let error = UpstreamError::NotBelieved { upstream: self.upstream.clone(), source: error };
+                let error = UpstreamError::NotBelieved { upstream: self.upstream.clone(), source: Box::new(error) };
                 self.fail(error.with_causes());
                 Err(error)
             }
@@ -538,7 +538,7 @@ pub enum UpstreamError {
         /// Its label.
         upstream: String,
         /// Why.
-        source: ProbeError,
+        source: Box<ProbeError>,
     },
     /// Another request has just tried.
     #[error("upstream `{upstream}` was tried a moment ago: {why}")]

@@ -91,7 +91,9 @@ fn given_the_files_that_the_build_is_given_then_none_is_missing_and_no_registry_
         assert!(dir.path().join(&named).is_file(), "{file} includes {named}, which the build is not given");
     }
     let dockerfile = fs::read_to_string(deploy("container/Dockerfile")).unwrap();
-    for image in dockerfile.lines().filter_map(|line| line.strip_prefix("ARG RUST=").or(line.strip_prefix("FROM "))) {
+    for image in
+        dockerfile.lines().filter_map(|line| line.strip_prefix("ARG RUST=").or_else(|| line.strip_prefix("FROM ")))
+    {
         assert!(!image.contains('/'), "{image}");
     }
     for script in dockerfile.split_whitespace().filter(|word| word.starts_with("deploy/")) {

@@ -15,7 +15,7 @@ use super::Keeper;
 use crate::causes::with_causes;
 use crate::lifecycle::{Event, Step};
 use crate::source::acme::Rehearsal;
-use crate::source::{AcmeSettings, Order, Settings};
+use crate::source::{AcmeSettings, Order, Settings, Unbroken};
 
 impl<P: Parts> Keeper<P> {
     /// Rehearses when it is time, and tells what came of it.
@@ -33,6 +33,7 @@ impl<P: Parts> Keeper<P> {
             certificate: self.settings.name.clone(),
             identifiers: self.settings.identifiers.clone(),
             failures: 0,
+            unbroken: Unbroken::default(),
         };
         debug!(certificate = self.settings.name, ca = asked::host(&twin.directory), "rehearsing");
         let rehearsed = tokio::time::timeout(LONGEST, self.parts.rehearse(&twin, &order)).await;
