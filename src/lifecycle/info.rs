@@ -36,6 +36,8 @@ pub enum InfoAnswer {
     Failed {
         /// A timeout or an answer of 500 and above; anything else lasts longer (RFC 9773 §4.3.3).
         temporary: bool,
+        /// From `Retry-After`, not yet clamped.
+        ask_again: Option<Timestamp>,
         /// What happened, for the operator.
         detail: String,
     },
@@ -75,25 +77,28 @@ impl Info {
                 self.ask_at = ask_again.unwrap_or(now + LONG_TERM).clamp(now + SOONEST, now + LATEST);
                 (self.troubles, self.trouble) = (0, None);
             }
-            InfoAnswer::Window { window, .. } => {
-                self.note(format!("the window ends at {}, which is not after its start", window.end), LONG_TERM, now);
+            InfoAnswer::Window { window, ask_again } => {
+                let trouble = format!("the window ends at {}, which is not after its start", window.end);
+                self.note(trouble, LONG_TERM, ask_again, now);
             }
             InfoAnswer::NotOffered => {
                 (self.window, self.selected, self.troubles, self.trouble) = (None, None, 0, None);
                 self.ask_at = now + LATEST;
             }
-            InfoAnswer::Failed { temporary: false, detail } => self.note(detail, LONG_TERM, now),
-            InfoAnswer::Failed { temporary: true, detail } => {
+            InfoAnswer::Failed { temporary: false, ask_again, detail } => self.note(detail, LONG_TERM, ask_again, now),
+            InfoAnswer::Failed { temporary: true, ask_again, detail } => {
                 let step = SOONEST.saturating_mul(1 << self.troubles.min(9)).min(LONG_TERM);
-                self.note(detail, step.mul_f64(rng.random_range(0.8..=1.2)), now);
+                self.note(detail, step.mul_f64(rng.random_range(0.8..=1.2)), ask_again, now);
             }
         }
     }
 
-    fn note(&mut self, trouble: String, pause: Duration, now: Timestamp) {
+    /// Asks again after `pause`, or when the CA has asked us to if that is later.
+    fn note(&mut self, trouble: String, pause: Duration, ask_again: Option<Timestamp>, now: Timestamp) {
         self.troubles = self.troubles.saturating_add(1);
         self.trouble = Some(trouble);
-        self.ask_at = now + pause;
+        let wanted = ask_again.map_or(now, |at| at.min(now + LATEST));
+        self.ask_at = wanted.max(now + pause);
     }
 
     /// When to ask, with regard to a clock that has been put right since.

@@ -217,7 +217,7 @@ impl FilesKeeper {
 
     fn show(&self) {
         let life = Life::Files { served: self.served, last_failure: self.last_failure.clone() };
-        self.slot.store(Arc::new(Snapshot { life, identity: self.identity.clone() }));
+        self.slot.store(Arc::new(Snapshot { life, identity: self.identity.clone(), issued_by: None }));
     }
 
     fn tell(&self, event: &Event) {

@@ -253,7 +253,7 @@ pub struct CertificateStatus {
     pub identifiers: Vec<String>,
     /// `acme`, `internal` or `files`.
     pub source: &'static str,
-    /// Who issues it: the ACME directory's host, `internal`, or the chain's path.
+    /// Who has issued it, or is to: the ACME directory's host, `internal`, or the chain's path.
     pub issuer: String,
     /// Its life.
     pub life: Status,
@@ -353,7 +353,7 @@ impl Shown {
             name: self.settings.name.clone(),
             identifiers: self.settings.identifiers.clone(),
             source: asked::source_name(&self.settings.source),
-            issuer: asked::issuer(&self.settings.source),
+            issuer: snapshot.issued_by.as_deref().map_or_else(|| asked::issuer(&self.settings.source), asked::host),
             life: snapshot.life.status(now),
             leaf: chain.map(|chain| chain.leaf().clone()),
             chain: chain.cloned(),
@@ -371,11 +371,13 @@ pub(crate) type Slot<I = Identity> = Arc<ArcSwap<Snapshot<I>>>;
 pub(crate) struct Snapshot<I = Identity> {
     pub(crate) life: Life,
     pub(crate) identity: Option<I>,
+    /// Directory of the ACME CA that has issued it.
+    pub(crate) issued_by: Option<String>,
 }
 
 impl<I> Default for Snapshot<I> {
     fn default() -> Self {
-        Self { life: Life::default(), identity: None }
+        Self { life: Life::default(), identity: None, issued_by: None }
     }
 }
 

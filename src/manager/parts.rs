@@ -79,10 +79,10 @@ pub(crate) trait Parts: Send + Sync + 'static {
     async fn load_record(&self, name: &str) -> Result<Option<crate::lifecycle::Record>, StoreError>;
     /// As [`Store::save_record`].
     async fn save_record(&self, name: &str, record: &crate::lifecycle::Record) -> Result<(), StoreError>;
-    /// When the open order was placed; `None` when there is none.
-    async fn open_order(&self, name: &str) -> Result<Option<Timestamp>, StoreError>;
-    /// As [`Store::clear_order`].
-    async fn clear_order(&self, name: &str) -> Result<(), StoreError>;
+    /// When the open order at the CA with the directory `ca` was placed, or the latest at any; `None` when there is none.
+    async fn open_order(&self, name: &str, ca: Option<&str>) -> Result<Option<Timestamp>, StoreError>;
+    /// As [`Store::clear_orders`].
+    async fn clear_orders(&self, name: &str) -> Result<(), StoreError>;
 
     /// As [`Source::obtain`]; `ca` is the index among the CAs.
     async fn obtain(
@@ -180,13 +180,14 @@ impl Parts for ManagerParts {
         self.on_store(name, move |store, name| store.save_record(name, &record)).await
     }
 
-    async fn open_order(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
-        let order = self.on_store(name, Store::load_order).await?;
-        Ok(order.map(|order| order.created))
+    async fn open_order(&self, name: &str, ca: Option<&str>) -> Result<Option<Timestamp>, StoreError> {
+        let orders = self.on_store(name, Store::load_orders).await?;
+        let there = orders.iter().filter(|order| ca.is_none_or(|ca| order.directory == ca));
+        Ok(there.map(|order| order.created).max())
     }
 
-    async fn clear_order(&self, name: &str) -> Result<(), StoreError> {
-        self.on_store(name, Store::clear_order).await
+    async fn clear_orders(&self, name: &str) -> Result<(), StoreError> {
+        self.on_store(name, Store::clear_orders).await
     }
 
     async fn obtain(
@@ -214,7 +215,7 @@ impl Parts for ManagerParts {
     async fn renewal_info(&self, ca: &AcmeSettings, identity: &Identity) -> InfoAnswer {
         match self.acme(ca) {
             Ok(source) => source.renewal_info(identity).await,
-            Err(failure) => InfoAnswer::Failed { temporary: false, detail: failure.detail },
+            Err(failure) => InfoAnswer::Failed { temporary: false, ask_again: None, detail: failure.detail },
         }
     }
 

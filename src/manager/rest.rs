@@ -25,10 +25,13 @@ pub fn at_rest(store: Option<&Store>, settings: &CertificateSettings, now: Times
 
 fn kept(store: Option<&Store>, settings: &CertificateSettings, now: Timestamp) -> Snapshot {
     let stored = store.map(|store| store.load_identity(&settings.name));
-    let (identity, trouble) = match stored {
-        Some(Ok(Some(stored))) => (Some(stored.identity), stored.fallback),
-        Some(Ok(None)) | None => (None, None),
-        Some(Err(error)) => (None, Some(with_causes(&error))),
+    let (identity, issued_by, trouble) = match stored {
+        Some(Ok(Some(stored))) => {
+            let issued_by = stored.meta.issued_by().map(str::to_owned);
+            (Some(stored.identity), issued_by, stored.fallback)
+        }
+        Some(Ok(None)) | None => (None, None, None),
+        Some(Err(error)) => (None, None, Some(with_causes(&error))),
     };
     let record: Option<Record> = store.and_then(|store| store.load_record(&settings.name).ok().flatten());
     let served = identity.as_ref().map_or(Served::Placeholder, |identity| Served::Certificate(validity(identity)));
@@ -40,19 +43,23 @@ fn kept(store: Option<&Store>, settings: &CertificateSettings, now: Timestamp) -
     // An attempt that runs is the process's own: only that one knows whether it still does.
     let life = Lifecycle::open(record, asked, served, true, now, &mut rand::rng());
     let unsaved = trouble.map(|detail| storage(detail).noted(now));
-    Snapshot { life: Life::Issued { life: Box::new(life), unsaved }, identity }
+    Snapshot { life: Life::Issued { life: Box::new(life), unsaved }, identity, issued_by }
 }
 
 fn of_files(mut source: FilesSource, now: Timestamp) -> Snapshot {
     match source.load() {
         Ok(assembled) => {
             let served = Served::Certificate(validity(&assembled.identity));
-            Snapshot { life: Life::Files { served, last_failure: None }, identity: Some(assembled.identity) }
+            Snapshot {
+                life: Life::Files { served, last_failure: None },
+                identity: Some(assembled.identity),
+                issued_by: None,
+            }
         }
         Err(errors) => {
             let detail = errors.iter().map(|error| with_causes(error)).collect::<Vec<_>>().join("; ");
             let last_failure = Some(storage(detail).noted(now));
-            Snapshot { life: Life::Files { served: Served::Nothing, last_failure }, identity: None }
+            Snapshot { life: Life::Files { served: Served::Nothing, last_failure }, identity: None, issued_by: None }
         }
     }
 }

@@ -127,12 +127,12 @@ impl Parts for SimulatedParts {
         self.write(|disk| disk.record = Some(record)).await
     }
 
-    async fn open_order(&self, _name: &str) -> Result<Option<Timestamp>, StoreError> {
+    async fn open_order(&self, _name: &str, _ca: Option<&str>) -> Result<Option<Timestamp>, StoreError> {
         self.step().await;
         Ok(locked(&self.world).disks[self.site].order.map(|order| order.created))
     }
 
-    async fn clear_order(&self, _name: &str) -> Result<(), StoreError> {
+    async fn clear_orders(&self, _name: &str) -> Result<(), StoreError> {
         self.write(|disk| disk.order = None).await
     }
 
@@ -162,7 +162,9 @@ impl Parts for SimulatedParts {
         locked(&self.world).judge.info_asked(self.site);
         match self.ask(ca, asked).await {
             Ok((window, ask_again)) => InfoAnswer::Window { window, ask_again: Some(self.now() + ask_again) },
-            Err(trouble) => InfoAnswer::Failed { temporary: trouble.is_temporary(), detail: trouble.detail() },
+            Err(trouble) => {
+                InfoAnswer::Failed { temporary: trouble.is_temporary(), ask_again: None, detail: trouble.detail() }
+            }
         }
     }
 

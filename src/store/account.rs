@@ -8,6 +8,7 @@ use serde_json::Value;
 use zeroize::Zeroize;
 
 use super::{Store, StoreError, document};
+use crate::time::Timestamp;
 
 /// An account at a CA (RFC 8555 §7.1.2).
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub struct Account {
     pub contact: Vec<String>,
     /// Account URL and key, in the form of the ACME client.
     pub credentials: Credentials,
+    /// When a change to this key was begun; `None` for the first key, and in what an older portvakt has kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<Timestamp>,
 }
 
 /// What an ACME client proves an account with. Its strings are zeroized on drop.
@@ -92,12 +96,13 @@ impl Store {
         document::load(&path, "delete it when the account works; else it holds the key that the CA knows")
     }
 
-    /// Saves what the account at a directory is about to become; what it is stays.
+    /// Saves what the account at a directory is about to become; what it is stays. One that was about to come is set aside.
     ///
     /// # Errors
     ///
     /// [`StoreError::Io`].
     pub fn save_next_account(&self, directory: &str, account: &Account) -> Result<(), StoreError> {
+        self.set_next_account_aside(directory)?;
         document::save(&self.layout.account(directory).join(NEXT), account)
     }
 
@@ -118,13 +123,40 @@ impl Store {
         super::atomic::remove(&folder.join(NEXT))
     }
 
-    /// Forgets the next account.
+    /// Sets the next account aside: it was not taken, as far as is known. It is never deleted, since a CA may have taken it
+    /// and not have told.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Io`].
-    pub fn discard_next_account(&self, directory: &str) -> Result<(), StoreError> {
-        super::atomic::remove(&self.layout.account(directory).join(NEXT))
+    /// [`StoreError::Io`]; then the next one is still there, and this can be called again.
+    pub fn set_next_account_aside(&self, directory: &str) -> Result<(), StoreError> {
+        self.rewrite(directory, NEXT, UNUSED)
+    }
+
+    /// Whether an account was set aside.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] when that cannot be read.
+    pub fn has_unused_account(&self, directory: &str) -> Result<bool, StoreError> {
+        Ok(document::read(&self.layout.account(directory).join(UNUSED))?.is_some())
+    }
+
+    /// Makes what was set aside last the next account again, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`]; then it is still set aside, and this can be called again.
+    pub fn recall_unused_account(&self, directory: &str) -> Result<(), StoreError> {
+        self.rewrite(directory, UNUSED, NEXT)
+    }
+
+    /// What `from` held is in `to` then; nothing is done when there is none.
+    fn rewrite(&self, directory: &str, from: &str, to: &str) -> Result<(), StoreError> {
+        let folder = self.layout.account(directory);
+        let Some(bytes) = document::read(&folder.join(from))? else { return Ok(()) };
+        super::atomic::write(&folder.join(to), &bytes)?;
+        super::atomic::remove(&folder.join(from))
     }
 }
 
@@ -140,6 +172,7 @@ fn zeroize(value: &mut Value) {
 const ACCOUNT: &str = "account.json";
 const PREVIOUS: &str = "account.prev.json";
 const NEXT: &str = "account.next.json";
+const UNUSED: &str = "account.unused.json";
 
 #[cfg(test)]
 mod tests {
@@ -156,6 +189,7 @@ mod tests {
         Account {
             directory: DIRECTORY.to_owned(),
             contact: vec!["mailto:a@m5.test".to_owned()],
+            begun: None,
             credentials: Credentials::new(json!({ "id": id, "key_pkcs8": "hunter2", "urls": [{ "x": "y" }] })),
         }
     }
@@ -207,9 +241,19 @@ mod tests {
         assert_eq!(id(document::load(&path, "").unwrap()), Some(json!("1")));
 
         store.save_next_account(DIRECTORY, &account("3")).unwrap();
-        store.discard_next_account(DIRECTORY).unwrap();
+        store.set_next_account_aside(DIRECTORY).unwrap();
+        store.set_next_account_aside(DIRECTORY).unwrap();
         store.promote_next_account(DIRECTORY).unwrap();
         assert_eq!(id(store.load_account(DIRECTORY).unwrap()), Some(json!("2")));
+        assert!(store.has_unused_account(DIRECTORY).unwrap());
+        store.recall_unused_account(DIRECTORY).unwrap();
+        store.recall_unused_account(DIRECTORY).unwrap();
+        assert!(!store.has_unused_account(DIRECTORY).unwrap());
+        assert_eq!(id(store.load_next_account(DIRECTORY).unwrap()), Some(json!("3")));
+        store.save_next_account(DIRECTORY, &account("4")).unwrap();
+        let aside = store.layout.account(DIRECTORY).join(UNUSED);
+        assert_eq!(id(document::load(&aside, "").unwrap()), Some(json!("3")));
+        assert!(!platform::is_mode_too_open(&aside).unwrap());
         assert!(!platform::is_mode_too_open(&store.account_file(DIRECTORY)).unwrap());
     }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::order::{JSON, ORDER};
 use crate::pki::Fingerprint;
 
 /// The paths in a state directory.
@@ -26,6 +27,11 @@ impl Layout {
 
     pub(super) fn certificate(&self, name: &str) -> PathBuf {
         self.root.join("certs").join(folder_name(name))
+    }
+
+    /// Of the order of a certificate at the CA with this directory.
+    pub(super) fn order(&self, name: &str, directory: &str) -> PathBuf {
+        self.certificate(name).join(format!("{ORDER}-{}{JSON}", directory_name(directory)))
     }
 
     pub(super) fn account(&self, directory: &str) -> PathBuf {

@@ -7,9 +7,11 @@
 //! version                                 layout of this folder, `major.minor`
 //! certs/<name>/<n>/{chain,key}.pem        one generation of an identity, and meta.json about it
 //! certs/<name>/current                    which generation is served
-//! certs/<name>/{lifecycle,order}.json     the plan; an order that waits for the CA
+//! certs/<name>/lifecycle.json             the plan
+//! certs/<name>/order-<host>-<hash>.json   an order that waits for its CA; `order.json` of an older portvakt
 //! certs/<name>/dns.json                   texts that stand in DNS for that order
 //! acme/<host>-<hash>/account.json         one account for each directory; the one before in account.prev.json
+//! acme/<host>-<hash>/account.next.json    the key that it is about to have; account.unused.json one that the CA has not taken
 //! acme/<host>-<hash>/ledger.json          what was asked of the CA, as far as its limits count it
 //! ca/{root,key}.pem                       the internal CA
 //! upstreams/<address>.json                the certificate of an upstream that was believed at first use

@@ -81,8 +81,8 @@ fn die_twice_and_finish() {
             (scene.pebble.lines().len() >= enough || rests()).then_some(())
         });
         portvakt.child.kill();
-        let kept = ["order.json", "current"].map(|file| scene.home.state().join("certs/m5.test").join(file).exists());
-        lost += usize::from(scene.pebble.orders() > lost && kept == [false, false]);
+        let is_kept = ["order-", "current"].iter().any(|file| scene.has_kept(file));
+        lost += usize::from(scene.pebble.orders() > lost && !is_kept);
     }
     let _portvakt = scene.home.start();
     scene.home.wait_certificate("m5.test", "issued", AN_ORDER * 2);
@@ -131,6 +131,12 @@ impl Scene {
         let site = format!("[[site]]\ndomain = \"m5.test\"\nupstream = \"{}\"\n", echo.url());
         home.configure("", &format!("{}challenges = [\"http-01\"]\n{site}", pebble.acme_section()));
         Self { home, pebble, gate, _echo: echo }
+    }
+
+    /// Whether a file is kept of the certificate whose name begins so.
+    fn has_kept(&self, prefix: &str) -> bool {
+        let files = std::fs::read_dir(self.home.state().join("certs/m5.test")).into_iter().flatten().flatten();
+        files.into_iter().any(|file| file.file_name().to_string_lossy().starts_with(prefix))
     }
 
     fn assert_served(&self) {

@@ -170,7 +170,7 @@ impl Scene {
             let is_last = orders[at + 1..].iter().all(|later| later.name != order.name);
             let is_kept = order.leaf.as_ref().is_some_and(|leaf| stored[order.name.as_str()].contains(leaf));
             let is_open =
-                || store.load_order(&order.name).expect("it reads").is_some_and(|open| open.order == order.url);
+                || store.load_orders(&order.name).expect("it reads").iter().any(|open| open.order == order.url);
             if is_kept || order.is_over || self.lost.contains(&order.url) || (is_last && is_open()) {
                 continue;
             }

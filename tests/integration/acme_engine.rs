@@ -45,7 +45,7 @@ async fn given_nothing_stored_when_applied_then_a_placeholder_at_once_and_certif
     let (served, placeholder) = engine.seen.served("first");
     assert!(!placeholder && served.chain().leaf().covers("also.first.test"));
     assert_eq!(served.chain().certificates().len(), 2, "leaf and intermediate");
-    assert!(engine.store().load_order("first").unwrap().is_none());
+    assert!(engine.store().load_orders("first").unwrap().is_empty());
     assert_eq!((stage.pebble.accounts(), stage.pebble.orders()), (1, 2));
 }
 
@@ -117,7 +117,7 @@ async fn given_a_death_during_validation_when_started_again_then_the_same_order_
     let engine = stage.engine();
     engine.manager.apply(vec![stage.acme("m5", &["m5.test"])]).await;
     until("the CA validates", || stage.visited().is_some()).await;
-    let order = engine.store().load_order("m5").unwrap().unwrap();
+    let order = engine.store().load_orders("m5").unwrap().remove(0);
     drop(engine);
     let token = stage.visited().unwrap();
     until("the answer is gone", || stage.challenges.http(&token).is_none()).await;
@@ -205,7 +205,7 @@ async fn given_a_store_that_refuses_the_certificate_when_issued_then_served_and_
     fs::remove_file(&obstacle).unwrap();
     stage.clock.skip(Duration::from_secs(61));
     until("saved", || engine.store().load_identity("m5").is_ok_and(|stored| stored.is_some())).await;
-    until("cleared", || engine.store().load_order("m5").unwrap().is_none()).await;
+    until("cleared", || engine.store().load_orders("m5").unwrap().is_empty()).await;
     until("told", || engine.status("m5").life.last_failure.is_none()).await;
     assert_eq!(stage.pebble.orders(), 1);
 }
@@ -298,7 +298,7 @@ async fn given_a_ca_that_goes_away_in_an_order_and_forgets_when_it_is_back_then_
     stage.pebble.stop();
     assert_eq!(engine.failed("m5").await.reason, Reason::Network);
     engine.planned("m5").await;
-    assert!(engine.store().load_order("m5").unwrap().is_some(), "the order may still be good");
+    assert!(!engine.store().load_orders("m5").unwrap().is_empty(), "the order may still be good");
     stage.pebble.go();
     stage.door.send_replace(Door::Open);
     stage.clock.skip(Duration::from_secs(80));
@@ -321,7 +321,7 @@ async fn given_another_name_when_an_order_is_in_flight_then_the_certificate_has_
     engine.issued("m5").await;
 
     assert!(engine.status("m5").uncovered.is_empty());
-    assert!(engine.store().load_order("m5").unwrap().is_none());
+    assert!(engine.store().load_orders("m5").unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,7 +37,7 @@ async fn given_a_certificate_when_its_ca_is_asked_when_to_renew_then_a_window_an
 
     let answer = json!({ "suggestedWindow": { "start": "2026-01-03T00:00:00Z", "end": "2026-01-03T00:00:00Z" } });
     stage.pebble.set_renewal_info(&leaf_pem(&identity), &answer);
-    let InfoAnswer::Failed { temporary: false, detail } = source.renewal_info(&identity).await else {
+    let InfoAnswer::Failed { temporary: false, detail, .. } = source.renewal_info(&identity).await else {
         panic!("an empty window was taken")
     };
     assert!(detail.contains("not after it begins"), "{detail}");
@@ -48,10 +48,10 @@ async fn given_a_renewal_when_ordered_then_the_ca_is_told_what_it_replaces_and_o
     let stage = Stage::new(|_| ()).await;
     let source = source(&stage, stage.settings());
     let first = source.obtain(&order("m5.test"), None).await.unwrap();
-    stage_store(&stage).clear_order("m5").unwrap();
+    stage_store(&stage).clear_orders("m5").unwrap();
 
     let second = source.obtain(&order("m5.test"), Some(&first)).await.unwrap();
-    stage_store(&stage).clear_order("m5").unwrap();
+    stage_store(&stage).clear_orders("m5").unwrap();
     assert_eq!(stage.pebble.orders(), 2);
 
     // pebble answers `alreadyReplaced` now, and the order is placed without it.
@@ -95,7 +95,7 @@ async fn given_several_chains_when_one_is_preferred_then_it_is_taken_and_else_th
     for index in 1..=2 {
         let wanted = stage.pebble.root_name(index);
         let preferred_chain = Some(wanted.clone());
-        stage_store(&stage).clear_order("m5").unwrap();
+        stage_store(&stage).clear_orders("m5").unwrap();
         let preferring = source(&stage, AcmeSettings { preferred_chain, ..stage.settings() });
         let identity = preferring.obtain(&order("m5.test"), None).await.unwrap();
         assert_eq!(root(&identity), wanted);
@@ -122,7 +122,7 @@ async fn given_profiles_when_one_is_set_then_it_is_looked_for_and_an_address_get
     source(&stage, with("classic")).obtain(&order("m5.test"), None).await.unwrap();
     let identity = source(&stage, stage.settings()).obtain(&order("127.0.0.1"), None).await.unwrap();
     assert!(identity.chain().leaf().covers("127.0.0.1"));
-    let kept = stage_store(&stage).load_order("m5").unwrap().unwrap();
+    let kept = stage_store(&stage).load_order("m5", &stage.pebble.directory()).unwrap().unwrap();
     assert_eq!(kept.profile.as_deref(), Some("shortlived"));
 }
 
@@ -150,7 +150,7 @@ async fn given_an_account_when_its_key_is_changed_then_the_new_one_orders_and_th
     assert_eq!(account_thumbprint(&kept).as_deref(), Some(rolled.now.as_str()));
     assert_ne!(rolled.before, rolled.now);
     assert!(store.account_file(&stage.pebble.directory()).with_file_name("account.prev.json").is_file());
-    store.clear_order("m5").unwrap();
+    store.clear_orders("m5").unwrap();
     source.obtain(&order("m5.test"), None).await.unwrap();
     assert_eq!(stage.pebble.accounts(), 1);
 }
@@ -169,14 +169,14 @@ async fn given_a_key_change_that_broke_off_when_next_used_then_the_key_that_the_
     let now = store.load_account(&directory).unwrap().unwrap();
     store.save_next_account(&directory, &now).unwrap();
     store.save_account(&directory, &before).unwrap();
-    store.clear_order("m5").unwrap();
+    store.clear_orders("m5").unwrap();
     source.obtain(&order("m5.test"), None).await.unwrap();
     assert_eq!(thumbprint(), rolled.now);
     assert!(store.load_next_account(&directory).unwrap().is_none());
 
     // Died before the CA heard of it.
     store.save_next_account(&directory, &before).unwrap();
-    store.clear_order("m5").unwrap();
+    store.clear_orders("m5").unwrap();
     source.obtain(&order("m5.test"), None).await.unwrap();
     assert_eq!((thumbprint(), stage.pebble.accounts()), (rolled.now, 1));
     assert!(store.load_next_account(&directory).unwrap().is_none());
@@ -194,7 +194,7 @@ async fn given_a_certificate_when_revoked_then_by_the_account_and_without_it_by_
     assert!(stage.pebble.is_revoked(&serial(&first)));
     assert_eq!(source.revoke(&first, RevocationReason::Superseded).await.unwrap(), RevokedBy::Nobody);
 
-    stage_store(&stage).clear_order("m5").unwrap();
+    stage_store(&stage).clear_orders("m5").unwrap();
     let second = source.obtain(&order("m5.test"), None).await.unwrap();
     std::fs::remove_file(stage_store(&stage).account_file(&stage.pebble.directory())).unwrap();
     assert_eq!(source.revoke(&second, RevocationReason::KeyCompromise).await.unwrap(), RevokedBy::CertificateKey);

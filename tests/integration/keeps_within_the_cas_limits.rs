@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portvakt::challenge::Challenges;
+use portvakt::lifecycle::budget::{Ask, Limit, Limits};
 use portvakt::lifecycle::{Reason, Retry};
 use portvakt::pki::TrustAnchors;
 use portvakt::source::acme::Proxy;
@@ -70,6 +71,38 @@ async fn given_a_damaged_ledger_when_shown_and_ordered_then_begun_anew() {
     fs::remove_dir_all(scene.state().join("certs")).unwrap();
     scene.engine().await.issued("m5").await;
     assert_eq!(scene.left("duplicate_set"), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_accounts_that_were_registered_when_the_ca_allows_no_more_then_none_is_asked_for_and_the_time_is_told() {
+    let scene = Scene::new();
+    let engine = scene.engine().await;
+    engine.issued("m5").await;
+    engine.planned("m5").await;
+    let (store, directory) = (engine.store().clone(), scene.witness.directory());
+    drop(engine);
+    let limits = Limits::of(&directory).unwrap();
+    let left = || {
+        let ask = Ask { account: None, identifiers: &[], replaces: false };
+        let standings = store.load_ledger(&directory).unwrap().standings(limits, &ask, scene.clock.now());
+        standings.iter().find(|standing| standing.limit == Limit::Registrations).unwrap().left
+    };
+    assert_eq!(left(), 9);
+    let now = scene.clock.now();
+    store.change_ledger(&directory, |ledger| (0..9).for_each(|_| ledger.registers(limits, now))).unwrap();
+    fs::remove_file(store.account_file(&directory)).unwrap();
+    fs::remove_dir_all(scene.state().join("certs")).unwrap();
+
+    let engine = scene.engine().await;
+    let failure = engine.failed("m5").await;
+    assert_eq!(failure.reason, Reason::Budget, "{failure:?}");
+    assert!(failure.detail.contains("would refuse a new account: 10 new accounts within 3 h"), "{failure:?}");
+    assert_eq!(scene.pebble.accounts(), 1);
+
+    engine.planned("m5").await;
+    scene.clock.skip(Duration::from_secs(18 * 60));
+    engine.issued("m5").await;
+    assert_eq!(scene.pebble.accounts(), 2);
 }
 
 struct Scene {

@@ -7,6 +7,7 @@ mod acme_engine;
 mod asks_a_ca_for_more;
 mod asks_name_servers;
 mod bad_configurations;
+mod comes_to_an_end;
 mod files;
 mod keeps_certificates;
 mod keeps_within_the_cas_limits;

@@ -76,18 +76,41 @@ impl Ledger {
         let certain = [Limit::Orders, Limit::SameSet, Limit::FailedAuthorizations];
         let keyed =
             certain.into_iter().flat_map(|limit| self.keys(limit, ask).into_iter().map(move |key| (limit, key)));
-        let refused = keyed.filter_map(|(limit, (of, key))| {
-            let bucket = limits.bucket(limit)?;
-            let full_at = self.full_at(limit, &key);
-            let at = bucket.next_token(full_at, now).filter(|_| bucket.left(full_at, now) == 0)?;
-            Some(Refusal { limit, of, bucket, at })
-        });
+        let refused = keyed.filter_map(|(limit, (of, key))| self.refusal(limits, limit, of, &key, now));
         refused.max_by_key(|refusal| refusal.at).map_or(Ok(()), Err)
+    }
+
+    /// Whether the CA would register an account, by our own registrations.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, with its end.
+    pub fn judge_registration(&self, limits: &Limits, now: Timestamp) -> Result<(), Refusal> {
+        let ask = Ask { account: None, identifiers: &[], replaces: false };
+        let keys = self.keys(Limit::Registrations, &ask).into_iter();
+        let mut refused = keys.filter_map(|(of, key)| self.refusal(limits, Limit::Registrations, of, &key, now));
+        refused.next().map_or(Ok(()), Err)
+    }
+
+    fn refusal(&self, limits: &Limits, limit: Limit, of: String, key: &str, now: Timestamp) -> Option<Refusal> {
+        let bucket = limits.bucket(limit)?;
+        let full_at = self.full_at(limit, key);
+        let at = bucket.next_token(full_at, now).filter(|_| bucket.left(full_at, now) == 0)?;
+        Some(Refusal { limit, of, bucket, at })
     }
 
     /// An account is about to be registered.
     pub fn registers(&mut self, limits: &Limits, now: Timestamp) {
         self.spend(limits, Limit::Registrations, &[String::new()], now);
+    }
+
+    /// The account that was about to be registered was not, or was there before.
+    pub fn not_registered(&mut self, limits: &Limits, now: Timestamp) {
+        let Some(bucket) = limits.bucket(Limit::Registrations) else { return };
+        let Some(moments) = self.full_at.get_mut(Limit::Registrations.as_str()) else { return };
+        if let Some(full_at) = moments.get_mut("") {
+            *full_at = bucket.put_back(*full_at, now);
+        }
     }
 
     /// The order is about to be sent.

@@ -124,6 +124,23 @@ fn given_each_happening_when_noted_then_it_draws_on_what_the_table_says() {
 }
 
 #[test]
+fn given_ten_accounts_when_another_is_wanted_then_refused_until_a_token_is_back_and_one_that_was_not_made_is_none() {
+    let mut ledger = Ledger::default();
+    for _ in 0..10 {
+        assert_eq!(ledger.judge_registration(limits(), NOW), Ok(()));
+        ledger.registers(limits(), NOW);
+    }
+    let refusal = ledger.judge_registration(limits(), NOW).unwrap_err();
+    assert_eq!((refusal.limit, refusal.at), (Limit::Registrations, NOW + Duration::from_secs(18 * 60)));
+    assert!(refusal.to_string().starts_with("10 new accounts within 3 h are all"), "{refusal}");
+    assert_eq!(ledger.judge_registration(limits(), refusal.at), Ok(()));
+    assert_eq!(ledger.judge(limits(), &ask(&names(&["m5.test.se"])), NOW), Ok(()), "orders go on");
+
+    ledger.not_registered(limits(), NOW);
+    assert_eq!(ledger.judge_registration(limits(), NOW), Ok(()));
+}
+
+#[test]
 fn given_three_hundred_orders_when_another_name_is_wanted_then_the_account_waits() {
     let mut ledger = Ledger::default();
     (0..300).for_each(|number| ledger.orders(limits(), &ask(&names(&[&format!("{number}.test.se")])), NOW));

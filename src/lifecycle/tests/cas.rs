@@ -115,7 +115,8 @@ fn given_a_restart_when_opened_then_window_moment_and_next_question_are_kept() {
 fn given_an_answer_when_noted_then_the_next_question_follows_rfc_9773() {
     let six_hours = NOW + HOUR * 6;
     let asked_again = |ask_again| InfoAnswer::Window { window: window(NOW + days(9), NOW + days(10)), ask_again };
-    let failed = |temporary| InfoAnswer::Failed { temporary, detail: "no".into() };
+    let failed = |temporary| InfoAnswer::Failed { temporary, ask_again: None, detail: "no".into() };
+    let failed_until = |temporary, at| InfoAnswer::Failed { temporary, ask_again: Some(at), detail: "no".into() };
     #[rustfmt::skip]
     let table = [
         ("Retry-After", asked_again(Some(NOW + HOUR * 5)), NOW + HOUR * 5),
@@ -125,6 +126,10 @@ fn given_an_answer_when_noted_then_the_next_question_follows_rfc_9773() {
         ("an empty window", answer(NOW + days(9), NOW + days(9)), six_hours),
         ("a window turned round", answer(NOW + days(9), NOW + days(8)), six_hours),
         ("a lasting failure", failed(false), six_hours),
+        ("a lasting failure that names a time", failed_until(false, NOW + HOUR * 9), NOW + HOUR * 9),
+        ("a lasting failure that names an early time", failed_until(false, NOW + HOUR), six_hours),
+        ("a failure that names a time", failed_until(true, NOW + HOUR * 2), NOW + HOUR * 2),
+        ("a failure that names a time too late", failed_until(true, NOW + days(30)), NOW + days(1)),
         ("not offered", InfoAnswer::NotOffered, NOW + days(1)),
     ];
     for (name, answer, expected) in table {
@@ -139,7 +144,11 @@ fn given_no_answer_when_failing_then_the_window_known_before_counts() {
     let mut life = informed(answer(NOW + days(20), NOW + days(40)));
     let due = life.status(NOW).renewal_due;
 
-    life.informed(InfoAnswer::Failed { temporary: false, detail: "gone".into() }, NOW + HOUR, &mut rng());
+    life.informed(
+        InfoAnswer::Failed { temporary: false, ask_again: None, detail: "gone".into() },
+        NOW + HOUR,
+        &mut rng(),
+    );
 
     let status = life.status(NOW + HOUR);
     assert_eq!(status.renewal_due, due);

@@ -95,7 +95,7 @@ impl<P: Parts> Keeper<P> {
         if is_same && self.has_looked {
             return;
         }
-        let has_order = self.has_order(stored.as_ref()).await;
+        let has_order = self.has_order(stored.as_ref(), record.as_ref()).await;
         self.has_looked = true;
         self.take_up(stored, record, has_order);
     }
@@ -143,13 +143,15 @@ impl<P: Parts> Keeper<P> {
         self.damage = Some(failure.noted(self.now()));
     }
 
-    /// Whether an order waits to be gone on with. One that has given the stored certificate is over.
-    async fn has_order(&self, stored: Option<&Stored<P::Identity>>) -> bool {
-        let Ok(Some(created)) = self.parts.open_order(&self.settings.name).await else { return false };
+    /// Whether an order waits to be gone on with, at the CA where an attempt was begun that has not ended. One that has given the stored certificate is over.
+    async fn has_order(&self, stored: Option<&Stored<P::Identity>>, record: Option<&Record>) -> bool {
+        let attempt = record.and_then(|record| record.attempt.as_ref());
+        let ca = attempt.map(|attempt| attempt.ca.as_str()).filter(|ca| !ca.is_empty());
+        let Ok(Some(created)) = self.parts.open_order(&self.settings.name, ca).await else { return false };
         if stored.is_none_or(|stored| stored.meta.issued_at < created) {
             return true;
         }
-        self.parts.clear_order(&self.settings.name).await.is_err()
+        self.parts.clear_orders(&self.settings.name).await.is_err()
     }
 
     pub(super) async fn lock(&self) -> Result<Option<P::Guard>, StoreError> {
@@ -175,7 +177,7 @@ impl<P: Parts> Keeper<P> {
         self.generation = Some(saved);
         self.damage = None;
         // An order that stays is older than the certificate, and is cleared when it is met.
-        if let Err(error) = self.parts.clear_order(&self.settings.name).await {
+        if let Err(error) = self.parts.clear_orders(&self.settings.name).await {
             self.tell(&Event::Trouble { failure: storage(&error) });
         }
         Ok(())

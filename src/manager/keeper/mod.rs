@@ -215,7 +215,8 @@ impl<P: Parts> Keeper<P> {
     fn show(&self) {
         let unsaved = self.unsaved.as_ref().or(self.damage.as_ref()).cloned();
         let life = Life::Issued { life: Box::new(self.life.clone()), unsaved };
-        self.slot.store(Arc::new(Snapshot { life, identity: self.identity.clone() }));
+        let issued_by = self.issued_by().map(str::to_owned);
+        self.slot.store(Arc::new(Snapshot { life, identity: self.identity.clone(), issued_by }));
     }
 
     fn tell(&self, event: &Event) {

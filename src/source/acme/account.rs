@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::LOCATION;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde::{Deserialize, Serialize};
@@ -52,18 +53,27 @@ impl Accounts<'_> {
     pub(super) async fn open(&self) -> Result<Opened, AcmeError> {
         self.settle().await?;
         if let Some(Stored { key, url: Some(url), contact }) = self.load().await? {
-            let opened = self.restore(&key, url.clone()).await?;
-            self.tell_contact(&opened, &key, url, &contact).await;
+            let opened = self.restore(&key, url).await?;
+            self.tell_contact(&opened, &contact).await;
             return Ok(opened);
         }
         self.register(None).await
     }
 
-    /// The account again, when another key or URL is kept for it than it was opened with; somebody else has changed it.
+    /// The account again, when another key or URL is kept for it than it was opened with, or when the CA turns out to know
+    /// another of our keys; somebody else has changed it, or a change that was broken off has come to its end.
     pub(super) async fn reopen(&self, used: &Opened) -> Result<Option<Opened>, AcmeError> {
-        let Some(Stored { key, url: Some(url), .. }) = self.load().await? else { return Ok(None) };
-        let is_same = url == used.account.id() && key.signer()?.thumbprint() == used.signer.thumbprint();
-        if is_same { Ok(None) } else { self.restore(&key, url).await.map(Some) }
+        if let Err(error) = self.recover().await {
+            let (directory, error) = (&self.settings.directory, with_causes(&error));
+            warn!(directory, error, "cannot ask the CA which of our keys it knows");
+        }
+        match self.load().await? {
+            Some(kept) if !kept.is_of(used)? => match kept.url {
+                Some(url) => self.restore(&kept.key, url).await.map(Some),
+                None => Ok(None),
+            },
+            Some(_) | None => Ok(None),
+        }
     }
 
     /// Registers the kept key, or a new one, unless somebody else has done so meanwhile.
@@ -87,8 +97,8 @@ impl Accounts<'_> {
         let url = self.ask_for_account(&key).await?;
         self.save(Stored { key: key.clone(), url: Some(url.clone()), contact: Vec::new() }).await?;
         info!(directory = self.settings.directory, account = url, "account registered");
-        let opened = self.restore(&key, url.clone()).await?;
-        self.tell_contact(&opened, &key, url, &[]).await;
+        let opened = self.restore(&key, url).await?;
+        self.tell_contact_alone(&opened).await;
         Ok(opened)
     }
 
@@ -96,20 +106,30 @@ impl Accounts<'_> {
     /// account only, so that an answer that was lost must not spend it twice.
     async fn ask_for_account(&self, key: &StoredKey) -> Result<String, AcmeError> {
         if self.settings.eab.is_some()
-            && let Some(url) = self.find(key).await?
+            && let Known::As(url) = self.find(key).await?
         {
             return Ok(url);
         }
         let signer = key.signer()?;
         let payload = self.new_account(&signer).await?;
-        self.post_account(&signer, &payload).await
+        self.afford_account().await?;
+        let posted = self.post_account(&signer, &payload).await;
+        let is_counted = match &posted {
+            Ok((status, _)) => *status == StatusCode::CREATED,
+            Err(error) => !error.is_answered(),
+        };
+        if !is_counted {
+            self.not_registered().await;
+        }
+        posted.map(|(_, url)| url)
     }
 
-    /// URL of the account that the CA knows this key by; `None` when it knows none.
-    pub(super) async fn find(&self, key: &StoredKey) -> Result<Option<String>, AcmeError> {
+    /// What the CA knows of this key.
+    pub(super) async fn find(&self, key: &StoredKey) -> Result<Known, AcmeError> {
         match self.post_account(&key.signer()?, &json!({ "onlyReturnExisting": true })).await {
-            Ok(url) => Ok(Some(url)),
-            Err(error) if error.is_account_gone() => Ok(None),
+            Ok((_, url)) => Ok(Known::As(url)),
+            Err(error) if error.is_account_gone() => Ok(Known::No),
+            Err(error) if error.is_about_question() => Ok(Known::Unsaid),
             Err(error) => Err(error),
         }
     }
@@ -131,17 +151,20 @@ impl Accounts<'_> {
         Ok(payload)
     }
 
-    async fn post_account(&self, signer: &Signer, payload: &Value) -> Result<String, AcmeError> {
+    async fn post_account(&self, signer: &Signer, payload: &Value) -> Result<(StatusCode, String), AcmeError> {
         let directory = self.client.directory().await.map_err(|error| self.error(Step::Connect, error.into()))?;
         self.client.seen().doing(Step::Register);
         let session = Session { client: self.client, signer, name: Name::Key };
         let posted = session.post(&directory.new_account, Some(payload)).await;
         let (parts, _) = posted.map_err(|error| self.error(Step::Register, error))?;
         let url = parts.headers.get(LOCATION).and_then(|url| url.to_str().ok()).map(str::to_owned);
-        url.ok_or_else(|| self.error(Step::Register, instant_acme::Error::Str("no URL of the account (RFC 8555 §7.3)")))
+        let nameless = || self.error(Step::Register, instant_acme::Error::Str("no URL of the account (RFC 8555 §7.3)"));
+        url.map(|url| (parts.status, url)).ok_or_else(nameless)
     }
 
     pub(super) async fn restore(&self, key: &StoredKey, url: String) -> Result<Opened, AcmeError> {
+        // instant-acme reads it without asking again; a URL that cannot be asked has been refused then.
+        self.client.directory().await.map_err(|error| self.error(Step::Connect, error.into()))?;
         self.client.seen().doing(Step::Connect);
         let der = PrivatePkcs8KeyDer::from(key.private_key()?.der().to_vec());
         let builder = instant_acme::Account::builder_with_http(Box::new(self.client.clone()));
@@ -150,20 +173,32 @@ impl Accounts<'_> {
         Ok(Opened { account, signer: key.signer()? })
     }
 
-    /// Brings the CA's list of contacts up to date. Nothing depends on it, so a refusal is only told.
-    async fn tell_contact(&self, opened: &Opened, key: &StoredKey, url: String, told: &[String]) {
-        let contact: Vec<&str> = self.settings.contact.iter().map(String::as_str).collect();
-        if told == contact {
+    /// Brings the CA's list of contacts up to date, unless somebody else has the account in his hands: he tells the same, or
+    /// it is told with the next order.
+    async fn tell_contact(&self, opened: &Opened, told: &[String]) {
+        if told == self.settings.contact {
             return;
         }
+        if let Ok(Some(_guard)) = blocking(self.store, |store| store.lock(LOCK)).await {
+            self.tell_contact_alone(opened).await;
+        }
+    }
+
+    /// To be called under the lock: what is kept by now is what is kept afterwards, but for the contacts. Nothing depends on
+    /// them, so a refusal is only told.
+    async fn tell_contact_alone(&self, opened: &Opened) {
+        let Ok(Some(kept)) = self.load().await else { return };
+        if kept.contact == self.settings.contact || !kept.is_of(opened).unwrap_or(false) {
+            return;
+        }
+        let contact: Vec<&str> = self.settings.contact.iter().map(String::as_str).collect();
         self.client.seen().doing(Step::Register);
         if let Err(error) = again!(opened.account.update_contacts(&contact).await) {
             let error = self.error(Step::Register, error);
             warn!(error = with_causes(&error), "the CA does not take `acme.contact`");
             return;
         }
-        let stored = Stored { key: key.clone(), url: Some(url), contact: self.settings.contact.clone() };
-        if let Err(error) = self.save(stored).await {
+        if let Err(error) = self.save(Stored { contact: self.settings.contact.clone(), ..kept }).await {
             warn!(error = with_causes(&error), "cannot keep the account's contacts");
         }
     }
@@ -190,13 +225,7 @@ impl Accounts<'_> {
         kept.map(|kept| self.read(&kept)).transpose()
     }
 
-    pub(super) async fn load_next(&self) -> Result<Option<Stored>, AcmeError> {
-        let directory = self.settings.directory.clone();
-        let kept = blocking(self.store, move |store| store.load_next_account(&directory)).await?;
-        kept.map(|kept| self.read(&kept)).transpose()
-    }
-
-    fn read(&self, kept: &store::Account) -> Result<Stored, AcmeError> {
+    pub(super) fn read(&self, kept: &store::Account) -> Result<Stored, AcmeError> {
         Stored::read(kept)
             .map_err(|source| AcmeError::AccountUnreadable { directory: self.settings.directory.clone(), source })
     }
@@ -221,6 +250,17 @@ pub fn account_thumbprint(account: &store::Account) -> Option<String> {
     Some(Stored::read(account).ok()?.key.signer().ok()?.thumbprint())
 }
 
+/// What a CA says of a key.
+#[derive(Debug)]
+pub(super) enum Known {
+    /// It is that of the account with this URL.
+    As(String),
+    /// It is that of no account.
+    No,
+    /// The CA does not answer such questions; some want an external account for each.
+    Unsaid,
+}
+
 /// What is kept of an account.
 pub(super) struct Stored {
     pub(super) key: StoredKey,
@@ -234,11 +274,18 @@ impl Stored {
         Ok(Self { key, url, contact: kept.contact.clone() })
     }
 
+    /// Whether it is what was opened.
+    fn is_of(&self, opened: &Opened) -> Result<bool, AcmeError> {
+        let is_its_url = self.url.as_deref() == Some(opened.account.id());
+        Ok(is_its_url && self.key.signer()?.thumbprint() == opened.signer.thumbprint())
+    }
+
     pub(super) fn written(self, directory: &str) -> store::Account {
         let Self { key, url, contact } = self;
         // Two strings always have a JSON form.
         let credentials = serde_json::to_value(Credentials { key, url }).unwrap_or_default();
-        store::Account { directory: directory.to_owned(), contact, credentials: store::Credentials::new(credentials) }
+        let credentials = store::Credentials::new(credentials);
+        store::Account { directory: directory.to_owned(), contact, credentials, begun: None }
     }
 }
 

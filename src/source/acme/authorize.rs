@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::time::Duration;
 
 use instant_acme::{
     AuthorizationHandle, AuthorizationStatus, ChallengeHandle, ChallengeStatus, ChallengeType, OrderStatus, Problem,
@@ -10,6 +9,7 @@ use instant_acme::{
 
 use tracing::warn;
 
+use super::bounded::bounded;
 use super::error::{AcmeError, Answer, Step, words};
 use super::order::Pauses;
 use super::{AcmeSource, again};
@@ -24,7 +24,7 @@ impl AcmeSource {
     pub(super) async fn authorize(&self, at_ca: &mut instant_acme::Order, order: &Order) -> Result<(), AcmeError> {
         // Dropped when all authorizations are final.
         let answered = self.answer_all(at_ca, order).await?;
-        let validated = tokio::time::timeout(VALIDATION_DEADLINE, async {
+        let validated = tokio::time::timeout(self.patience.validation, async {
             self.tell_ready(at_ca, &answered).await?;
             let mut pauses = Pauses::default();
             while at_ca.state().status == OrderStatus::Pending {
@@ -41,7 +41,7 @@ impl AcmeSource {
             Ok(outcome) => outcome,
             Err(_) => {
                 self.note_all_failed(order, &answered, "the CA did not come to an end").await;
-                Err(AcmeError::Timeout { step: Step::Authorize, after: VALIDATION_DEADLINE })
+                Err(AcmeError::Timeout { step: Step::Authorize, after: self.patience.validation })
             }
         }
     }
@@ -139,6 +139,9 @@ impl AcmeSource {
     async fn answer_all(&self, at_ca: &mut instant_acme::Order, order: &Order) -> Result<Answered, AcmeError> {
         self.client.seen().doing(Step::Authorize);
         self.fetch_all(at_ca).await?;
+        if let Some((identifier, status)) = over(at_ca).await {
+            return Err(self.given_up(at_ca, order, identifier, status).await);
+        }
         let (mut answered, past) = (Answered::default(), self.proofs(order).await);
         let mut authorizations = at_ca.authorizations();
         while let Some(authorization) = authorizations.next().await {
@@ -155,6 +158,22 @@ impl AcmeSource {
             return Err(error.into());
         }
         Ok(answered)
+    }
+
+    /// Forgets an order that waits for an authorization which can never become valid, and tells why.
+    async fn given_up(
+        &self,
+        at_ca: &mut instant_acme::Order,
+        order: &Order,
+        identifier: String,
+        status: AuthorizationStatus,
+    ) -> AcmeError {
+        let why = self.failed_authorization(at_ca, order).await;
+        self.count_failure(order, why.as_ref()).await;
+        match self.clear(order).await {
+            Ok(()) => why.unwrap_or(AcmeError::AuthorizationOver { identifier, status: status_name(status) }),
+            Err(error) => error.into(),
+        }
     }
 
     /// Has the CA look at every answer.
@@ -255,7 +274,35 @@ impl AcmeSource {
 
     fn refusal(&self, problem: Problem, name: &str) -> AcmeError {
         let answer = Answer { retry_after: None, ..Answer::latest(self.client.seen()) };
-        AcmeError::Refused { step: Step::Authorize, identifier: Some(name.to_owned()), problem: problem.into(), answer }
+        AcmeError::Refused {
+            step: Step::Authorize,
+            identifier: Some(name.to_owned()),
+            problem: bounded(problem).into(),
+            answer,
+        }
+    }
+}
+
+/// The first authorization that is neither valid nor can become so (RFC 8555 §7.1.6). All are fetched.
+async fn over(at_ca: &mut instant_acme::Order) -> Option<(String, AuthorizationStatus)> {
+    let mut authorizations = at_ca.authorizations();
+    while let Some(Ok(authorization)) = authorizations.next().await {
+        if !matches!(authorization.status, AuthorizationStatus::Pending | AuthorizationStatus::Valid) {
+            return Some((authorization.identifier().to_string(), authorization.status));
+        }
+    }
+    None
+}
+
+/// As RFC 8555 §7.1.4 writes it.
+const fn status_name(status: AuthorizationStatus) -> &'static str {
+    match status {
+        AuthorizationStatus::Pending => "pending",
+        AuthorizationStatus::Valid => "valid",
+        AuthorizationStatus::Invalid => "invalid",
+        AuthorizationStatus::Revoked => "revoked",
+        AuthorizationStatus::Expired => "expired",
+        AuthorizationStatus::Deactivated => "deactivated",
     }
 }
 
@@ -338,9 +385,6 @@ fn server_name(identifier: &str) -> String {
         Err(_) => identifier.to_owned(),
     }
 }
-
-/// All authorizations of one order. Let's Encrypt gives up on a challenge within seconds.
-const VALIDATION_DEADLINE: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use tracing::warn;
 
+use super::account::Accounts;
 use super::error::AcmeError;
 use super::{AcmeSource, account_url};
 use crate::causes::with_causes;
@@ -135,6 +136,12 @@ impl AcmeSource {
         self.tell(noted);
     }
 
+    /// Notes that the CA did not take an order as the renewal that it was sent as.
+    pub(super) async fn note_ordered(&self, account: &str, order: &Order) {
+        let noted = self.on_ledger(account, order, false, Ledger::orders).await;
+        self.tell(noted);
+    }
+
     /// Notes a certificate.
     pub(super) async fn note_issued(&self, account: &str, order: &Order, replaces: bool) {
         let noted = self.on_ledger(account, order, replaces, Ledger::issued).await;
@@ -169,11 +176,49 @@ impl AcmeSource {
         .await
     }
 
-    /// What happened has happened: it only shows later that less was left.
     fn tell<T>(&self, noted: Result<Option<T>, StoreError>) {
-        if let Err(error) = noted {
-            let directory = &self.settings.directory;
-            warn!(directory, error = with_causes(&error), "cannot note what the CA counts");
+        tell(&self.settings.directory, noted);
+    }
+}
+
+impl Accounts<'_> {
+    /// Notes an account that is about to be registered, unless the CA would surely refuse it.
+    ///
+    /// # Errors
+    ///
+    /// [`AcmeError::Budget`] for one that would be refused, [`AcmeError::Store`] when the ledger cannot be kept.
+    pub(super) async fn afford_account(&self) -> Result<(), AcmeError> {
+        let judged = self.on_ledger(|ledger, limits, now| {
+            ledger.judge_registration(limits, now)?;
+            ledger.registers(limits, now);
+            Ok(())
+        });
+        match judged.await? {
+            Some(Err(refusal)) => Err(AcmeError::Budget { directory: self.settings.directory.clone(), refusal }),
+            Some(Ok(())) | None => Ok(()),
         }
+    }
+
+    /// Notes that the CA has made no account.
+    pub(super) async fn not_registered(&self) {
+        tell(&self.settings.directory, self.on_ledger(Ledger::not_registered).await);
+    }
+
+    /// `None` where no limits are known.
+    async fn on_ledger<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Ledger, &Limits, Timestamp) -> T + Send + 'static,
+    ) -> Result<Option<T>, StoreError> {
+        let Some(limits) = Limits::of(&self.settings.directory) else { return Ok(None) };
+        let (directory, now) = (self.settings.directory.clone(), self.clock.now());
+        let changed = move |store: &Store| store.change_ledger(&directory, |ledger| change(ledger, limits, now));
+        blocking(self.store, changed).await.map(Some)
+    }
+}
+
+/// What happened has happened: it only shows later that less was left.
+fn tell<T>(directory: &str, noted: Result<Option<T>, StoreError>) {
+    if let Err(error) = noted {
+        warn!(directory, error = with_causes(&error), "cannot note what the CA counts");
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use instant_acme::Problem;
 use rustls::CertificateError;
 
+use super::bounded::{bounded, cut};
 use super::dns::DnsError;
 use super::eab::EabError;
 use super::http::TransportError;
@@ -15,7 +16,7 @@ use super::masked::masked;
 use super::seen::Seen;
 use super::traffic::Operation;
 use crate::causes::with_causes;
-use crate::lifecycle::budget::Refusal;
+use crate::lifecycle::budget::{Limit, Refusal};
 use crate::lifecycle::{Failure, Reason, Retry};
 use crate::pki::{ChainError, IdentityError, KeyError};
 use crate::store::{FailedProof, StoreError};
@@ -31,7 +32,7 @@ pub enum AcmeError {
         directory: String,
     },
     /// The CA would refuse the order, by its published limits and what was ordered before; it was not sent.
-    #[error("`{directory}` would refuse the order: {refusal}")]
+    #[error("`{directory}` would refuse {}: {refusal}", match refusal.limit { Limit::Registrations => "a new account", _ => "the order" })]
     Budget {
         /// Of the CA.
         directory: String,
@@ -82,6 +83,16 @@ pub enum AcmeError {
         step: Step,
         /// How long.
         after: Duration,
+    },
+    /// The order waits for what can never come (RFC 8555 §7.1.6).
+    #[error(
+        "the CA calls the authorization of `{identifier}` {status} while the order waits for it, and does not say why"
+    )]
+    AuthorizationOver {
+        /// What was to be proven.
+        identifier: String,
+        /// In the CA's words.
+        status: &'static str,
     },
     /// None of our challenge kinds.
     #[error("the CA offers {offered} for `{identifier}`, and the settings allow {allowed}")]
@@ -289,7 +300,7 @@ impl AcmeError {
         let source: Box<dyn StdError + Send + Sync> = match error {
             instant_acme::Error::Api(problem) => {
                 let answer = Answer::latest(seen);
-                return Self::Refused { step, identifier: None, problem: problem.into(), answer };
+                return Self::Refused { step, identifier: None, problem: bounded(problem).into(), answer };
             }
             instant_acme::Error::Other(other) => other,
             other => other.into(),
@@ -329,10 +340,38 @@ impl AcmeError {
             Self::Refused { step: Step::Order, problem, answer, .. } => {
                 answer.status == 409 || matches!(kind(problem), "alreadyReplaced" | "malformed" | "unauthorized")
             }
-            // It took the order, and did not say of which certificate: instant-acme gives it up.
+            _ => false,
+        }
+    }
+
+    /// The CA has taken the order, and did not say of which certificate: instant-acme gives it up.
+    pub(super) fn is_not_as_renewal(&self) -> bool {
+        match self {
             Self::Unreachable { step: Step::Order, answer: None, source, .. } => {
                 source.to_string().starts_with("replaces field mismatch")
             }
+            _ => false,
+        }
+    }
+
+    /// The CA had its chance with the order: it did not come to an end, refused to go on, or answered nonsense. What it says
+    /// about the account, its load or its own trouble does not speak against the order.
+    pub(super) fn is_setback(&self) -> bool {
+        const NOT_OF_ORDER: [&str; 7] = [
+            "accountDoesNotExist",
+            "unauthorized",
+            "userActionRequired",
+            "externalAccountRequired",
+            "rateLimited",
+            "serverInternal",
+            "badNonce",
+        ];
+        match self {
+            Self::Timeout { .. } => true,
+            Self::Refused { problem, answer, .. } => {
+                (400..500).contains(&answer.status) && answer.status != 429 && !NOT_OF_ORDER.contains(&kind(problem))
+            }
+            Self::Unreachable { answer: None, source, .. } => source.downcast_ref::<TransportError>().is_none(),
             _ => false,
         }
     }
@@ -357,15 +396,22 @@ impl AcmeError {
         matches!(kind(problem), "accountDoesNotExist" | "unauthorized" | "malformed")
     }
 
+    /// The CA does not say whether it knows a key: some want an external account for every question, and some read none
+    /// that only asks.
+    pub(super) fn is_about_question(&self) -> bool {
+        let Self::Refused { problem, .. } = self else { return false };
+        matches!(kind(problem), "externalAccountRequired" | "unauthorized" | "malformed")
+    }
+
     /// The CA has answered, and not taken what it was sent.
     pub(super) fn is_answered(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::Unreachable { answer: Some(_), .. })
     }
 
-    /// The CA says that it does not have what was asked for, rather than that it is not able to answer now.
+    /// The CA says that it does not have what was asked for, rather than that we may not see it or that it cannot answer.
     pub(super) fn is_about_object(&self) -> bool {
         match self {
-            Self::Refused { problem, .. } => !matches!(kind(problem), "rateLimited" | "serverInternal" | "badNonce"),
+            Self::Refused { answer, .. } => matches!(answer.status, 404 | 410) && !self.is_account_gone(),
             Self::Unreachable { answer: Some(answer), .. } => matches!(answer.status, 404 | 410),
             _ => false,
         }
@@ -394,15 +440,18 @@ impl AcmeError {
                     | TransportError::Status { .. }
                     | TransportError::Redirect { .. }
                     | TransportError::NoDirectory { .. }
+                    | TransportError::DirectoryUrl { .. }
                     | TransportError::Url { .. },
                 )
                 | None => Reason::Server,
             },
             Self::Refused { problem, answer, step, .. } => ruling(problem, answer, *step).0,
             Self::Unproven { refusal, .. } => refusal.reason(),
+            // The CA is at work, and has not seen our answer: another CA would not either.
+            Self::Timeout { step: Step::Authorize, .. } => Reason::Unauthorized,
             Self::Timeout { .. } => Reason::Timeout,
             Self::NoChallenge { .. } => Reason::RejectedIdentifier,
-            Self::OrderInvalid => Reason::OrderNotReady,
+            Self::OrderInvalid | Self::AuthorizationOver { .. } => Reason::OrderNotReady,
             Self::Unusable(Unusable::NotNow { .. }) => Reason::Clock,
             Self::Unusable(_) => Reason::Unusable,
             Self::Store(_) | Self::Tls(_) => Reason::Storage,
@@ -436,6 +485,7 @@ impl AcmeError {
             | Self::NoAccount { .. }
             | Self::Timeout { .. }
             | Self::OrderInvalid
+            | Self::AuthorizationOver { .. }
             | Self::Unusable(_)
             | Self::Store(_)
             | Self::Tls(_)
@@ -477,8 +527,12 @@ impl AcmeError {
             }
             Self::Dns(error) => return error.fix().map(Cow::Owned),
             Self::Key(_) => "check the site's `domain`",
+            Self::Timeout { step: Step::Authorize, .. } => {
+                "make port 80 (http-01) or 443 (tls-alpn-01) of every address of the name reachable from the whole internet, or its zone (dns-01): `portvakt doctor` looks for what is in the way"
+            }
             Self::Timeout { .. }
             | Self::OrderInvalid
+            | Self::AuthorizationOver { .. }
             | Self::AccountLocked { .. }
             | Self::NoRevocation { .. }
             | Self::Unusable(_)
@@ -496,10 +550,13 @@ impl From<AcmeError> for Failure {
             reason: error.reason(),
             retry: error.retry(),
             fix: error.fix().map(Cow::into_owned),
-            detail: with_causes(&error),
+            detail: cut(with_causes(&error), LONGEST_FAILURE),
         }
     }
 }
+
+/// What is kept, shown and logged of a failure. A CA may write a megabyte.
+const LONGEST_FAILURE: usize = 4000;
 
 /// What an operator does about a problem document.
 fn refused_fix(problem: &Problem, answer: &Answer, step: Step) -> Option<Cow<'static, str>> {
@@ -512,7 +569,7 @@ fn refused_fix(problem: &Problem, answer: &Answer, step: Step) -> Option<Cow<'st
         ("userActionRequired", Some(page)) => Some(Cow::Owned(format!("open {page} and do what the CA asks there"))),
         ("externalAccountRequired", _) => AcmeError::ExternalAccountRequired { directory: String::new() }.fix(),
         ("unauthorized" | "malformed", _) if step == Step::Register => Some(Cow::Borrowed(
-            "if `acme.eab` is set: compare `kid` and key with what the CA shows, they may have been used or have expired",
+            "if `acme.eab` is set: compare `kid` and key with what the CA shows, they may have been used or have expired (`portvakt help PV0245`)",
         )),
         _ => hint(reason_of(problem, answer, step)).map(Cow::Borrowed),
     }
@@ -614,6 +671,9 @@ fn detail(problem: &Problem) -> &str {
 
 /// What to do about a directory that cannot be talked to.
 fn way_to_reach(error: Option<&TransportError>) -> &'static str {
+    if let Some(TransportError::DirectoryUrl { .. }) = error {
+        return "tell the CA; until it is mended, set `acme.directory` to another one";
+    }
     if let Some(TransportError::NoDirectory { .. } | TransportError::Redirect { .. }) = error {
         return "set `acme.directory` to the URL that the CA gives for its ACME directory: it answers with JSON";
     }
@@ -715,9 +775,9 @@ impl fmt::Display for Earlier<'_> {
     }
 }
 
-/// A problem in the CA's own words, without tokens.
+/// A problem in the CA's own words, without tokens, and not longer than a page.
 pub(super) fn words(problem: &Problem) -> String {
-    Words(problem).to_string()
+    cut(Words(problem).to_string(), LONGEST_FAILURE)
 }
 
 /// A problem in the CA's own words, without tokens.
@@ -883,6 +943,70 @@ mod tests {
             let error = AcmeError::Refused { step: Step::Order, identifier, problem, answer };
             assert_eq!(error.is_about_replaced(), expected, "{kind}");
         }
+    }
+
+    #[test]
+    fn given_answers_about_an_order_when_judged_then_only_those_of_the_order_speak_against_it() {
+        let refused = |kind, status| {
+            let AcmeError::Refused { identifier, problem, .. } = refused(kind, "no") else { unreachable!() };
+            AcmeError::Refused {
+                step: Step::Order,
+                identifier,
+                problem,
+                answer: Answer { status, ..Answer::default() },
+            }
+        };
+        let unreachable = |answer: Option<u16>, source: Box<dyn StdError + Send + Sync>| AcmeError::Unreachable {
+            directory: String::new(),
+            step: Step::Order,
+            answer: answer.map(|status| Answer { status, ..Answer::default() }),
+            source,
+        };
+        let timeout = |step| AcmeError::Timeout { step, after: Duration::from_secs(300) };
+        // Error, whether the order is gone, whether it is given up when that comes twice.
+        let table = [
+            (refused("malformed", 404), true, true),
+            (refused("malformed", 410), true, true),
+            (refused("malformed", 400), false, true),
+            (refused("orderNotReady", 403), false, true),
+            (refused("accountDoesNotExist", 404), false, false),
+            (refused("accountDoesNotExist", 400), false, false),
+            (refused("unauthorized", 401), false, false),
+            (refused("userActionRequired", 403), false, false),
+            (refused("rateLimited", 429), false, false),
+            (refused("serverInternal", 500), false, false),
+            (unreachable(Some(404), "x".into()), true, false),
+            (unreachable(Some(503), "x".into()), false, false),
+            (unreachable(None, "no JSON".into()), false, true),
+            (unreachable(None, Box::new(TransportError::TooLong)), false, false),
+            (timeout(Step::Authorize), false, true),
+            (timeout(Step::Finalize), false, true),
+            (AcmeError::OrderInvalid, false, false),
+        ];
+        for (error, is_gone, is_setback) in table {
+            assert_eq!((error.is_about_object(), error.is_setback()), (is_gone, is_setback), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn given_a_wait_without_end_when_ruled_then_a_validation_is_no_trouble_of_the_ca() {
+        let timeout = |step| AcmeError::Timeout { step, after: Duration::from_secs(300) };
+        assert_eq!(timeout(Step::Authorize).reason(), Reason::Unauthorized);
+        assert!(timeout(Step::Authorize).fix().is_some_and(|fix| fix.contains("portvakt doctor")));
+        assert_eq!(timeout(Step::Finalize).reason(), Reason::Timeout);
+    }
+
+    #[test]
+    fn given_a_megabyte_of_words_when_told_then_a_page_is_kept() {
+        let problem = serde_json::json!({ "type": "urn:ietf:params:acme:error:dns", "detail": "é".repeat(1 << 19) });
+        let error = instant_acme::Error::Api(serde_json::from_value(problem).unwrap());
+        let failure = Failure::from(AcmeError::at(Step::Order, "https://ca.test/dir", &Seen::default(), error));
+        assert_eq!(failure.reason, Reason::Dns);
+        assert!(failure.detail.len() < 2200 && failure.detail.ends_with("(urn:ietf:params:acme:error:dns)"));
+
+        let offered = (0..100_000).map(|number| number.to_string()).collect();
+        let error = AcmeError::NoProfile { directory: String::new(), profile: "x".to_owned(), offered };
+        assert!(Failure::from(error).detail.len() < LONGEST_FAILURE + 10);
     }
 
     #[test]

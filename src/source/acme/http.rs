@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{LOCATION, USER_AGENT};
+use http::header::{LOCATION, RETRY_AFTER, USER_AGENT};
 use http::response::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -15,8 +15,9 @@ use instant_acme::{BodyWrapper, BytesResponse, HttpClient, Problem};
 use rustls::CertificateError;
 use tokio::time::Instant;
 
+use super::bounded::{LONGEST_DETAIL, cut};
 use super::clients::{Ca, Kept};
-use super::directory::Directory;
+use super::directory::{BadUrl, Directory};
 use super::error::Step;
 use super::seen::{self, Seen};
 use crate::source::ChallengeKind;
@@ -99,8 +100,8 @@ impl CaClient {
         let (parts, body) = response.into_parts();
         self.note(&parts, sent);
         if parts.status.is_redirection() {
-            let to = parts.headers.get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere").to_owned();
-            return Err(TransportError::Redirect { status: parts.status, to });
+            let to = parts.headers.get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
+            return Err(TransportError::Redirect { status: parts.status, to: cut(to.to_owned(), LONGEST_DETAIL) });
         }
         let body = Limited::new(body, RESPONSE_LIMIT).collect().await.map_err(TransportError::of_body)?.to_bytes();
         let is_error = parts.status.is_client_error() || parts.status.is_server_error();
@@ -137,13 +138,12 @@ impl CaClient {
             // A problem document, which says why.
             return Ok(());
         }
-        match serde_json::from_slice(body) {
-            Ok(directory) => {
-                self.ca.keep(body.clone(), directory, self.clock.now());
-                Ok(())
-            }
-            Err(_) => Err(TransportError::NoDirectory { status: parts.status }),
-        }
+        let directory = serde_json::from_slice::<Directory>(body);
+        let directory = directory.map_err(|_| TransportError::NoDirectory { status: parts.status })?.checked();
+        let directory = directory
+            .map_err(|BadUrl { key, url }| TransportError::DirectoryUrl { key, url: cut(url, LONGEST_DETAIL) })?;
+        self.ca.keep(body.clone(), directory, self.clock.now());
+        Ok(())
     }
 }
 
@@ -154,7 +154,9 @@ impl HttpClient for CaClient {
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, instant_acme::Error>> + Send>> {
         let client = self.clone();
         Box::pin(async move {
-            let (parts, body) = client.exchange(request).await?;
+            let (mut parts, body) = client.exchange(request).await?;
+            // Noted. instant-acme would add it to a clock, which panics for the largest of numbers.
+            parts.headers.remove(RETRY_AFTER);
             Ok(BytesResponse { parts, body: Box::new(body) })
         })
     }
@@ -184,6 +186,9 @@ pub(super) enum TransportError {
     /// JSON with other keys, or something else.
     #[error("answered `{status}` with something that is no ACME directory (RFC 8555 §7.1.1)")]
     NoDirectory { status: StatusCode },
+    /// A directory with a URL that cannot be asked.
+    #[error("its directory names `{url}` as `{key}`, which is no https URL (RFC 8555 §7.1.1)")]
+    DirectoryUrl { key: &'static str, url: String },
     /// The CA names something that is no URL.
     #[error("the CA names a URL that cannot be asked")]
     Url { source: http::Error },
@@ -203,9 +208,12 @@ impl TransportError {
     pub(super) fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Status { status } | Self::Redirect { status, .. } | Self::NoDirectory { status } => Some(*status),
-            Self::Connect { .. } | Self::Exchange { .. } | Self::Timeout { .. } | Self::TooLong | Self::Url { .. } => {
-                None
-            }
+            Self::Connect { .. }
+            | Self::Exchange { .. }
+            | Self::Timeout { .. }
+            | Self::TooLong
+            | Self::DirectoryUrl { .. }
+            | Self::Url { .. } => None,
         }
     }
 

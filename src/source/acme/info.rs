@@ -7,6 +7,7 @@ use instant_acme::Problem;
 use serde::Deserialize;
 
 use super::AcmeSource;
+use super::bounded::{LONGEST_DETAIL, bounded, cut};
 use super::error::Step;
 use super::http::TransportError;
 use crate::causes::with_causes;
@@ -19,37 +20,45 @@ impl AcmeSource {
     pub async fn renewal_info(&self, identity: &Identity) -> InfoAnswer {
         let directory = match self.client.directory().await {
             Ok(directory) => directory,
-            Err(error) => return failed(&error),
+            Err(error) => return self.uninformed(&error),
         };
         let Some(id) = identity.chain().renewal_id() else { return InfoAnswer::NotOffered };
         let Some(url) = directory.renewal_info(&id.to_string()) else { return InfoAnswer::NotOffered };
         self.client.seen().doing(Step::RenewalInfo);
         match self.client.get(&url).await {
             Ok((parts, body)) => read(&parts, &body, self.client.seen().retry_after()),
-            Err(error) => failed(&error),
+            Err(error) => self.uninformed(&error),
         }
+    }
+
+    fn uninformed(&self, error: &TransportError) -> InfoAnswer {
+        // Of this answer, when there was one.
+        failed(error, self.client.seen().retry_after().filter(|_| error.status().is_some()))
     }
 }
 
 /// Judges an answer. What cannot be used is a failure that lasts: the CA says nothing else in a moment (§4.3.3).
 fn read(parts: &Parts, body: &Bytes, ask_again: Option<Timestamp>) -> InfoAnswer {
     if parts.status != StatusCode::OK {
-        let detail = serde_json::from_slice::<Problem>(body).ok().and_then(|problem| problem.detail);
+        let problem = serde_json::from_slice::<Problem>(body).ok().map(bounded);
+        let detail = problem.and_then(|problem| problem.detail);
         let said = detail.map(|detail| format!(": {}", super::masked::masked(&detail))).unwrap_or_default();
         return InfoAnswer::Failed {
             temporary: is_temporary(parts.status),
+            ask_again,
             detail: format!("the CA answered `{}` when asked for renewal information{said}", parts.status),
         };
     }
     match serde_json::from_slice::<Info>(body).map_err(|error| error.to_string()).and_then(Info::window) {
         Ok(window) => InfoAnswer::Window { window, ask_again },
         Err(why) => {
-            InfoAnswer::Failed { temporary: false, detail: format!("the CA's renewal information is no use: {why}") }
+            let detail = format!("the CA's renewal information is no use: {}", cut(why, LONGEST_DETAIL));
+            InfoAnswer::Failed { temporary: false, ask_again, detail }
         }
     }
 }
 
-fn failed(error: &TransportError) -> InfoAnswer {
+fn failed(error: &TransportError, ask_again: Option<Timestamp>) -> InfoAnswer {
     let temporary = match error {
         TransportError::Timeout { .. } | TransportError::Exchange { .. } => true,
         TransportError::Status { status } => is_temporary(*status),
@@ -57,9 +66,10 @@ fn failed(error: &TransportError) -> InfoAnswer {
         | TransportError::TooLong
         | TransportError::Redirect { .. }
         | TransportError::NoDirectory { .. }
+        | TransportError::DirectoryUrl { .. }
         | TransportError::Url { .. } => false,
     };
-    InfoAnswer::Failed { temporary, detail: with_causes(error) }
+    InfoAnswer::Failed { temporary, ask_again, detail: cut(with_causes(error), LONGEST_DETAIL) }
 }
 
 fn is_temporary(status: StatusCode) -> bool {
@@ -146,7 +156,8 @@ mod tests {
             ("too many", 429, r#"{"detail": "slow down"}"#.to_owned(), true),
         ];
         for (name, status, body, expected) in table {
-            let InfoAnswer::Failed { temporary, detail } = answer(status, &body) else { panic!("{name}") };
+            let InfoAnswer::Failed { temporary, ask_again, detail } = answer(status, &body) else { panic!("{name}") };
+            assert_eq!(ask_again, Some(LATER), "{name}");
             assert_eq!(temporary, expected, "{name}: {detail}");
         }
     }

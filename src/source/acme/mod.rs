@@ -17,6 +17,7 @@
 
 mod account;
 mod authorize;
+mod bounded;
 mod budget;
 mod clients;
 mod directory;
@@ -75,6 +76,22 @@ pub struct AcmeSource {
     challenges: Challenges,
     clock: Arc<dyn Clock>,
     client: CaClient,
+    patience: Patience,
+}
+
+/// How long a CA is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Until all authorizations of an order are final. Let's Encrypt gives up on a challenge within seconds.
+    pub validation: Duration,
+    /// From the order to the certificate; what a text in DNS needs to be seen comes on top.
+    pub order: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { validation: Duration::from_secs(300), order: Duration::from_secs(600) }
+    }
 }
 
 impl AcmeSource {
@@ -91,7 +108,13 @@ impl AcmeSource {
         clients: &Clients,
     ) -> Result<Self, AcmeError> {
         let client = clients.client(&settings, clock.clone())?;
-        Ok(Self { settings, store, challenges, clock, client })
+        Ok(Self { settings, store, challenges, clock, client, patience: Patience::default() })
+    }
+
+    /// The same with another patience.
+    #[must_use]
+    pub fn with(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// Gets a certificate: goes on with the stored order, else places one. Takes minutes.
@@ -138,12 +161,16 @@ impl AcmeSource {
         let deadline = self.deadline();
         let finished = tokio::time::timeout(deadline, self.finish(&mut work, opened, order)).await;
         self.clean_dns(order).await;
-        finished.unwrap_or(Err(AcmeError::Timeout { step: Step::Finalize, after: deadline }))
+        let finished = finished.unwrap_or(Err(AcmeError::Timeout { step: Step::Finalize, after: deadline }));
+        if let Err(error) = &finished {
+            self.note_setback(order, error).await?;
+        }
+        finished
     }
 
     /// An order, from the directory to the certificate; a text in DNS is seen late.
     fn deadline(&self) -> Duration {
-        ORDER_DEADLINE + self.settings.dns.as_ref().map_or(Duration::ZERO, |dns| dns.propagation_timeout)
+        self.patience.order + self.settings.dns.as_ref().map_or(Duration::ZERO, |dns| dns.propagation_timeout)
     }
 
     /// Refuses to put a certificate that nobody trusts in the place of a good one.
@@ -157,9 +184,10 @@ impl AcmeSource {
             return Ok(());
         };
         let until = stored.identity.chain().leaf().not_after;
-        match stored.meta.directory {
+        match stored.meta.issued_by() {
             Some(serving) if serving == AcmeSettings::LETS_ENCRYPT && until > self.clock.now() => {
-                Err(AcmeError::OverProduction { directory: self.settings.directory.clone(), serving, until })
+                let (directory, serving) = (self.settings.directory.clone(), serving.to_owned());
+                Err(AcmeError::OverProduction { directory, serving, until })
             }
             _ => Ok(()),
         }
@@ -206,6 +234,3 @@ fn is_bad_nonce(error: &instant_acme::Error) -> bool {
 }
 
 const NONCE_ROUNDS: u32 = 4;
-
-/// An order, from the directory to the certificate.
-const ORDER_DEADLINE: Duration = Duration::from_secs(600);

@@ -22,6 +22,17 @@ pub(super) struct Work {
     key: PrivateKey,
 }
 
+/// An order that the CA has taken.
+enum Placed {
+    /// As it was asked for.
+    Whole(instant_acme::Order),
+    /// It does not repeat what the order replaces, as it must when it takes it as a renewal (RFC 9773 §5).
+    NotAsRenewal {
+        /// Of the order.
+        url: String,
+    },
+}
+
 /// What is ordered, with what the directory has to say about it.
 pub(super) struct Wanted<'a> {
     pub(super) order: &'a Order,
@@ -76,9 +87,9 @@ impl AcmeSource {
         // A reload that ends the task now would cost an order.
         let _whole = order.unbroken.hold().await;
         let mut replaces = wanted.replaces.is_some();
-        let at_ca = match self.ask_for_order(account, wanted, wanted.replaces.as_ref()).await {
+        let placed = match self.ask_for_order(account, wanted, wanted.replaces.as_ref()).await {
             // Limits may be stricter then, but a certificate is better than none.
-            Err(error) if wanted.replaces.is_some() && error.is_about_replaced() => {
+            Err(error) if replaces && error.is_about_replaced() => {
                 let why = with_causes(&error);
                 info!(
                     certificate = order.certificate,
@@ -89,10 +100,19 @@ impl AcmeSource {
             }
             other => other?,
         };
+        let (url, at_ca) = match placed {
+            Placed::Whole(at_ca) => (at_ca.url().to_owned(), Some(at_ca)),
+            Placed::NotAsRenewal { url } => {
+                let certificate = &order.certificate;
+                info!(certificate, order = url, "the CA has taken the order, and not as a renewal: going on with it");
+                replaces = false;
+                (url, None)
+            }
+        };
         let record = OrderRecord {
             directory: self.settings.directory.clone(),
             account: account.id().to_owned(),
-            order: at_ca.url().to_owned(),
+            order: url.clone(),
             identifiers: order.identifiers.clone(),
             profile: wanted.profile.clone(),
             key_type: self.settings.key_type.as_str().to_owned(),
@@ -100,10 +120,18 @@ impl AcmeSource {
             created: self.clock.now(),
             phase: "ordered".to_owned(),
             replaces,
+            setbacks: 0,
         };
         // Nothing comes between the answer and this: whoever dies here leaves an order that only the CA knows.
         self.keep(order, record).await?;
-        debug!(certificate = order.certificate, order = at_ca.url(), "order placed");
+        debug!(certificate = order.certificate, order = url, "order placed");
+        let at_ca = match at_ca {
+            Some(at_ca) => at_ca,
+            None => {
+                self.note_ordered(account.id(), order).await;
+                again!(account.order(url.clone()).await).map_err(|error| self.error(Step::Order, error))?
+            }
+        };
         Ok(Work { at_ca, key })
     }
 
@@ -112,7 +140,7 @@ impl AcmeSource {
         account: &Account,
         wanted: &Wanted<'_>,
         replaces: Option<&RenewalId>,
-    ) -> Result<instant_acme::Order, AcmeError> {
+    ) -> Result<Placed, AcmeError> {
         let identifiers: Vec<Identifier> = wanted.order.identifiers.iter().map(|name| identifier(name)).collect();
         let mut new = NewOrder::new(&identifiers);
         if let Some(profile) = &wanted.profile {
@@ -125,10 +153,19 @@ impl AcmeSource {
         self.afford(account.id(), wanted.order, replaces.is_some()).await?;
         self.client.seen().doing(Step::Order);
         let placed = again!(account.new_order(&new).await).map_err(|error| self.error(Step::Order, error));
-        if placed.as_ref().is_err_and(AcmeError::is_answered) {
-            self.not_taken(account.id(), wanted.order, replaces.is_some()).await;
+        match placed {
+            Ok(at_ca) => Ok(Placed::Whole(at_ca)),
+            Err(error) if error.is_not_as_renewal() => match self.client.seen().location() {
+                Some(url) => Ok(Placed::NotAsRenewal { url }),
+                None => Err(error),
+            },
+            Err(error) => {
+                if error.is_answered() {
+                    self.not_taken(account.id(), wanted.order, replaces.is_some()).await;
+                }
+                Err(error)
+            }
         }
-        placed
     }
 
     /// Carries the order from whatever state it is in to its certificate.
@@ -269,10 +306,27 @@ impl AcmeSource {
     }
 
     /// Notes for which identifier the stored order has failed.
-    async fn count_failure(&self, order: &Order, why: Option<&AcmeError>) {
+    pub(super) async fn count_failure(&self, order: &Order, why: Option<&AcmeError>) {
         let Some(identifier) = why.and_then(AcmeError::identifier) else { return };
         if let Ok(Some(record)) = self.stored_order(order).await {
             self.note_failed(&record.account, order, identifier).await;
+        }
+    }
+
+    /// Leaves an order with which an attempt has come to nothing for the next one, since the CA may only have been slow. The
+    /// second time it is given up: it would stand in the way of another until it is a week old.
+    pub(super) async fn note_setback(&self, order: &Order, error: &AcmeError) -> Result<(), StoreError> {
+        if !error.is_setback() {
+            return Ok(());
+        }
+        match self.stored_order(order).await? {
+            None => Ok(()),
+            Some(record) if record.setbacks == 0 => self.keep(order, OrderRecord { setbacks: 1, ..record }).await,
+            Some(record) => {
+                let certificate = &order.certificate;
+                info!(certificate, order = record.order, "the order has come to nothing twice: the next one is new");
+                self.clear(order).await
+            }
         }
     }
 
@@ -302,8 +356,8 @@ impl AcmeSource {
     }
 
     async fn stored_order(&self, order: &Order) -> Result<Option<OrderRecord>, StoreError> {
-        let name = order.certificate.clone();
-        blocking(&self.store, move |store| store.load_order(&name)).await
+        let (name, directory) = (order.certificate.clone(), self.settings.directory.clone());
+        blocking(&self.store, move |store| store.load_order(&name, &directory)).await
     }
 
     async fn keep(&self, order: &Order, record: OrderRecord) -> Result<(), StoreError> {
@@ -312,8 +366,8 @@ impl AcmeSource {
     }
 
     pub(super) async fn clear(&self, order: &Order) -> Result<(), StoreError> {
-        let name = order.certificate.clone();
-        blocking(&self.store, move |store| store.clear_order(&name)).await
+        let (name, directory) = (order.certificate.clone(), self.settings.directory.clone());
+        blocking(&self.store, move |store| store.clear_order(&name, &directory)).await
     }
 
     fn is_for(&self, record: &OrderRecord, account: &Account, wanted: &Wanted<'_>) -> bool {
@@ -325,9 +379,10 @@ impl AcmeSource {
             && self.clock.now().since(record.created) < ORDER_LIFE
     }
 
-    /// A stored order that the CA refuses to show is gone; other trouble leaves it for the next attempt.
+    /// A stored order that the CA does not have is gone; other trouble leaves it for the next attempt.
     async fn forget(&self, order: &Order, error: AcmeError) -> Result<Option<Work>, AcmeError> {
-        if error.is_account_gone() || !error.is_about_object() {
+        if !error.is_about_object() {
+            self.note_setback(order, &error).await?;
             return Err(error);
         }
         self.clear(order).await?;

@@ -4,11 +4,12 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::header::{DATE, HeaderName, LINK, RETRY_AFTER};
+use http::header::{DATE, HeaderName, LINK, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use httpdate::HttpDate;
 use serde::Deserialize;
 
+use super::bounded::LONGEST_DETAIL;
 use super::error::Step;
 use crate::time::Timestamp;
 
@@ -23,6 +24,7 @@ struct Latest {
     retry_after: Option<Timestamp>,
     skew: i64,
     alternates: Vec<String>,
+    location: Option<String>,
     visit: Option<String>,
 }
 
@@ -57,6 +59,11 @@ impl Seen {
         self.lock().alternates.clone()
     }
 
+    /// What the latest response has made, or is about (RFC 9110 §10.2.2).
+    pub(super) fn location(&self) -> Option<String> {
+        self.lock().location.clone()
+    }
+
     /// What the latest response wants a human to open (RFC 8555 §7.3.3).
     pub(super) fn visit(&self) -> Option<String> {
         self.lock().visit.clone()
@@ -65,7 +72,7 @@ impl Seen {
     /// Keeps the `instance` of a problem document: where a human can do something about it (RFC 9457 §3.1.5).
     pub(super) fn note_problem(&self, body: &[u8]) {
         let instance = serde_json::from_slice::<Instance>(body).ok().and_then(|problem| problem.instance);
-        self.lock().visit = instance.filter(|url| url.starts_with("https://"));
+        self.lock().visit = instance.filter(|url| url.starts_with("https://") && url.len() <= LONGEST_DETAIL);
     }
 
     /// Keeps what a response says. `sent` and `now` are the times of its request and of its arrival.
@@ -74,6 +81,7 @@ impl Seen {
         latest.status = Some(status.as_u16());
         latest.retry_after = retry_after(headers, now);
         latest.alternates = alternates(headers);
+        latest.location = text(headers, &LOCATION).map(str::to_owned);
         latest.visit = None;
         if let Some(date) = date(headers) {
             latest.skew = skew(date, sent, now);
