@@ -11,9 +11,10 @@ use std::thread;
 use serde_json::Value;
 
 use crate::support::clock::PATIENCE;
-use crate::support::home::run;
-use crate::support::pebble::Settings;
-use crate::support::{Echo, Home, Pebble, eventually};
+use crate::support::home::{Portvakt, run};
+use crate::support::pebble::{EAB_KEY, EAB_KID, Settings};
+use crate::support::witness::{Fault, Operation, Rule};
+use crate::support::{Echo, Home, Pebble, Witness, eventually};
 
 #[test]
 fn given_an_account_when_shown_and_rolled_over_then_the_same_account_has_another_key() {
@@ -41,6 +42,104 @@ fn given_an_account_when_shown_and_rolled_over_then_the_same_account_has_another
     assert!(portvakt.reload(&scene.home));
     eventually("the second order", PATIENCE, || (scene.pebble.issued() >= 2).then_some(()));
     assert_eq!(scene.pebble.accounts(), 1);
+}
+
+#[test]
+fn given_a_death_in_the_middle_of_a_rollover_when_started_then_one_account_and_orders_go_on() {
+    for is_answered in [false, true] {
+        let (home, echo) = (Home::new(), Echo::start());
+        let pebble = Pebble::start(Settings { always_valid: true, ..Settings::on(1, 1) });
+        let witness = Witness::before(&pebble);
+        let configure = |domains: &str| {
+            let site = format!("[[site]]\n{domains}\nname = \"m5.test\"\nupstream = \"{}\"\n", echo.url());
+            home.configure("", &format!("{}{site}", witness.acme_section()));
+        };
+        configure("domain = \"m5.test\"");
+        let portvakt = home.start();
+        home.wait_certificate("m5.test", "issued", PATIENCE);
+        drop(portvakt);
+        let keys = || {
+            let folder = std::fs::read_dir(home.state().join("acme")).unwrap().next().unwrap().unwrap().path();
+            ["account.json", "account.next.json"].map(|file| std::fs::read_to_string(folder.join(file)).ok())
+        };
+
+        witness.rule(Rule::on(Operation::KeyChange, if is_answered { Fault::HoldAfter } else { Fault::HoldBefore }));
+        let mut rollover = Portvakt::launch(home.path(), &["acme", "account", "rollover", "--config", "portvakt.toml"]);
+        witness.await_held();
+        let [before, next] = keys();
+        assert!(next.is_some(), "the new key is on the disk before the CA hears of it");
+        rollover.child.kill();
+        witness.let_go();
+
+        configure("domains = [\"m5.test\", \"api.m5.test\"]");
+        let _portvakt = home.start();
+        eventually("the second order", PATIENCE, || (pebble.issued() >= 2).then_some(()));
+
+        let [now, left] = keys();
+        match is_answered {
+            true => assert_eq!((now, left), (next, None), "the CA has the new key"),
+            false => assert_eq!((now, left), (before, next), "the CA has the old one, and may be slow"),
+        }
+        assert_eq!((pebble.accounts(), pebble.orders()), (1, 2), "answered: {is_answered}");
+        if !is_answered {
+            let rolled = run(home.path(), &["acme", "account", "rollover", "--config", "portvakt.toml"]);
+            assert!(rolled.status.success(), "{}", text(&rolled));
+            assert_eq!(keys()[1], None);
+        }
+    }
+}
+
+#[test]
+fn given_a_wrong_key_of_an_external_account_when_ordered_then_the_cas_words_and_the_setting_are_named() {
+    let (home, echo) = (Home::new(), Echo::start());
+    let pebble = Pebble::start(Settings { eab: true, always_valid: true, ..Settings::on(1, 1) });
+    let configure = |eab: &str| {
+        let site = format!("[[site]]\ndomain = \"m5.test\"\nupstream = \"{}\"\n", echo.url());
+        home.configure("", &format!("{}{eab}{site}", pebble.acme_section()));
+    };
+    std::fs::write(home.path().join("eab.key"), "bm90LXRoZS1rZXktb2YtdGhhdC1hY2NvdW50").unwrap();
+    configure(&format!("eab = {{ kid = \"{EAB_KID}\", key_file = \"eab.key\" }}\n"));
+    let portvakt = home.start();
+
+    let is_told = |line: &str| {
+        line.contains("no certificate") && line.contains("register the account") && line.contains("`acme.eab`")
+    };
+    let line = portvakt.child.wait_line("the cause", is_told);
+    assert!(line.contains("reason=\"account\"") && line.contains("urn:ietf:params:acme:error:"), "{line}");
+    let status: Value = serde_json::from_slice(&home.admin("/status.json").body).expect("JSON");
+    let error = status["certificates"][0]["last_error"].as_str().unwrap_or_default();
+    assert!(error.contains("`acme.eab`") && error.contains("`portvakt help PV0245`"), "{error}");
+    assert_eq!(pebble.accounts(), 0);
+
+    // The right key is taken up by the next start, and by a reload when the settings change with it.
+    std::fs::write(home.path().join("eab.key"), EAB_KEY).unwrap();
+    configure(&format!("contact = [\"mailto:a@m5.test\"]\neab = {{ kid = \"{EAB_KID}\", key_file = \"eab.key\" }}\n"));
+    assert!(portvakt.reload(&home));
+    home.wait_certificate("m5.test", "issued", PATIENCE);
+}
+
+#[test]
+fn given_proxies_in_the_environment_when_ordered_then_used_unless_the_ca_is_spared() {
+    let (home, echo) = (Home::new(), Echo::start());
+    let pebble = Pebble::start(Settings { always_valid: true, ..Settings::on(1, 1) });
+    let witness = Witness::in_the_name_of("ca.portvakt.invalid", &pebble);
+    let site = format!("[[site]]\ndomain = \"m5.test\"\nupstream = \"{}\"\n", echo.url());
+    home.configure("", &format!("{}{site}", witness.acme_section()));
+    let start = |spared: &str| {
+        let mut command = home.command();
+        home.start_as(command.env("HTTPS_PROXY", witness.proxy()).env("NO_PROXY", spared))
+    };
+
+    let portvakt = start("localhost, .portvakt.invalid");
+    let line = portvakt.child.wait_line("the failure", |line| line.contains("no certificate"));
+    assert!(line.contains("ca.portvakt.invalid") && !line.contains("through the proxy"), "{line}");
+    assert_eq!(witness.requests().len(), 0);
+    drop(portvakt);
+    std::fs::remove_dir_all(home.state()).unwrap();
+
+    let _portvakt = start("localhost, other.invalid");
+    home.wait_certificate("m5.test", "issued", PATIENCE);
+    assert_eq!((witness.count(Operation::NewOrder), pebble.accounts()), (1, 1));
 }
 
 #[test]
