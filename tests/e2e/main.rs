@@ -32,6 +32,7 @@ mod fails_clearly_and_never_twice;
 mod gives_bodies_a_length;
 mod gives_up_rights;
 mod helps_to_order_a_certificate;
+mod installs_as_a_debian_package;
 mod issues_from_its_own_ca;
 mod keeps_answers_of_callers_apart;
 mod keeps_authenticated_connections_apart;
