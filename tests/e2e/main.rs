@@ -71,6 +71,7 @@ mod resumes_after_a_kill;
 mod rotates_client_identities;
 mod runbooks_match_alerts;
 mod runs_in_a_container;
+mod runs_sandboxed_under_systemd;
 mod says_what_is_wrong_with_a_configuration;
 mod says_why_acme_fails;
 mod sees_what_it_serves;
