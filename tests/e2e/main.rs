@@ -48,6 +48,7 @@ mod lets_applications_call_out;
 mod looks_at_what_a_configuration_needs;
 mod manages_accounts_by_hand;
 mod mends_what_the_disk_has_lost;
+mod migrates_from_others;
 mod obtains_certificates_by_acme;
 mod orders_from_another_acme_server;
 mod orders_when_an_operator_asks;
