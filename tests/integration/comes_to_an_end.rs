@@ -104,6 +104,23 @@ async fn given_a_stored_order_when_the_ca_speaks_of_the_account_then_it_is_kept_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn given_a_certificate_that_ran_out_before_it_could_be_fetched_when_gone_on_with_then_another_is_had_at_once() {
+    let scene = Scene::new(|_| ());
+    scene.witness.rule(Rule::on(Operation::Certificate, Fault::problem(503, "serverInternal", &[])));
+    scene.obtain().await.unwrap_err();
+    scene.witness.heal();
+
+    let in_ten_years = |reply: &mut Reply| {
+        reply.headers.retain(|(name, _)| name != "date");
+        reply.headers.push(("date".to_owned(), "Thu, 20 Nov 2036 12:00:00 GMT".to_owned()));
+    };
+    scene.witness.rule(Rule::on(Operation::Certificate, Fault::change(in_ten_years)).times(1));
+    scene.obtain().await.unwrap();
+
+    assert_eq!(scene.witness.count(Operation::NewOrder), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn given_a_ca_that_does_not_say_what_an_order_replaces_when_renewed_then_the_order_is_used_all_the_same() {
     let scene = Scene::new(|_| ());
     let first = scene.obtain().await.unwrap();

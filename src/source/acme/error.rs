@@ -390,6 +390,11 @@ impl AcmeError {
         }
     }
 
+    /// What the CA has issued has ended already.
+    pub(super) fn has_run_out(&self) -> bool {
+        matches!(self, Self::Unusable(Unusable::NotNow { not_after, now, .. }) if not_after <= now)
+    }
+
     /// The signature or the account was not accepted, as happens while somebody changes the account's key.
     pub(super) fn is_about_account(&self) -> bool {
         let Self::Refused { problem, .. } = self else { return false };

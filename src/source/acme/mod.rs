@@ -67,7 +67,7 @@ use crate::store::Store;
 use crate::time::Clock;
 use account::{Accounts, Opened};
 use http::CaClient;
-use order::Wanted;
+use order::{Wanted, Work};
 
 /// Certificates from one ACME CA.
 pub struct AcmeSource {
@@ -152,10 +152,19 @@ impl AcmeSource {
     ) -> Result<Identity, AcmeError> {
         let directory = self.client.directory().await.map_err(|error| self.error(Step::Connect, error.into()))?;
         let wanted = Wanted::new(&self.settings, &directory, order, replaces)?;
-        let mut work = match self.resume(&opened.account, &wanted).await? {
-            Some(work) => work,
-            None => self.place(&opened.account, &wanted).await?,
-        };
+        if let Some(work) = self.resume(&opened.account, &wanted).await? {
+            match self.carry(work, opened, order).await {
+                // Issued long ago: it has run out while it could not be fetched.
+                Err(error) if error.has_run_out() => self.clear(order).await?,
+                outcome => return outcome,
+            }
+        }
+        let work = self.place(&opened.account, &wanted).await?;
+        self.carry(work, opened, order).await
+    }
+
+    /// Finishes an order within its time, and cleans up behind it.
+    async fn carry(&self, mut work: Work, opened: &Opened, order: &Order) -> Result<Identity, AcmeError> {
         // What was left by a process that has died in the middle.
         self.clean_dns(order).await;
         let deadline = self.deadline();
