@@ -25,7 +25,7 @@ pub(super) struct Work {
 /// An order that the CA has taken.
 enum Placed {
     /// As it was asked for.
-    Whole(instant_acme::Order),
+    Whole(Box<instant_acme::Order>),
     /// It does not repeat what the order replaces, as it must when it takes it as a renewal (RFC 9773 §5).
     NotAsRenewal {
         /// Of the order.
@@ -101,7 +101,7 @@ impl AcmeSource {
             other => other?,
         };
         let (url, at_ca) = match placed {
-            Placed::Whole(at_ca) => (at_ca.url().to_owned(), Some(at_ca)),
+            Placed::Whole(at_ca) => (at_ca.url().to_owned(), Some(*at_ca)),
             Placed::NotAsRenewal { url } => {
                 let certificate = &order.certificate;
                 info!(certificate, order = url, "the CA has taken the order, and not as a renewal: going on with it");
@@ -154,7 +154,7 @@ impl AcmeSource {
         self.client.seen().doing(Step::Order);
         let placed = again!(account.new_order(&new).await).map_err(|error| self.error(Step::Order, error));
         match placed {
-            Ok(at_ca) => Ok(Placed::Whole(at_ca)),
+            Ok(at_ca) => Ok(Placed::Whole(Box::new(at_ca))),
             Err(error) if error.is_not_as_renewal() => match self.client.seen().location() {
                 Some(url) => Ok(Placed::NotAsRenewal { url }),
                 None => Err(error),
