@@ -263,6 +263,13 @@ codes! {
     PinnedBankId = 428, "pinned server certificate of BankID",
         "BankID changes its server certificates, and a pin or fingerprint then believes nobody.";
 
+    InvalidCrl = 440, "no list of revoked certificates",
+        "A file that should say which client certificates are revoked holds no such list.";
+    OldCrl = 441, "old list of revoked certificates",
+        "The time has passed at which a CA's next list of revoked certificates was due.";
+    EmptyClientList = 442, "nobody is let in",
+        "A list of whose client certificates are let in names nobody.";
+
     CannotListen = 501, "cannot listen",
         "An address cannot be listened on now.";
     NoIpv6 = 502, "no IPv6",

@@ -210,6 +210,7 @@ impl Site<'_> {
             ("maintenance", self.site.maintenance != new.site.maintenance),
             ("hsts", self.site.hsts != new.site.hsts),
             ("routes", !self.routes().eq(new.routes())),
+            ("client_certificates", self.clients() != new.clients()),
             ("tls", self.tls.min_version != new.tls.min_version),
             ("certificate", self.certificate.source != new.certificate.source),
         ];
@@ -218,6 +219,10 @@ impl Site<'_> {
 
     fn limits(&self) -> (&route::Limits, Option<Duration>) {
         (&self.site.limits, self.site.header_timeout)
+    }
+
+    fn clients(&self) -> (&route::ClientCertificates, Option<&tls::ClientTrust>) {
+        (&self.site.client_certificates, self.tls.clients.as_ref())
     }
 
     /// Each route and its upstream's name; an index would differ for no reason.

@@ -17,6 +17,7 @@ pub(super) struct Families {
     pub(super) in_flight: IntGaugeVec,
     pub(super) enforcement: IntCounterVec,
     pub(super) limited: IntCounterVec,
+    pub(super) client_certificate_refusals: IntCounterVec,
     pub(super) upstream_requests: IntCounterVec,
     pub(super) upstream_connect: HistogramVec,
     pub(super) upstream_healthy: IntGaugeVec,
@@ -65,6 +66,12 @@ impl Families {
                 "portvakt_https_enforcement_total",
                 "What was done with requests over plain HTTP.",
                 &["route", "action"],
+            )?,
+            client_certificate_refusals: counters(
+                registry,
+                "portvakt_client_certificate_refusals_total",
+                "Requests refused by their client certificate, or because there was none.",
+                &["route", "reason"],
             )?,
             limited: counters(
                 r,
@@ -136,6 +143,7 @@ impl Families {
             &self.requests,
             &self.enforcement,
             &self.limited,
+            &self.client_certificate_refusals,
             &self.upstream_requests,
             &self.upstream_tls_failures,
             &self.acme_attempts,

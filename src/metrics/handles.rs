@@ -20,6 +20,7 @@ pub struct RouteMetrics {
     /// In the order of [`Action::ALL`].
     enforcement: [IntCounter; Action::ALL.len()],
     limited: [IntCounter; RequestLimit::ALL.len()],
+    unlet: [IntCounter; ClientCertificateRefusal::ALL.len()],
     pub(super) retired: Retired,
 }
 
@@ -32,6 +33,8 @@ impl RouteMetrics {
             in_flight: families.in_flight.with_label_values(&[name]),
             enforcement: Action::ALL.map(|action| families.enforcement.with_label_values(&[name, action.as_str()])),
             limited: RequestLimit::ALL.map(|limit| families.limited.with_label_values(&[name, limit.as_str()])),
+            unlet: ClientCertificateRefusal::ALL
+                .map(|why| families.client_certificate_refusals.with_label_values(&[name, why.as_str()])),
             retired: Retired::default(),
         }
     }
@@ -39,6 +42,11 @@ impl RouteMetrics {
     /// Its label.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Counts a request that was refused by its client certificate.
+    pub fn client_certificate_refused(&self, why: ClientCertificateRefusal) {
+        self.unlet[why as usize].inc();
     }
 
     /// Counts a request as in flight until the guard drops.
@@ -316,6 +324,20 @@ labels! {
 }
 
 labels! {
+    /// Why a request was refused by its client certificate.
+    ClientCertificateRefusal {
+        /// There was none.
+        Missing = "missing",
+        /// It is not among those that are let in.
+        NotListed = "not_listed",
+        /// It has run out since the handshake.
+        Expired = "expired",
+        /// Its connection was opened under other rules.
+        BeforeAChange = "before_a_change",
+    }
+}
+
+labels! {
     /// The version that a handshake agreed on.
     TlsVersion {
         /// RFC 5246.
@@ -334,6 +356,10 @@ labels! {
         UnknownServerName = "unknown_sni",
         /// It offered only versions that are not spoken here.
         OldProtocol = "old_protocol",
+        /// It showed no client certificate, where one is required.
+        NoClientCertificate = "no_client_cert",
+        /// It showed a client certificate that is not believed.
+        BadClientCertificate = "bad_client_cert",
         /// It did not end in time.
         Timeout = "timeout",
         /// Anything else: no common cipher suite, no TLS at all, a client that went away.

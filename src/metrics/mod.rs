@@ -32,8 +32,9 @@ pub use certificate::{CertificateRole, CertificateSource, CertificateStatus, Ren
 pub use client::{ClientIdentitySource, ClientIdentityStatus};
 pub use egress::{CollectGap, EgressMetrics, OrderEnd};
 pub use handles::{
-    AcmeMetrics, ConnectionRejection, HandshakeFailure, InFlight, ListenerMetrics, OpenConnection, RequestLimit,
-    RouteMetrics, TlsMetrics, TlsVersion, UpstreamMetrics, UpstreamTlsFailure, method_label,
+    AcmeMetrics, ClientCertificateRefusal, ConnectionRejection, HandshakeFailure, InFlight, ListenerMetrics,
+    OpenConnection, RequestLimit, RouteMetrics, TlsMetrics, TlsVersion, UpstreamMetrics, UpstreamTlsFailure,
+    method_label,
 };
 pub use served::{ServedSource, ServedStatus};
 

@@ -398,6 +398,7 @@ mod tests {
             is_default: false,
             is_http1_only: false,
             min_version: MinVersion::Tls12,
+            clients: None,
         }
     }
 }

@@ -24,6 +24,7 @@ use super::{answer, http2};
 use crate::listener::{Limits, Place};
 use crate::metrics::{ListenerMetrics, RouteMetrics};
 use crate::time::{Clock, SystemClock};
+use crate::tls::{ClientCertificate, Handshaken};
 use crate::upstream::{Affinity, Bond};
 
 /// What every request of a connection knows of it.
@@ -42,12 +43,37 @@ pub(super) struct Connection {
     bond: OnceLock<Arc<Bond>>,
     /// Of each upstream the peer that the client has authenticated itself to.
     usual_peers: Mutex<Vec<(u64, usize)>>,
+    /// What the client has proven in the handshake.
+    client: OnceLock<Client>,
     /// Who wants to know whether the last answer has arrived.
     receipt: Mutex<Option<Receipt>>,
     stop: watch::Receiver<bool>,
 }
 
+/// What a client has proven, and by which rules.
+struct Client {
+    certificate: Option<ClientCertificate>,
+    trust: Option<u64>,
+}
+
+impl Handshaken for Connection {
+    fn handshaken(&self, certificate: Option<ClientCertificate>, trust: Option<u64>) {
+        // A connection has one handshake.
+        let _ = self.client.set(Client { certificate, trust });
+    }
+}
+
 impl Connection {
+    /// The certificate of the handshake, which was believed then.
+    pub(super) fn client_certificate(&self) -> Option<&ClientCertificate> {
+        self.client.get()?.certificate.as_ref()
+    }
+
+    /// The number of the rules that held in the handshake; `None` where no certificate was asked for.
+    pub(super) fn client_trust(&self) -> Option<u64> {
+        self.client.get()?.trust
+    }
+
     pub(super) fn new(
         listener: Arc<ListenerMetrics>,
         peer: SocketAddr,
@@ -67,6 +93,7 @@ impl Connection {
             place,
             bond: OnceLock::new(),
             usual_peers: Mutex::default(),
+            client: OnceLock::new(),
             receipt: Mutex::default(),
             stop,
         }

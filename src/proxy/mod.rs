@@ -11,6 +11,7 @@
 //! Standards: RFC 9110, RFC 9112, RFC 9113, RFC 6455, W3C Trace Context (passed on, never begun).
 
 mod answer;
+mod certificate;
 mod collected;
 mod connection;
 mod egress;
@@ -344,6 +345,8 @@ const fn failure_label(reason: FailureReason) -> HandshakeFailure {
         FailureReason::NoServerName => HandshakeFailure::NoServerName,
         FailureReason::UnknownServerName => HandshakeFailure::UnknownServerName,
         FailureReason::OldProtocol => HandshakeFailure::OldProtocol,
+        FailureReason::NoClientCertificate => HandshakeFailure::NoClientCertificate,
+        FailureReason::BadClientCertificate => HandshakeFailure::BadClientCertificate,
         FailureReason::Other => HandshakeFailure::Other,
     }
 }

@@ -30,12 +30,14 @@ use super::request::{
 use super::response::{self, correct, make_end_to_end, restore_prefix};
 use super::words::in_words;
 use super::{Http1Observer, RETRIES, Snapshot};
-use super::{answer, collected};
+use super::{answer, certificate, collected};
 use crate::challenge::Challenges;
 use crate::metrics::{InFlight, RequestLimit, RouteMetrics, UpstreamMetrics, UpstreamTlsFailure};
 use crate::pki::Fingerprint;
 use crate::route::headers::{self, Peer, Received};
-use crate::route::{self, Action, Agent, Decision, Facts, Line, News, Outcome, Reason, Report, Stripped};
+use crate::route::{
+    self, Action, Admission, Agent, CertificateRefusal, Decision, Facts, Line, News, Outcome, Reason, Report, Stripped,
+};
 use crate::time::{Clock, SystemClock};
 use crate::tls::{Resolver, context_of};
 use crate::upstream::{Affinity, AffinityRule, Chosen, RequestBuffering, TlsFailure, Tried, Upstream, UpstreamError};
@@ -89,6 +91,8 @@ pub(super) struct Context {
     pub(super) is_told: bool,
     /// The client identity that the last try showed.
     pub(super) shown: Option<Fingerprint>,
+    /// The client's certificate is handed on.
+    is_known: bool,
     /// What was the matter with the server in the last try.
     tls_failure: Option<TlsFailure>,
     /// Ends the drain when the last one is dropped.
@@ -331,6 +335,7 @@ impl ProxyHttp for Service {
             failure: None,
             is_told: false,
             shown: None,
+            is_known: false,
             tls_failure: None,
             _open: self.open.token(),
         }
@@ -380,6 +385,16 @@ impl ProxyHttp for Service {
                 let route = ctx.snapshot.route_metrics(&decision).clone();
                 (ctx.site, ctx.route) = (Some(site), Some(route.clone()));
                 return refuse_busy(session, &route, busy).await.map(|()| true);
+            }
+        }
+        let shown = certificate::shown(&connection, &self.resolver);
+        match ctx.snapshot.routes().admission(&decision, facts.target, shown, SystemClock.now()) {
+            Admission::Known => ctx.is_known = true,
+            Admission::Unknown => {}
+            Admission::Refused(why) => {
+                let route = ctx.snapshot.route_metrics(&decision).clone();
+                (ctx.site, ctx.route) = (decision.site, Some(route.clone()));
+                return refuse_certificate(session, &route, why).await.map(|()| true);
             }
         }
         if self.carry_out(session, ctx, decision).await? {
@@ -561,6 +576,10 @@ impl ProxyHttp for Service {
         tell_about(peer, request)?;
         keep_sound_trace(request);
         join_cookies(request)?;
+        if let Some(site) = ctx.snapshot.site(target.site) {
+            let proven = connection.client_certificate().filter(|_| ctx.is_known);
+            certificate::hand_on(&site.client_certificates, proven, request)?;
+        }
         let configured = target.upstream.settings().host.as_deref();
         if let Some(host) = host_to_send(configured, ctx.snapshot.site(target.site), request) {
             request.insert_header(header::HOST, host)?;
@@ -775,6 +794,20 @@ async fn refuse_body(session: &mut Session, route: &RouteMetrics) -> Result<()> 
     session.set_keepalive(None);
     let status = StatusCode::PAYLOAD_TOO_LARGE;
     let text = format!("{status}: the request's body is larger than what is taken here\n");
+    answer::send(session, status, &text, &[("cache-control", "no-store")]).await
+}
+
+async fn refuse_certificate(session: &mut Session, route: &RouteMetrics, why: CertificateRefusal) -> Result<()> {
+    route.client_certificate_refused(certificate::label(why));
+    // Whatever body follows belongs to a request that is not wanted; and a new connection brings a new handshake.
+    session.set_keepalive(None);
+    let status = match why {
+        CertificateRefusal::BeforeAChange => StatusCode::MISDIRECTED_REQUEST,
+        CertificateRefusal::Missing | CertificateRefusal::NotListed | CertificateRefusal::Expired => {
+            StatusCode::FORBIDDEN
+        }
+    };
+    let text = format!("{status}: {}\n", why.explanation());
     answer::send(session, status, &text, &[("cache-control", "no-store")]).await
 }
 

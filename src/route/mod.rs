@@ -1,7 +1,7 @@
 //! What happens to a request: decided from its facts alone.
 //!
 //! In: [`Settings`] and [`Facts`]. Out: a [`Decision`], and rules on headers. Pure: no socket, file or clock.
-//! May import: `http`'s types, IP networks and `time`.
+//! May import: `http`'s types, IP networks, `pki`'s facts and `time`.
 //!
 //! Standards: request targets and `Host` (RFC 9112 §3.2, RFC 9110 §7.2), misdirected requests (RFC 9110 §15.5.20),
 //! dot segments (RFC 3986 §5.2.4), `http-01` (RFC 8555 §8.3), HSTS (RFC 6797), Trace Context
@@ -13,6 +13,7 @@
 pub mod headers;
 
 mod agent;
+mod certificate;
 mod client;
 mod decide;
 mod decision;
@@ -27,6 +28,9 @@ mod target;
 mod trace;
 
 pub use agent::Agent;
+pub use certificate::{
+    Admission, CertificateRefusal, ClientCertificates, Demand, Holders, Shown, byte_sequence, byte_sequences,
+};
 pub use client::{AllowList, believed_client};
 pub use decide::{Routes, challenge_token};
 pub use decision::{Action, Decision, Facts, Outcome, Reason};
@@ -76,6 +80,8 @@ pub struct Site {
     pub https: Enforcement,
     /// `Strict-Transport-Security`, opt-in.
     pub hsts: Option<Hsts>,
+    /// What is wanted of clients' certificates.
+    pub client_certificates: ClientCertificates,
     /// Longest path first; the last one is `/`.
     pub routes: Vec<Route>,
     /// Shown while no upstream can be reached.

@@ -16,7 +16,7 @@ use pingora::protocols::{Digest, Ssl, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::hello::{BadHello, Hello, HelloReader, alert_record};
-use super::{Choice, Resolver};
+use super::{Choice, ClientCertificate, Handshaken, Resolver};
 
 /// Runs the handshake on a fresh stream; `local` is the address that it was accepted on.
 ///
@@ -25,7 +25,7 @@ use super::{Choice, Resolver};
 /// # Errors
 ///
 /// [`Failure`] tells the metric's reason and the words for the log; the client has had its alert by then.
-pub async fn accept<C: Send + Sync + 'static>(
+pub async fn accept<C: Handshaken>(
     resolver: &Resolver,
     mut stream: L4Stream,
     local: IpAddr,
@@ -35,7 +35,7 @@ pub async fn accept<C: Send + Sync + 'static>(
     match resolver.choose(hello.server_name.as_deref(), hello.acme, local) {
         Some(Choice::Site(site)) => {
             let context = context(site.name());
-            let remember = Remember(context.clone());
+            let remember = Remember { context: context.clone(), trust: site.client_trust() };
             let tls = handshake_with_callback(&Acceptor::from_server_config(site.config()), stream, &remember)
                 .await
                 .map_err(|e| Failure::from_handshake(&hello, &e))?;
@@ -111,6 +111,10 @@ pub enum FailureReason {
     UnknownServerName,
     /// Neither TLS 1.2 nor 1.3, or nothing but suites that are too weak.
     OldProtocol,
+    /// No client certificate, where one is required.
+    NoClientCertificate,
+    /// A client certificate that is not believed: another issuer, expired, revoked.
+    BadClientCertificate,
     /// Anything else: not TLS at all, the client did not like the certificate, the network broke.
     Other,
 }
@@ -122,8 +126,11 @@ impl FailureReason {
         while let Some(error) = next {
             let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
             let rustls = error.downcast_ref().or_else(|| inner.and_then(|e| e.downcast_ref::<rustls::Error>()));
-            if let Some(rustls::Error::PeerIncompatible(_)) = rustls {
-                return Self::OldProtocol;
+            match rustls {
+                Some(rustls::Error::PeerIncompatible(_)) => return Self::OldProtocol,
+                Some(rustls::Error::NoCertificatesPresented) => return Self::NoClientCertificate,
+                Some(rustls::Error::InvalidCertificate(_)) => return Self::BadClientCertificate,
+                Some(_) | None => {}
             }
             next = error.source();
         }
@@ -175,12 +182,16 @@ async fn tell(stream: &mut L4Stream, answer: &[u8]) {
 }
 
 /// Carries what is known of the connection into the stream's digest.
-struct Remember<C>(Arc<C>);
+struct Remember<C> {
+    context: Arc<C>,
+    trust: Option<u64>,
+}
 
 #[async_trait]
-impl<C: Send + Sync + 'static> TlsAccept for Remember<C> {
-    async fn handshake_complete_callback(&self, _tls: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
-        Some(Arc::new(self.0.clone()))
+impl<C: Handshaken> TlsAccept for Remember<C> {
+    async fn handshake_complete_callback(&self, tls: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.context.handshaken(ClientCertificate::read(tls.peer_cert_chain_der()), self.trust);
+        Some(Arc::new(self.context.clone()))
     }
 }
 

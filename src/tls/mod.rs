@@ -5,7 +5,8 @@
 //! in `proxy`.
 //!
 //! Promises: an identity is swapped whole and only for new handshakes; a name that no site has gets `unrecognized_name`;
-//! `acme-tls/1` never reaches HTTP; HTTP/2 is not offered where it would mix users up; a client may not send more than 64 KiB before it has said whom it wants.
+//! `acme-tls/1` never reaches HTTP; HTTP/2 is not offered where it would mix users up; sessions that began under other
+//! rules about client certificates are not resumed; a client may not send more than 64 KiB before it has said whom it wants.
 //! Standards: RFC 8446, RFC 5246 (AEAD suites only), RFC 6066 §3, RFC 7301, RFC 8737.
 //!
 //! # Why
@@ -14,10 +15,12 @@
 //! stream, put back, and pingora's handshake runs with the [`rustls::ServerConfig`] of the site that was asked for.
 
 mod accept;
+mod clients;
 mod hello;
 mod resolver;
 
 pub use accept::{Accepted, Failure, FailureReason, Version, accept, context_of};
+pub use clients::{ClientCertificate, ClientTrust, Handshaken};
 pub use hello::{BadHello, Hello, HelloReader};
 pub use resolver::{Choice, Resolver, Site};
 
@@ -34,6 +37,8 @@ pub struct SiteSettings {
     pub min_version: MinVersion,
     /// HTTP/2 is not offered.
     pub is_http1_only: bool,
+    /// Whose certificates are asked for; `None` asks for none.
+    pub clients: Option<ClientTrust>,
 }
 
 /// `tls.min`.

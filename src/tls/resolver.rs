@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -41,6 +41,7 @@ impl Default for Shared {
 }
 
 const SESSIONS: usize = 1024;
+static NEXT_TRUST: AtomicU64 = AtomicU64::new(1);
 
 impl Resolver {
     /// A resolver without sites, which answers challenges only.
@@ -62,10 +63,7 @@ impl Resolver {
             .iter()
             .map(|settings| match old.by_name.get(&settings.name) {
                 Some(site) if site.settings == *settings => Ok(site.clone()),
-                Some(site) => {
-                    Site::new(settings, site.identity.clone(), site.has_ntlm.clone(), &self.shared).map(Arc::new)
-                }
-                None => Site::new(settings, Arc::default(), Arc::default(), &self.shared).map(Arc::new),
+                before => Site::new(settings, before.map(|site| &**site), &self.shared).map(Arc::new),
             })
             .collect::<Result<Vec<_>, _>>()?;
         self.table.store(Arc::new(Table::new(sites)));
@@ -99,6 +97,11 @@ impl Resolver {
     /// Takes [`Resolver::offer_only_http1`] back; `false` when it was never said.
     pub fn offer_http2(&self, name: &str) -> bool {
         self.table.load().by_name.get(name).is_some_and(|site| site.has_ntlm.swap(false, Ordering::AcqRel))
+    }
+
+    /// The number of the rules about client certificates that the site `name` has now; `None` where it asks for none.
+    pub fn client_trust(&self, name: &str) -> Option<u64> {
+        self.table.load().by_name.get(name)?.client_trust
     }
 
     /// What a handshake gets that asks for `server_name` on the local address `local`.
@@ -136,34 +139,44 @@ pub struct Site {
     config: Arc<ServerConfig>,
     /// The same, made when it is needed.
     http1_only: OnceLock<Arc<ServerConfig>>,
+    /// Of its rules about client certificates; another number for other rules.
+    client_trust: Option<u64>,
 }
 
 impl Site {
-    fn new(
-        settings: &SiteSettings,
-        identity: Arc<CurrentIdentity>,
-        has_ntlm: Arc<AtomicBool>,
-        shared: &Shared,
-    ) -> Result<Self, rustls::Error> {
+    /// `before` is the site of this name that serves by now.
+    fn new(settings: &SiteSettings, before: Option<&Self>, shared: &Shared) -> Result<Self, rustls::Error> {
+        let identity = before.map(|site| site.identity.clone()).unwrap_or_default();
+        let has_ntlm = before.map(|site| site.has_ntlm.clone()).unwrap_or_default();
         let versions: &[_] = match settings.min_version {
             MinVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
             MinVersion::Tls13 => &[&rustls::version::TLS13],
         };
-        let mut config = ServerConfig::builder_with_provider(shared.provider.clone())
-            .with_protocol_versions(versions)?
-            .with_no_client_auth()
-            .with_cert_resolver(identity.clone());
+        let builder = ServerConfig::builder_with_provider(shared.provider.clone()).with_protocol_versions(versions)?;
+        let builder = match &settings.clients {
+            Some(clients) => builder.with_client_cert_verifier(clients.verifier(&shared.provider)?),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(identity.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        config.session_storage = shared.sessions.clone();
+        config.session_storage = match settings.clients {
+            // A session that began without a certificate, or with one of other rules, is not to be found again.
+            Some(_) => ServerSessionMemoryCache::new(SESSIONS),
+            None => shared.sessions.clone(),
+        };
         config.ticketer = aws_lc_rs::Ticketer::new()?;
-        Ok(Self {
-            name: settings.name.as_str().into(),
-            settings: settings.clone(),
-            identity,
-            has_ntlm,
-            config: Arc::new(config),
-            http1_only: OnceLock::new(),
-        })
+        let (name, settings, config) = (settings.name.as_str().into(), settings.clone(), Arc::new(config));
+        let client_trust = match (&settings.clients, before) {
+            (None, _) => None,
+            (Some(_), Some(before)) if before.settings.clients == settings.clients => before.client_trust,
+            (Some(_), _) => Some(NEXT_TRUST.fetch_add(1, Ordering::Relaxed)),
+        };
+        Ok(Self { name, settings, identity, has_ntlm, config, http1_only: OnceLock::new(), client_trust })
+    }
+
+    /// The number of its rules about client certificates; `None` where it asks for none.
+    pub fn client_trust(&self) -> Option<u64> {
+        self.client_trust
     }
 
     /// The site's name.
@@ -301,6 +314,7 @@ mod tests {
             is_default,
             is_http1_only: false,
             min_version: MinVersion::Tls12,
+            clients: None,
         }
     }
 

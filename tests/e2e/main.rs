@@ -45,6 +45,7 @@ mod keeps_secrets_out_of_the_log;
 mod keeps_serving_when_servers_fail;
 mod leads_requests_where_they_belong;
 mod lets_applications_call_out;
+mod lets_users_in_by_certificate;
 mod looks_at_what_a_configuration_needs;
 mod manages_accounts_by_hand;
 mod mends_what_the_disk_has_lost;

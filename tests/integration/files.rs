@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
 };
 
 /// Chains and keys for `app.example.com`: good, expired and not yet valid ones, and what is mistaken for them.
@@ -49,11 +49,30 @@ pub(crate) fn make_files(folder: &Path) {
     chmod(&folder.join("tsig.key"), 0o600);
     chmod(&folder.join("open-tsig.key"), 0o644);
     chmod(&folder.join("open-token"), 0o644);
+    write_revoked(folder);
     write("text.pem", "This is no certificate.\n");
     write("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     write("page.html", "<h1>back soon</h1>\n");
     write("huge.html", &"x".repeat((1 << 20) + 1));
     fs::create_dir(folder.join("folder")).unwrap();
+}
+
+/// Lists of revoked certificates: one that is good, and one whose successor was due.
+fn write_revoked(folder: &Path) {
+    let mut staff = named("Staff CA");
+    staff.key_usages = vec![KeyUsagePurpose::CrlSign];
+    let authority = Issuer::new(staff, KeyPair::generate().unwrap());
+    for (name, first_year, last_year) in [("clients", 2026, 2099), ("old", 2020, 2021)] {
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(first_year, 1, 1),
+            next_update: date_time_ymd(last_year, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        fs::write(folder.join(format!("{name}.crl")), list.signed_by(&authority).unwrap().pem().unwrap()).unwrap();
+    }
 }
 
 /// Certificates as a bank issues them to relying parties of BankID, each with one thing else; all for `rp.key`.

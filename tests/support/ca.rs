@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use portvakt::time::{Clock, SystemClock};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+    SubjectPublicKeyInfo,
 };
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -110,6 +111,29 @@ impl Ca {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let certificate = params.signed_by(&key, &self.root).expect("a leaf");
         Leaf { chain: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }
+    }
+
+    /// The list of what is revoked, whose successor is due in `days` (before now when negative), PEM.
+    pub(crate) fn crl(&self, revoked: &[&Leaf], days: i64) -> String {
+        let now = OffsetDateTime::from_unix_timestamp(SystemClock.now().as_unix()).expect("today");
+        let revoke = |leaf: &&Leaf| {
+            let (_, certificate) = X509Certificate::from_der(&leaf.der).expect("a certificate");
+            RevokedCertParams {
+                serial_number: SerialNumber::from_slice(certificate.raw_serial()),
+                revocation_time: now - time::Duration::days(2),
+                reason_code: None,
+                invalidity_date: None,
+            }
+        };
+        let list = CertificateRevocationListParams {
+            this_update: now - time::Duration::days(3),
+            next_update: now + time::Duration::days(days),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(revoke).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.root).expect("a list").pem().expect("PEM")
     }
 
     /// As [`Self::issue_for`], with something changed.

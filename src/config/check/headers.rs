@@ -48,6 +48,14 @@ fn edits(check: &mut Check<'_>, headers: &Section<'_>, key: &str, shape: &'stati
     HeaderEdits { set, remove }
 }
 
+/// Reads the name of a request header that portvakt is to set.
+pub(super) fn settable_name(check: &mut Check<'_>, text: Text<'_>) -> Option<HeaderName> {
+    let name = name(check, text)?;
+    let objection = Unsettable::in_request(&name, None);
+    refuse(check, objection, text.value, text.place);
+    objection.is_none().then_some(name)
+}
+
 fn set(check: &mut Check<'_>, table: &Table, judge: Judge) -> Vec<(HeaderName, HeaderValue)> {
     let mut set: Vec<(HeaderName, HeaderValue)> = Vec::new();
     for entry in &table.entries {

@@ -11,6 +11,7 @@ mod anchors;
 mod bankid_roots;
 mod certificate;
 mod certificate_files;
+mod client_certificates;
 mod client_identity;
 mod domain;
 mod egress;

@@ -165,6 +165,7 @@ pub(super) static SITE: Shape = Shape {
         "https",
         "hsts",
         "tls",
+        "client_certificates",
         "maintenance",
         "allow_from",
         "headers",
@@ -179,6 +180,16 @@ pub(super) static HSTS: Shape =
     Shape { heading: "`[site.hsts]`", prefix: "site.hsts.", keys: &["max_age", "include_subdomains"] };
 
 pub(super) static TLS: Shape = Shape { heading: "`[site.tls]`", prefix: "site.tls.", keys: &["min"] };
+
+/// Not among [`ALL`]: a misplaced `mode` belongs to `[site.https]`.
+pub(super) static CLIENT_CERTIFICATES: Shape = Shape {
+    heading: "`[site.client_certificates]`",
+    prefix: "site.client_certificates.",
+    keys: &["mode", "paths", "trust_anchors", "crl", "expired_crl", "allow", "pass_on", "chain"],
+};
+
+pub(super) static CLIENT_ALLOW: Shape =
+    Shape { heading: "`allow`", prefix: "site.client_certificates.allow.", keys: &["san", "issuer", "pin"] };
 
 pub(super) static CERTIFICATE: Shape = Shape {
     heading: "`[site.certificate]`",

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use super::route::{Inherited, Routes};
 use super::section::{Section, Text};
 use super::upstream::Upstreams;
-use super::{Check, Objection, certificate, domain, egress, global, headers, https, limits, redirect, shape};
+use super::{
+    Check, Objection, certificate, client_certificates, domain, egress, global, headers, https, limits, redirect, shape,
+};
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::{Node, Table, Value};
@@ -109,6 +111,7 @@ impl Sites {
         routes.read(check, &section);
         let routes = routes.finish(check, &section);
         let min_version = min_version(check, &section);
+        let (client_certificates, clients) = client_certificates::read(check, &section);
         let identifiers = names(certified);
         let (domains, aliases) = (names(domains), names(aliases));
         self.tls.push(SiteSettings {
@@ -117,6 +120,7 @@ impl Sites {
             is_default,
             min_version,
             is_http1_only: false,
+            clients,
         });
         self.certificates.push(CertificateSettings { name: name.clone(), identifiers, source });
         let site = route::Site {
@@ -130,6 +134,7 @@ impl Sites {
             is_default,
             https,
             hsts,
+            client_certificates,
             routes,
             maintenance,
         };

@@ -14,6 +14,7 @@ use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::{Entry, Node, Table, Value};
 use crate::egress::Environment;
+use crate::pki::SpkiPin;
 use crate::source::{ClientIdentitySettings, Trial};
 use crate::upstream::{Address, AffinityRule, PeerSettings, RequestBuffering, Settings, Timeouts, TlsSettings, Trust};
 
@@ -455,6 +456,11 @@ fn server_name(check: &mut Check<'_>, section: &Section<'_>) -> Option<String> {
         return None;
     }
     Some(text.value.to_ascii_lowercase())
+}
+
+/// Reads pins of public keys.
+pub(super) fn pins(check: &mut Check<'_>, section: &Section<'_>, key: &str) -> Vec<SpkiPin> {
+    digests(check, section, key, PIN)
 }
 
 fn digests<T>(check: &mut Check<'_>, section: &Section<'_>, key: &str, form: &str) -> Vec<T>
