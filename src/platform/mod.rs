@@ -38,7 +38,7 @@ pub use harden::{harden, raise_descriptor_limit};
 pub use listen_fds::listen_fds;
 pub use local::{LONGEST_LOCAL_PATH, LocalListener, LocalStream};
 pub use signal::{Signal, Signals};
-pub use sockets::{PortOwner, port_owners};
+pub use sockets::{PortOwner, hold_writes, port_owners};
 pub use supervisor::{Notice, Supervisor};
 
 /// Creates a folder that only our user can enter (0700), and the folders above it.

@@ -1,6 +1,8 @@
-//! Who listens on a port of this machine.
+//! Who listens on a port of this machine, and sockets whose writes wait.
 
 use std::net::SocketAddr;
+
+use socket2::Socket;
 
 /// A process that listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +18,16 @@ pub struct PortOwner {
 /// Whoever listens on a TCP port, on any address. Empty where the system does not tell: only Linux does, in `/proc`.
 pub fn port_owners(port: u16) -> Vec<PortOwner> {
     system::owners(port)
+}
+
+/// Keeps small writes to a socket back, or lets them go. Only Linux can, for up to 200 ms (tcp(7), `TCP_CORK`); elsewhere
+/// nothing waits.
+pub fn hold_writes(socket: &Socket, is_held: bool) {
+    #[cfg(target_os = "linux")]
+    // A connection that has ended sends nothing anyway.
+    let _ = rustix::net::sockopt::set_tcp_cork(socket, is_held);
+    #[cfg(not(target_os = "linux"))]
+    let _ = (socket, is_held);
 }
 
 #[cfg(target_os = "linux")]

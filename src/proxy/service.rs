@@ -40,7 +40,9 @@ use crate::route::{
 };
 use crate::time::{Clock, SystemClock};
 use crate::tls::{Resolver, context_of};
-use crate::upstream::{Affinity, AffinityRule, Chosen, RequestBuffering, TlsFailure, Tried, Upstream, UpstreamError};
+use crate::upstream::{
+    Affinity, AffinityRule, Chosen, Held, RequestBuffering, TlsFailure, Tried, Upstream, UpstreamError,
+};
 
 /// What pingora calls.
 pub(super) struct Service {
@@ -72,6 +74,8 @@ pub(super) struct Context {
     passing: Option<collected::Slot>,
     /// Such a body is there once.
     is_collected: bool,
+    /// The request for an upgrade waits until the end of its empty body has passed.
+    held: Option<Held>,
     pub(super) tries: usize,
     /// The upstream's peers that it was tried on.
     pub(super) tried: Tried,
@@ -324,6 +328,7 @@ impl ProxyHttp for Service {
             is_http2: false,
             passing: None,
             is_collected: false,
+            held: None,
             tries: 0,
             tried: Tried::default(),
             connecting_since: None,
@@ -519,6 +524,9 @@ impl ProxyHttp for Service {
         })?;
         peer.connected();
         ctx.is_reached = true;
+        if let (true, Some(Affinity::Own(bond))) = (ctx.is_upgrade, ctx.connection.as_ref().map(|it| it.affinity())) {
+            ctx.held = Some(bond.hold());
+        }
         Ok(())
     }
 
@@ -534,6 +542,7 @@ impl ProxyHttp for Service {
         }
         if end_of_stream {
             ctx.give_back(session);
+            ctx.held.take().into_iter().for_each(Held::let_go_soon);
         }
         if let (Some(left), Some(part)) = (ctx.read_on, &*body) {
             ctx.read_on = left.checked_sub(part.len() as u64);

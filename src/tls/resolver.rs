@@ -297,6 +297,28 @@ mod tests {
     }
 
     #[test]
+    fn given_a_site_with_ntlm_when_chosen_then_http_1_alone_until_taken_back_and_others_as_before() {
+        let sites = [site("a", &["a.test"], false), site("b", &["b.test"], false)];
+        let resolver = resolver(&sites);
+        let alpn = |name| config_of(&resolver, name).alpn_protocols.len();
+
+        assert!(resolver.offer_only_http1("a"), "this is new");
+        assert!(!resolver.offer_only_http1("a") && !resolver.offer_only_http1("x"));
+        assert_eq!((alpn("a.test"), alpn("b.test")), (1, 2));
+        assert!(Arc::ptr_eq(&config_of(&resolver, "a.test"), &config_of(&resolver, "a.test")), "made once");
+        resolver
+            .apply(&[SiteSettings { min_version: MinVersion::Tls13, ..sites[0].clone() }, sites[1].clone()])
+            .unwrap();
+        assert_eq!(alpn("a.test"), 1, "other settings do not change it");
+
+        assert!(resolver.offer_http2("a") && !resolver.offer_http2("a"));
+        assert_eq!(alpn("a.test"), 2);
+        resolver.apply(&[SiteSettings { is_http1_only: true, ..sites[0].clone() }]).unwrap();
+        assert_eq!(alpn("a.test"), 1);
+        assert!(!resolver.offer_only_http1("a"), "the configuration says so already");
+    }
+
+    #[test]
     fn given_an_unknown_challenge_when_chosen_then_nothing() {
         assert!(resolver(&[site("a", &["a.test"], true)]).choose(Some("a.test"), true, LOCAL).is_none());
     }

@@ -18,6 +18,8 @@ use pingora::{Error, ErrorType};
 use socket2::{SockRef, Socket};
 use tokio::net::TcpStream;
 
+use crate::platform::hold_writes;
+
 /// Whose upstream connections a request may use.
 #[derive(Clone, Debug)]
 pub enum Affinity {
@@ -71,6 +73,20 @@ impl Bond {
         lines.push((peer, Arc::new(line)));
     }
 
+    /// Lets a request for an upgrade wait in its socket until the guard is let go.
+    ///
+    /// # Why
+    ///
+    /// Where the answer 101 is there before pingora has passed the end of the empty body on inside, that end is taken for the
+    /// tunnel's (see `upgrade`). Connections for one upgrade are made so that this cannot be; an authenticated one is there
+    /// already, so its server is to see the request a moment later.
+    pub fn hold(&self) -> Held {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = Held(lines.iter().map(|(_, line)| line.clone()).collect());
+        held.0.iter().for_each(|line| hold_writes(line, true));
+        held
+    }
+
     /// Returns when a server has closed one of the connections; for a time when no request is on its way.
     pub async fn broken(&self) {
         let held: Vec<_> = {
@@ -83,6 +99,26 @@ impl Bond {
             false => Poll::Pending,
         })
         .await;
+    }
+}
+
+/// Connections whose writes wait.
+#[derive(Debug)]
+pub struct Held(Vec<Arc<Socket>>);
+
+impl Held {
+    /// Lets them go when what is on its way inside has surely passed.
+    pub fn let_go_soon(self) {
+        tokio::spawn(async move {
+            tokio::time::sleep(PASSED).await;
+            drop(self);
+        });
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|line| hold_writes(line, false));
     }
 }
 
@@ -114,6 +150,8 @@ async fn ended(line: &Socket) {
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
+/// Far longer than a message takes from one task to the next, and nothing beside the opening of a WebSocket.
+const PASSED: Duration = Duration::from_millis(10);
 /// For the pool to take what a server sends unasked.
 const UNREAD: Duration = Duration::from_millis(500);
 

@@ -34,7 +34,16 @@ fn given_plain_http_when_allowed_then_a_websocket_passes_there_too() {
 /// One in a hundred was cut off behind its 101, where the upstream answered fast and the machine was busy.
 #[test]
 fn given_many_websockets_when_opened_at_once_then_each_carries_its_message() {
-    let (stage, _portvakt) = Stage::running_with("", "https = { rest = \"allow\" }\n");
+    for affinity in ["auto", "connection"] {
+        open_many(affinity);
+    }
+}
+
+fn open_many(affinity: &str) {
+    let stage = Stage::new();
+    let upstream = format!("{{ url = \"{}\", affinity = \"{affinity}\" }}", stage.echo.url());
+    stage.home.configure("", &format!("{}https = {{ rest = \"allow\" }}\n", Stage::site_with(&upstream)));
+    let _portvakt = stage.home.start();
     let open_in_turn = || {
         for _ in 0..40 {
             let mut socket = open(raw::connect(stage.home.http));

@@ -62,9 +62,9 @@ impl Ntlm {
         self.child.wait_line(&wanted, |line| line == wanted);
     }
 
-    /// Whether a line of it says so.
-    pub(crate) fn says(&self, text: &str) -> bool {
-        self.child.lines().iter().any(|line| line.contains(text))
+    /// Waits until it says so.
+    pub(crate) fn wait_word(&self, text: &str) {
+        self.child.wait_line(text, |line| line.contains(text));
     }
 
     fn launch(options: impl Fn(&Path) -> Vec<String>) -> Self {
