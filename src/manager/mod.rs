@@ -154,15 +154,17 @@ impl Manager {
 
     /// Takes over the settings of all certificates: begins the new, ends the removed, begins the changed anew.
     ///
-    /// Returns when each new or changed one is published: stored certificate, file, fresh from the internal CA, or
-    /// placeholder. A CA is waited for only where it has just been sent an order that is to be given up: as long as its answer
+    /// Returns when each new or changed one is published: stored certificate, file, fresh from the internal CA, what was read
+    /// from files before the settings changed, or placeholder. A CA is waited for only where it has just been sent an order that is to be given up: as long as its answer
     /// takes, so that the order is known. Files whose settings stay are read again when they have changed, and the state
     /// directory too.
     pub async fn apply(&self, wanted: Vec<CertificateSettings>) {
         let mut tasks = self.tasks.lock().await;
         let ended: Vec<String> =
             tasks.iter().filter(|(_, task)| !wanted.contains(&task.settings)).map(|(name, _)| name.clone()).collect();
-        end_all(ended.into_iter().filter_map(|name| tasks.remove(&name)).collect::<Vec<_>>()).await;
+        let ended: Vec<Task> = ended.into_iter().filter_map(|name| tasks.remove(&name)).collect();
+        let mut from_files: HashMap<String, Identity> = ended.iter().filter_map(Task::from_files).collect();
+        end_all(ended).await;
         let mut shown = Vec::with_capacity(wanted.len());
         for settings in wanted {
             let task = match tasks.remove(&settings.name) {
@@ -170,7 +172,10 @@ impl Manager {
                     task.look().await;
                     task
                 }
-                None => Task::begin(self.parts.clone(), settings, self.gate.clone()).await,
+                None => {
+                    let meanwhile = from_files.remove(&settings.name);
+                    Task::begin(self.parts.clone(), settings, self.gate.clone(), meanwhile).await
+                }
             };
             shown.push(Shown { settings: task.settings.clone(), slot: task.slot.clone() });
             tasks.insert(task.settings.name.clone(), task);
@@ -281,13 +286,20 @@ struct Task {
 }
 
 impl Task {
-    async fn begin(parts: Arc<ManagerParts>, settings: CertificateSettings, gate: Gate) -> Self {
+    /// `meanwhile` is served until there is one of the settings' source.
+    async fn begin(
+        parts: Arc<ManagerParts>,
+        settings: CertificateSettings,
+        gate: Gate,
+        meanwhile: Option<Identity>,
+    ) -> Self {
         let slot = Slot::new(ArcSwap::from_pointee(Snapshot::default()));
         let reins = Reins::default();
         let (handle, ask, wishes) = match &settings.source {
             Settings::Acme(_) | Settings::Internal => {
                 let (wishes, wished) = mpsc::channel(1);
-                let keeper = Keeper::begin(parts, settings.clone(), slot.clone()).await.heeding(wished, reins.clone());
+                let keeper = Keeper::begin(parts, settings.clone(), slot.clone(), meanwhile).await;
+                let keeper = keeper.heeding(wished, reins.clone());
                 (tokio::spawn(keeper.run(gate)), None, Some(wishes))
             }
             Settings::Files(files) => {
@@ -298,6 +310,13 @@ impl Task {
             }
         };
         Self { settings, slot, handle, ask, wishes, reins }
+    }
+
+    /// What it serves from files, by its name.
+    fn from_files(&self) -> Option<(String, Identity)> {
+        let snapshot = self.slot.load();
+        let is_from_files = matches!(snapshot.life, Life::Files { served: Served::Certificate(_), .. });
+        snapshot.identity.clone().filter(|_| is_from_files).map(|identity| (self.settings.name.clone(), identity))
     }
 
     /// Has the files looked at now, and waits for it; the state directory soon.

@@ -313,7 +313,7 @@ impl Run {
             process,
         });
         self.executor.spawn(async move {
-            let keeper = Keeper::begin(parts, settings, slot).await;
+            let keeper = Keeper::begin(parts, settings, slot, None).await;
             keeper.run(gate).await;
         })
     }

@@ -1,10 +1,12 @@
 //! A certificate in files is read again when it changes; one that does not fit its key changes nothing.
 
 use std::fs;
+use std::time::Duration;
 
 use crate::stage::Stage;
 use crate::support::ca::replace;
 use crate::support::clock::PATIENCE;
+use crate::support::pebble::{Pebble, Settings};
 use crate::support::tls::served;
 use crate::support::{Leaf, eventually};
 
@@ -40,6 +42,30 @@ fn given_watched_files_when_they_are_swapped_by_a_link_then_the_new_certificate_
     fs::rename(dir.join("..data_new"), dir.join("..data")).unwrap();
 
     wait_served(&stage, &new);
+}
+
+#[test]
+fn given_files_when_a_ca_is_asked_for_instead_then_they_serve_until_it_has_issued() {
+    let stage = Stage::new();
+    let site = stage.site();
+    let site: String =
+        site.lines().filter(|line| !line.starts_with("certificate")).map(|line| format!("{line}\n")).collect();
+    stage.configure("", "");
+    let portvakt = stage.home.start();
+    assert_eq!(stage.get("/").status, 200);
+
+    stage.home.configure("acme = { agree_tos = true, directory = \"https://127.0.0.1:9/dir\" }\n", &site);
+    assert!(portvakt.reload(&stage.home));
+    stage.home.wait_metrics("an attempt has failed", PATIENCE, |metrics| {
+        (metrics.sum("portvakt_acme_failures_total", &[("reason", "network")]) >= 1.0).then_some(())
+    });
+    assert_eq!(served(stage.home.https, "m5.test").unwrap(), stage.leaf.der, "no CA has issued yet");
+
+    let pebble = Pebble::start(Settings::on(stage.home.http, stage.home.https));
+    stage.home.configure("", &format!("{}{site}", pebble.acme_section()));
+    assert!(portvakt.reload(&stage.home));
+    stage.home.wait_certificate("m5.test", "issued", Duration::from_secs(90));
+    assert_ne!(served(stage.home.https, "m5.test").unwrap(), stage.leaf.der);
 }
 
 #[test]

@@ -65,8 +65,14 @@ pub(crate) struct Keeper<P: Parts> {
 }
 
 impl<P: Parts> Keeper<P> {
-    /// Publishes what there is: the stored certificate, a fresh one from the internal CA, else a placeholder.
-    pub(crate) async fn begin(parts: Arc<P>, settings: CertificateSettings, slot: Slot<P::Identity>) -> Self {
+    /// Publishes what there is: the stored certificate, a fresh one from the internal CA, else `meanwhile` as long as it is
+    /// good, else a placeholder.
+    pub(crate) async fn begin(
+        parts: Arc<P>,
+        settings: CertificateSettings,
+        slot: Slot<P::Identity>,
+        meanwhile: Option<P::Identity>,
+    ) -> Self {
         let asked = asked::asked(&settings);
         let life = Lifecycle::open(None, asked, Served::Placeholder, false, parts.now(), &mut parts.chance());
         let mut keeper = Self {
@@ -100,7 +106,7 @@ impl<P: Parts> Keeper<P> {
             keeper.obtain(kind, ca).await;
         }
         if keeper.identity.is_none() {
-            keeper.serve_placeholder();
+            keeper.serve_meanwhile(meanwhile);
         }
         keeper.show();
         keeper
@@ -179,6 +185,16 @@ impl<P: Parts> Keeper<P> {
                 wish
             }
             () = self.parts.sleep_until(wake) => None,
+        }
+    }
+
+    /// What was served from files, before the settings asked for another source; else a placeholder.
+    fn serve_meanwhile(&mut self, identity: Option<P::Identity>) {
+        let now = self.now();
+        let is_good = |identity: &P::Identity| now <= identity.validity().not_after && self.is_usable(identity);
+        match identity.filter(is_good) {
+            Some(identity) => self.serve(identity, Origin::Files),
+            None => self.serve_placeholder(),
         }
     }
 
