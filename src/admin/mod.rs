@@ -28,7 +28,7 @@ use tracing::{debug, warn};
 pub use status::{
     Acme, Certificate, ClientIdentity, Http1Only, IdentityAction, IdentityRefusal, IdentityTrial, Listener,
     ListenerKind, Next, Observed, Observing, Peer, PeerCertificate, Reload, RenewalInformation, Served, ShownIdentity,
-    Status, Upstream,
+    Status, Trouble, Upstream,
 };
 
 /// What the operators' listener asks.

@@ -22,6 +22,7 @@ fn write_page(page: &mut String, status: &Status) -> fmt::Result {
     write_certificates(page, status)?;
     write_served(page, status)?;
     write_client_identities(page, status)?;
+    write_troubles(page, status)?;
     write_upstreams(page, &status.upstreams)?;
     write_listeners(page, status)?;
     page.write_str(FOOT)
@@ -179,6 +180,25 @@ fn write_upstreams(page: &mut String, upstreams: &[Upstream]) -> fmt::Result {
         write!(page, "<td>{}<td><code>{}</code>", Escaped(name), Escaped(&peer.address))?;
         write!(page, "<td><b class={class}>{word}</b>")?;
         write!(page, "<td>{}", Escaped(peer.last_error.as_deref().unwrap_or("none")))
+    })
+}
+
+/// What answers have told about servers; nothing where there is nothing to mend.
+fn write_troubles(page: &mut String, status: &Status) -> fmt::Result {
+    if status.troubles.is_empty() {
+        return Ok(());
+    }
+    let columns = ["Code", "Upstream or route", "What to mend", "Seen"];
+    write_table(page, "To be mended", &columns, &status.troubles, |page, trouble| {
+        write!(
+            page,
+            "<td>{}<td>{}<td><b class=bad>{}</b>",
+            trouble.code,
+            Escaped(&trouble.about),
+            Escaped(trouble.what)
+        )?;
+        write!(page, "<br><small>{}</small><td>{} times, last ", Escaped(trouble.fix), trouble.count)?;
+        write!(page, "{}", When(Some(trouble.last_seen), status.now))
     })
 }
 

@@ -39,6 +39,8 @@ pub struct Status {
     pub client_identities: Vec<ClientIdentity>,
     /// Every upstream.
     pub upstreams: Vec<Upstream>,
+    /// What answers have told about the set-up behind us, since the last reload.
+    pub troubles: Vec<Trouble>,
     /// Every CA that is ordered from.
     pub acme: Vec<Acme>,
 }
@@ -405,6 +407,29 @@ pub struct PeerCertificate {
     /// Last second of validity.
     #[serde(serialize_with = "time")]
     pub not_after: Timestamp,
+}
+
+/// A mistake in the set-up behind us that answers give away.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trouble {
+    /// Such as `PV0317`; `portvakt help` tells more.
+    pub code: String,
+    /// As in the metrics, such as `ssl_required`.
+    pub reason: &'static str,
+    /// The name of the upstream or the route.
+    pub about: String,
+    /// What happens, and why.
+    pub what: &'static str,
+    /// How to mend it.
+    pub fix: &'static str,
+    /// How often it was seen.
+    pub count: u64,
+    /// The first time.
+    #[serde(serialize_with = "time")]
+    pub first_seen: Timestamp,
+    /// The last time.
+    #[serde(serialize_with = "time")]
+    pub last_seen: Timestamp,
 }
 
 /// A CA that is ordered from.

@@ -156,6 +156,16 @@ fn status() -> Status {
                 certificate: None,
             }],
         }],
+        troubles: vec![Trouble {
+            code: "PV0317".to_owned(),
+            reason: "ssl_required",
+            about: "legacy<".to_owned(),
+            what: "why",
+            fix: "so",
+            count: 3,
+            first_seen: Timestamp::from_unix(30),
+            last_seen: Timestamp::from_unix(40),
+        }],
         acme: vec![Acme { directory: "https://ca.test/dir".to_owned(), account: None }],
     }
 }
@@ -292,6 +302,7 @@ async fn given_a_status_when_asked_as_json_then_times_are_rfc_3339() {
         ("/certificates/0/last_success", serde_json::Value::Null),
         ("/certificates/0/next/at",    serde_json::json!("1970-01-01T00:02:00Z")),
         ("/upstreams/0/healthy",       serde_json::json!(false)),
+        ("/troubles/0/code",           serde_json::json!("PV0317")),
         ("/acme/0/account",            serde_json::Value::Null),
     ];
     for (pointer, value) in table {
@@ -305,7 +316,7 @@ async fn given_a_status_when_asked_as_page_then_everything_is_told_and_escaped()
     let page = server.get("/").await;
     #[rustfmt::skip]
     let told = [
-        "Running for 1 min", "/etc/portvakt.toml", "error[PV0204]: &lt;b&gt;", "m5.test", "placeholder", "in 89 d", "try again",
+        "Running for 1 min", "/etc/portvakt.toml", "error[PV0204]: &lt;b&gt;", "PV0317", "legacy&lt;", "m5.test", "placeholder", "in 89 d", "try again",
         "rateLimited", "&amp; so on", "unreachable", "refused", "127.0.0.1:5001", "&lt;script&gt;", "https://ca.test/dir",
     ];
     for part in told {

@@ -19,6 +19,7 @@ use crate::metrics::{
 };
 use crate::pki::{CertificateChain, LeafFacts};
 use crate::probe::{Finding, Sight, Truth};
+use crate::proxy::Seen;
 use crate::route::{Line, Mode};
 use crate::source::acme::{self, CaBudget, account_url};
 use crate::source::{self, Settings};
@@ -63,6 +64,7 @@ impl admin::State for View {
             served: inner.truth.sights().into_iter().map(sight).collect(),
             client_identities: inner.clients.statuses().into_iter().map(|it| client_status::shown(it, now)).collect(),
             upstreams: inner.server.upstreams().iter().map(|upstream| self::upstream(upstream)).collect(),
+            troubles: inner.server.troubles().into_iter().map(trouble).collect(),
             acme: accounts(inner),
         }
     }
@@ -361,6 +363,20 @@ fn upstream(upstream: &Upstream) -> admin::Upstream {
         healthy: upstream.is_healthy(),
         last_error: peers.iter().find_map(|peer| peer.last_error.clone()),
         peers,
+    }
+}
+
+fn trouble(seen: Seen) -> admin::Trouble {
+    let Seen { trouble, about, first, last, count } = seen;
+    admin::Trouble {
+        code: trouble.to_string(),
+        reason: trouble.as_str(),
+        about,
+        what: trouble.what(),
+        fix: trouble.fix(),
+        count,
+        first_seen: first,
+        last_seen: last,
     }
 }
 

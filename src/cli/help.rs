@@ -7,6 +7,7 @@ use super::{Arguments, print_out};
 use crate::config::{Code, closest};
 use crate::doctor;
 use crate::egress::bankid::Refusal;
+use crate::route::Trouble;
 use crate::upstream::TlsFailure;
 
 #[derive(Debug, Args)]
@@ -57,7 +58,7 @@ fn page(topic: &str) -> Result<String, Failure> {
         Failure::Usage(format!("{error}{meant}\n\nEvery code: portvakt help codes"))
     };
     let told = |number| doctor::help(number).or_else(|| TlsFailure::help(number));
-    if let Some(answer) = answer(topic).or_else(|| number(topic).and_then(told)) {
+    if let Some(answer) = answer(topic).or_else(|| trouble(topic)).or_else(|| number(topic).and_then(told)) {
         return Ok(answer);
     }
     let code = topic.parse::<Code>().map_err(unknown)?;
@@ -79,6 +80,21 @@ fn answer(topic: &str) -> Option<String> {
     ))
 }
 
+/// About a mistake in the set-up behind us that answers give away; `None` when the code is none of those.
+fn trouble(topic: &str) -> Option<String> {
+    let number = number(topic)?;
+    let trouble = Trouble::ALL.into_iter().find(|trouble| trouble.number() == number)?;
+    Some(format!(
+        "{trouble}: {}\nSeen in an answer of a server. Told in the log, once an hour at most, in `portvakt status` and on the\n\
+         status page; counted in `{}` with the reason `{}`.\n\nWhy:\n{}\n\nHow to mend it:\n{}\n",
+        trouble.title(),
+        trouble.metric(),
+        trouble.as_str(),
+        trouble.what(),
+        trouble.fix(),
+    ))
+}
+
 /// Of a code in any spelling.
 fn number(topic: &str) -> Option<u16> {
     topic.trim_start_matches(['P', 'p']).trim_start_matches(['V', 'v']).parse().ok()
@@ -94,6 +110,10 @@ fn list() -> String {
     text.push_str("\nWhy there is no TLS with an upstream:\n");
     for failure in TlsFailure::EVERY {
         text.push_str(&format!("{}  {}\n", failure.code(), failure.title()));
+    }
+    text.push_str("\nMistakes that answers of servers give away:\n");
+    for trouble in Trouble::ALL {
+        text.push_str(&format!("{trouble}  {}\n", trouble.title()));
     }
     text.push_str("\nFindings of portvakt doctor:\n");
     for (code, title) in doctor::codes() {
@@ -146,6 +166,13 @@ mod tests {
         assert!(page.contains("Status 502") && page.contains("portvaktUnreachable"), "{page}");
         assert_eq!(help(&["614"]).unwrap(), page);
         assert!(help(&["codes"]).unwrap().contains("PV0619  untrusted"));
+    }
+
+    #[test]
+    fn given_the_code_of_a_mistake_behind_us_when_asked_then_why_and_how_to_mend_it() {
+        let page = help(&["pv0317"]).unwrap();
+        assert!(page.starts_with("PV0317: ") && page.contains("Require SSL") && page.contains("way B"), "{page}");
+        assert!(help(&["codes"]).unwrap().contains("PV0318  IIS wants a client certificate"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub(super) struct Status {
     served: Vec<Served>,
     client_identities: Vec<ClientIdentity>,
     upstreams: Vec<Upstream>,
+    troubles: Vec<Trouble>,
     acme: Vec<Acme>,
 }
 
@@ -132,6 +133,17 @@ struct Upstream {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+struct Trouble {
+    code: String,
+    about: String,
+    what: String,
+    fix: String,
+    count: u64,
+    last_seen: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Acme {
     directory: String,
     account: Option<String>,
@@ -175,6 +187,7 @@ impl Status {
         }
         self.client_identities.iter().try_for_each(|identity| identity.write(out, paint, &self.now))?;
         self.upstreams.iter().try_for_each(|upstream| upstream.write(out, paint))?;
+        self.troubles.iter().try_for_each(|trouble| trouble.write(out, paint))?;
         for acme in &self.acme {
             writeln!(
                 out,
@@ -293,6 +306,14 @@ impl Upstream {
             Some(error) => writeln!(out, "  last error   {error}"),
             None => Ok(()),
         }
+    }
+}
+
+impl Trouble {
+    fn write(&self, out: &mut String, paint: Paint) -> std::fmt::Result {
+        let Self { code, about, what, fix, count, last_seen } = self;
+        writeln!(out, "\nto be mended: {about}: {}\n  why          {what}\n  fix          {fix}", paint.bad(code))?;
+        writeln!(out, "  seen         {count} times, last {last_seen}")
     }
 }
 

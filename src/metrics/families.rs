@@ -23,6 +23,7 @@ pub(super) struct Families {
     pub(super) upstream_healthy: IntGaugeVec,
     pub(super) upstream_peer_healthy: IntGaugeVec,
     pub(super) upstream_tls_failures: IntCounterVec,
+    pub(super) upstream_troubles: IntCounterVec,
     pub(super) acme_attempts: IntCounterVec,
     pub(super) acme_failures: IntCounterVec,
 }
@@ -105,6 +106,12 @@ impl Families {
                 "TLS handshakes with upstreams that failed, by reason.",
                 &["upstream", "reason"],
             )?,
+            upstream_troubles: counters(
+                r,
+                "portvakt_upstream_troubles_total",
+                "Answers of upstreams that tell of a mistake in their set-up, by what it is.",
+                &["upstream", "reason"],
+            )?,
             acme_attempts: counters(
                 r,
                 "portvakt_acme_attempts_total",
@@ -146,6 +153,7 @@ impl Families {
             &self.client_certificate_refusals,
             &self.upstream_requests,
             &self.upstream_tls_failures,
+            &self.upstream_troubles,
             &self.acme_attempts,
             &self.acme_failures,
         ];

@@ -9,7 +9,7 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::families::Families;
 use crate::lifecycle::{Kind, Reason};
-use crate::route::Action;
+use crate::route::{Action, Trouble};
 
 /// What is counted of one route.
 pub struct RouteMetrics {
@@ -172,6 +172,8 @@ pub struct UpstreamMetrics {
     connect: Histogram,
     healthy: IntGauge,
     tls_failures: [IntCounter; UpstreamTlsFailure::ALL.len()],
+    /// In the order of [`Trouble::OF_UPSTREAMS`].
+    troubles: [IntCounter; Trouble::OF_UPSTREAMS.len()],
     pub(super) retired: Retired,
 }
 
@@ -188,6 +190,8 @@ impl UpstreamMetrics {
             healthy,
             tls_failures: UpstreamTlsFailure::ALL
                 .map(|reason| families.upstream_tls_failures.with_label_values(&[name, reason.as_str()])),
+            troubles: Trouble::OF_UPSTREAMS
+                .map(|trouble| families.upstream_troubles.with_label_values(&[name, trouble.as_str()])),
             retired: Retired::default(),
         }
     }
@@ -217,6 +221,13 @@ impl UpstreamMetrics {
     /// Whether the upstream was reached when it was last tried.
     pub fn is_healthy(&self) -> bool {
         self.healthy.get() == 1
+    }
+
+    /// Counts an answer that tells of a mistake in the upstream's set-up.
+    pub fn explained(&self, trouble: Trouble) {
+        if let Some(at) = Trouble::OF_UPSTREAMS.iter().position(|known| *known == trouble) {
+            self.troubles[at].inc();
+        }
     }
 
     /// Counts a TLS handshake with the upstream that failed.

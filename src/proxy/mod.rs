@@ -30,11 +30,13 @@ mod request;
 mod response;
 mod service;
 mod snapshot;
+mod troubles;
 mod words;
 
 pub use self::egress::{Caller, Egress};
 pub use self::head::{Flaw, Head};
 pub use self::snapshot::{Clients, Snapshot};
+pub use self::troubles::Seen;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,7 +53,8 @@ use tracing::{debug, info, warn};
 
 use self::connection::Connection;
 use self::egress::Egresses;
-use self::service::Service;
+use self::service::{Service, Shared};
+use self::troubles::Troubles;
 use crate::challenge::Challenges;
 use crate::egress::Listen;
 use crate::listener::proxy_protocol::{self, ReadError};
@@ -68,6 +71,7 @@ pub struct Server {
     resolver: Arc<Resolver>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     report: Arc<Mutex<Report>>,
+    troubles: Arc<Troubles>,
     open: TaskTracker,
     /// That a load balancer sends no PROXY header was told.
     is_header_missed: AtomicBool,
@@ -89,8 +93,9 @@ impl Server {
         let open = TaskTracker::new();
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let report = Arc::<Mutex<Report>>::default();
-        let service =
-            Service::new(snapshot.clone(), resolver.clone(), challenges, on_http1, report.clone(), open.clone());
+        let troubles = Arc::<Troubles>::default();
+        let shared = Shared { snapshot: snapshot.clone(), report: report.clone(), troubles: troubles.clone() };
+        let service = Service::new(shared, resolver.clone(), challenges, on_http1, open.clone());
         // The connector loads the system's roots, and panics when they are missing. No peer of ours uses them: each
         // carries its own.
         let roots = tempfile::NamedTempFile::new().map_err(ServerError::Roots)?;
@@ -110,6 +115,7 @@ impl Server {
             resolver,
             snapshot,
             report,
+            troubles,
             open,
             is_header_missed: AtomicBool::new(false),
             egresses: Egresses::default(),
@@ -123,6 +129,7 @@ impl Server {
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
         report.retain(|site| snapshot.site_by_name(site).is_some());
         drop(report);
+        self.troubles.forget();
         let old = self.snapshot.swap(Arc::new(snapshot));
         let new = self.snapshot.load_full();
         let is_kept = |upstream: &Arc<Upstream>| new.upstreams().iter().any(|other| Arc::ptr_eq(other, upstream));
@@ -145,6 +152,11 @@ impl Server {
         let snapshot = self.snapshot.load();
         // A load balancer's connections count for its clients, as soon as they are known.
         (snapshot.limits(), snapshot.is_trusted(client) || snapshot.is_load_balancer(client))
+    }
+
+    /// What answers have told about the set-up behind us, since the last reload.
+    pub fn troubles(&self) -> Vec<Seen> {
+        self.troubles.seen()
     }
 
     /// The upstreams in use.

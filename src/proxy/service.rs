@@ -28,6 +28,7 @@ use super::request::{
     self, facts, host_to_send, join_cookies, keep_sound_trace, request_host, tell_about, to_origin_form, trace_id,
 };
 use super::response::{self, correct, make_end_to_end, restore_prefix};
+use super::troubles::{Look, Troubles};
 use super::words::in_words;
 use super::{Http1Observer, RETRIES, Snapshot};
 use super::{answer, certificate, collected};
@@ -37,6 +38,7 @@ use crate::pki::Fingerprint;
 use crate::route::headers::{self, Peer, Received};
 use crate::route::{
     self, Action, Admission, Agent, CertificateRefusal, Decision, Facts, Line, News, Outcome, Reason, Report, Stripped,
+    Trouble,
 };
 use crate::time::{Clock, SystemClock};
 use crate::tls::{Resolver, context_of};
@@ -51,7 +53,15 @@ pub(super) struct Service {
     challenges: Challenges,
     on_http1: Http1Observer,
     report: Arc<Mutex<Report>>,
+    troubles: Arc<Troubles>,
     open: TaskTracker,
+}
+
+/// What the service has in common with the server.
+pub(super) struct Shared {
+    pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(super) report: Arc<Mutex<Report>>,
+    pub(super) troubles: Arc<Troubles>,
 }
 
 /// One request.
@@ -93,6 +103,8 @@ pub(super) struct Context {
     pub(super) failure: Option<&'static str>,
     /// An error answer of ours was sent.
     pub(super) is_told: bool,
+    /// The begin of a refusal of the upstream, while it passes.
+    look: Option<Look>,
     /// The client identity that the last try showed.
     pub(super) shown: Option<Fingerprint>,
     /// The client's certificate is handed on.
@@ -150,6 +162,11 @@ impl Target {
         self.upstream.settings().affinity == AffinityRule::Connection
     }
 
+    /// Whether the last try went over plain HTTP.
+    fn is_plain(&self) -> bool {
+        self.peer.as_ref().is_some_and(|peer| peer.settings().tls.is_none())
+    }
+
     /// Tells the operator why a request got no answer, as often as is of use; what is left out stands at `debug`.
     fn tell(
         &self,
@@ -171,14 +188,23 @@ impl Target {
 
 impl Service {
     pub(super) fn new(
-        snapshot: Arc<ArcSwap<Snapshot>>,
+        shared: Shared,
         resolver: Arc<Resolver>,
         challenges: Challenges,
         on_http1: Http1Observer,
-        report: Arc<Mutex<Report>>,
         open: TaskTracker,
     ) -> Self {
-        Self { snapshot, resolver, challenges, on_http1, report, open }
+        let Shared { snapshot, report, troubles } = shared;
+        Self { snapshot, resolver, challenges, on_http1, report, troubles, open }
+    }
+
+    /// Counts a mistake in the set-up behind us, and tells it, now and then.
+    fn explain(&self, target: &Target, trouble: Trouble) {
+        let upstream = &target.upstream.settings().name;
+        target.metrics.explained(trouble);
+        if let Some(count) = self.troubles.note(trouble, upstream, SystemClock.now()) {
+            warn!(upstream, count, fix = trouble.fix(), "{trouble}: {}", trouble.what());
+        }
     }
 
     /// Answers an ACME http-01 challenge; `false` when this is none of ours (RFC 8555 §8.3).
@@ -339,6 +365,7 @@ impl ProxyHttp for Service {
             outcome: "refused",
             failure: None,
             is_told: false,
+            look: None,
             shown: None,
             is_known: false,
             tls_failure: None,
@@ -617,7 +644,27 @@ impl ProxyHttp for Service {
         if ctx.snapshot.access_log().is_some() {
             ctx.upstream_took = ctx.connecting_since.map(|since| since.elapsed());
         }
+        let is_readable = !response.headers.contains_key(header::CONTENT_ENCODING);
+        ctx.look = (response.status == StatusCode::FORBIDDEN && is_readable).then(Look::default);
         Ok(())
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        is_end: bool,
+        ctx: &mut Context,
+    ) -> Result<Option<Duration>> {
+        if let Some(begin) = ctx.look.as_mut().and_then(|look| look.take(body.as_ref(), is_end)) {
+            ctx.look = None;
+            if let Some(target) = &ctx.target
+                && let Some(trouble) = route::forbidden(&begin, target.is_plain())
+            {
+                self.explain(target, trouble);
+            }
+        }
+        Ok(None)
     }
 
     async fn response_filter(

@@ -26,6 +26,7 @@ mod report;
 mod strip;
 mod target;
 mod trace;
+mod trouble;
 
 pub use agent::Agent;
 pub use certificate::{
@@ -43,6 +44,7 @@ pub use report::{Line, News, Observed, Report, Risk, Would};
 pub use strip::Stripped;
 pub use target::Target;
 pub use trace::trace_id;
+pub use trouble::{LOOKED_AT, Trouble, forbidden};
 
 use std::time::Duration;
 

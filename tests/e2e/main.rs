@@ -28,6 +28,7 @@ mod dies_at_every_step;
 mod drains_in_bounded_time;
 mod enforces_https_per_path;
 mod explains_what_a_request_gets;
+mod explains_what_servers_refuse;
 mod fails_clearly_and_never_twice;
 mod gives_bodies_a_length;
 mod gives_up_rights;
