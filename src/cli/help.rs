@@ -86,10 +86,10 @@ fn trouble(topic: &str) -> Option<String> {
     let trouble = Trouble::ALL.into_iter().find(|trouble| trouble.number() == number)?;
     Some(format!(
         "{trouble}: {}\nSeen in an answer of a server. Told in the log, once an hour at most, in `portvakt status` and on the\n\
-         status page; counted in `{}` with the reason `{}`.\n\nWhy:\n{}\n\nHow to mend it:\n{}\n",
+         status page as `{}`; counted by `{}`.\n\nWhy:\n{}\n\nHow to mend it:\n{}\n",
         trouble.title(),
-        trouble.metric(),
         trouble.as_str(),
+        trouble.metric(),
         trouble.what(),
         trouble.fix(),
     ))

@@ -209,6 +209,8 @@ codes! {
         "The issuer of the last certificate in a chain is neither in the file nor a root that browsers know.";
     ForeignCertificate = 316, "foreign certificate",
         "A file holds certificates that do not belong to the chain; they are not sent.";
+    InvalidOrigin = 320, "invalid origin",
+        "What a server writes before the path of its URLs is not `http://host:port` or `https://host:port`.";
     NoToken = 330, "no token",
         "A file holds no token, or one that could be guessed.";
     IdentityExpired = 331, "expired client certificate",

@@ -17,7 +17,10 @@ use serde::Serialize;
 use crate::challenge::Challenges;
 use crate::config::{Config, Shown, closest};
 use crate::route::headers::{self, Peer, Received};
-use crate::route::{AllowList, Decision, Facts, HeaderEdits, HostName, Outcome, PathPrefix, Route, Routes, Settings};
+use crate::route::{
+    AllowList, Decision, Facts, HeaderEdits, HostName, Original, Outcome, PathPrefix, Route, Routes, Settings,
+    https_origin,
+};
 use crate::tls::{Choice, Resolver};
 
 /// What a request gets.
@@ -175,6 +178,7 @@ pub fn explain(config: &Config, shown: &Shown, url: &Url, method: &Method) -> Re
             told.request_headers.changed.push(format!("the path loses {} on its way", stripped.prefix));
         }
         if let Some(route) = route {
+            told.request_headers.set.extend(preset_headers(config, url, secure_forwarded, route));
             add_edits(&mut told.request_headers, &route.request_headers);
         }
     }
@@ -281,21 +285,60 @@ fn response_headers(config: &Config, routes: &Routes, index: usize, route: Optio
         headers.set.push(format!("strict-transport-security: {hsts} (once a CA's certificate is served)"));
     }
     if let Some(domain) = site.domains.iter().find(|domain| !domain.starts_with("*."))
-        && let Some(better) = routes.upgrade_location(index, &format!("http://{domain}/"))
+        && route.is_some_and(|route| route.answers.locations)
     {
-        headers.changed.push(format!("location: http://{domain}/... becomes {better}..."));
+        let better = https_origin(domain, config.route.public_https_port);
+        headers.changed.push(format!("location: http://{domain}/... becomes {better}/..."));
     }
-    if routes.secure_cookie(index, b"a=b").is_some() {
+    let cookies = route.is_some_and(|route| route.answers.cookies);
+    if cookies && routes.secure_cookie(index, b"a=b").is_some() {
         headers.changed.push("set-cookie: Secure is added".to_owned());
     }
     if let Some(route) = route {
-        if route.strip_prefix {
+        mended(&mut headers, config, route);
+        if route.strip_prefix && cookies {
             let prefix = route.path.as_str().trim_end_matches('/');
             headers.changed.push(format!("location, set-cookie: {prefix} is put back before paths"));
         }
         add_edits(&mut headers, &route.response_headers);
     }
     headers
+}
+
+/// What the preset of the upstream sets.
+fn preset_headers(config: &Config, url: &Url, is_https: bool, route: &Route) -> Vec<String> {
+    let Some(preset) = config.upstreams.get(route.upstream).and_then(|upstream| upstream.preset) else {
+        return Vec::new();
+    };
+    let original = Original {
+        is_https,
+        host: Some(url.authority()),
+        target: url.target().as_bytes(),
+        log_id: "<GUID of the request>",
+        certificate: Some("<bits of key and cipher, issuer and subject of the certificate>"),
+    };
+    let line = |(name, value): (&str, Vec<u8>)| format!("{name}: {}", String::from_utf8_lossy(&value));
+    preset.headers(&original).into_iter().map(line).collect()
+}
+
+/// What else is mended in answers.
+fn mended(headers: &mut Headers, config: &Config, route: &Route) {
+    let answers = &route.answers;
+    let own = config.upstreams.get(route.upstream).map(|upstream| upstream.origins()).unwrap_or_default();
+    let inner: Vec<_> = own.iter().chain(&answers.origins).map(ToString::to_string).collect();
+    if answers.locations && !inner.is_empty() {
+        let from = inner.join(", ");
+        headers.changed.push(format!("location, content-location, refresh: {from} becomes what the client asked"));
+    }
+    if answers.http_only {
+        headers.changed.push("set-cookie: HttpOnly is added".to_owned());
+    }
+    if let Some(same_site) = answers.same_site {
+        headers.changed.push(format!("set-cookie: SameSite={} is added where there is none", same_site.as_str()));
+    }
+    if answers.xml.is_some() {
+        headers.changed.push("addresses in WSDL and DISCO documents are corrected likewise".to_owned());
+    }
 }
 
 /// What the operator sets and removes; values are not told, since they may be secret.

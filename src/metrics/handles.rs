@@ -21,6 +21,8 @@ pub struct RouteMetrics {
     enforcement: [IntCounter; Action::ALL.len()],
     limited: [IntCounter; RequestLimit::ALL.len()],
     unlet: [IntCounter; ClientCertificateRefusal::ALL.len()],
+    rewrites: [IntCounter; Rewrite::ALL.len()],
+    redirect_loops: IntCounter,
     pub(super) retired: Retired,
 }
 
@@ -35,6 +37,8 @@ impl RouteMetrics {
             limited: RequestLimit::ALL.map(|limit| families.limited.with_label_values(&[name, limit.as_str()])),
             unlet: ClientCertificateRefusal::ALL
                 .map(|why| families.client_certificate_refusals.with_label_values(&[name, why.as_str()])),
+            rewrites: Rewrite::ALL.map(|kind| families.rewrites.with_label_values(&[name, kind.as_str()])),
+            redirect_loops: families.redirect_loops.with_label_values(&[name]),
             retired: Retired::default(),
         }
     }
@@ -73,6 +77,16 @@ impl RouteMetrics {
     /// Counts a request that was refused because of a limit, or because of who sent it.
     pub fn limited(&self, limit: RequestLimit) {
         self.limited[limit as usize].inc();
+    }
+
+    /// Counts an answer in which something was mended.
+    pub fn rewrote(&self, kind: Rewrite) {
+        self.rewrites[kind as usize].inc();
+    }
+
+    /// Counts a client that is sent to where it is, again and again.
+    pub fn looped(&self) {
+        self.redirect_loops.inc();
     }
 }
 
@@ -345,6 +359,18 @@ labels! {
         Expired = "expired",
         /// Its connection was opened under other rules.
         BeforeAChange = "before_a_change",
+    }
+}
+
+labels! {
+    /// What was mended in an answer.
+    Rewrite {
+        /// `Location`, `Content-Location` or `Refresh`.
+        Location = "location",
+        /// `Set-Cookie`.
+        Cookie = "cookie",
+        /// Addresses in the description of a service.
+        Xml = "xml",
     }
 }
 

@@ -33,7 +33,7 @@ pub use client::{ClientIdentitySource, ClientIdentityStatus};
 pub use egress::{CollectGap, EgressMetrics, OrderEnd};
 pub use handles::{
     AcmeMetrics, ClientCertificateRefusal, ConnectionRejection, HandshakeFailure, InFlight, ListenerMetrics,
-    OpenConnection, RequestLimit, RouteMetrics, TlsMetrics, TlsVersion, UpstreamMetrics, UpstreamTlsFailure,
+    OpenConnection, RequestLimit, Rewrite, RouteMetrics, TlsMetrics, TlsVersion, UpstreamMetrics, UpstreamTlsFailure,
     method_label,
 };
 pub use served::{ServedSource, ServedStatus};

@@ -5,6 +5,7 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
+use super::log_id::LogId;
 use super::request::trace_id;
 use super::service::Context;
 use crate::access::{Query, Record, told_target};
@@ -21,7 +22,7 @@ pub(super) fn record(session: &Session, ctx: &Context, query: Query) -> Option<R
     let tls = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
     Some(Record {
         time: Moment::now(),
-        request_id: ctx.id.clone().or_else(|| field(REQUEST_ID)),
+        request_id: ctx.id.clone().or_else(|| ctx.log_id.map(LogId::request_id)).or_else(|| field(REQUEST_ID)),
         trace_id: trace_id(request).map(str::to_owned),
         client: connection.peer.ip().to_canonical(),
         listener: connection.listener.name().to_owned(),

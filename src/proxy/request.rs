@@ -9,7 +9,7 @@ use pingora::http::RequestHeader;
 use super::Snapshot;
 use super::connection::Connection;
 use crate::route::headers::{self, Peer, Received};
-use crate::route::{self, Facts, HeaderEdits, Site, Stripped};
+use crate::route::{self, Facts, HeaderEdits, Links, Original, Preset, Site, Stripped};
 
 /// What `route` is asked about.
 pub(super) fn facts<'a>(request: &'a RequestHeader, connection: &Connection, snapshot: &Snapshot) -> Facts<'a> {
@@ -27,7 +27,8 @@ pub(super) fn facts<'a>(request: &'a RequestHeader, connection: &Connection, sna
     }
 }
 
-fn client(request: &RequestHeader, connection: &Connection, snapshot: &Snapshot) -> Option<IpAddr> {
+/// Who asks, as far as those in front of us are believed.
+pub(super) fn client(request: &RequestHeader, connection: &Connection, snapshot: &Snapshot) -> Option<IpAddr> {
     let lines = request.headers.get_all(FORWARDED_FOR).iter();
     // A line that is no text names nobody.
     let lines = lines.map(|line| line.to_str().unwrap_or("unknown"));
@@ -66,8 +67,9 @@ pub(super) fn edit(edits: &HeaderEdits, request: &mut RequestHeader) -> Result<(
     edits.set.iter().try_for_each(|(name, value)| request.insert_header(name.clone(), value.clone()))
 }
 
-/// Replaces what the client says about itself by what we know of it.
-pub(super) fn tell_about(peer: Peer<'_>, request: &mut RequestHeader) -> Result<()> {
+/// Replaces what the client says about itself by what we know of it. Gives whether it speaks TLS, to us or to a proxy that
+/// we believe.
+pub(super) fn tell_about(peer: Peer<'_>, request: &mut RequestHeader) -> Result<bool> {
     let doomed: Vec<_> =
         request.headers.keys().filter(|name| headers::is_stripped(name.as_str(), peer.trusted)).cloned().collect();
     for name in doomed {
@@ -85,7 +87,28 @@ pub(super) fn tell_about(peer: Peer<'_>, request: &mut RequestHeader) -> Result<
     if let Some(host) = &told.host {
         request.insert_header(FORWARDED_HOST, host.as_ref())?;
     }
+    Ok(told.proto.eq_ignore_ascii_case("https"))
+}
+
+/// Sets what applications look for that stood behind Microsoft's proxies.
+pub(super) fn tell_as(preset: Preset, original: &Original<'_>, request: &mut RequestHeader) -> Result<()> {
+    for (name, value) in preset.headers(original) {
+        // A name in a certificate may hold what no header can; then the header is missing.
+        if let Ok(value) = HeaderValue::from_bytes(&value) {
+            request.insert_header(name, value)?;
+        }
+    }
     Ok(())
+}
+
+/// Lets the upstream find the place that `Destination` of WebDAV names; what is no text is no URL of ours.
+pub(super) fn lead_destination(request: &mut RequestHeader, links: &Links<'_>, is_tls: bool) -> Result<()> {
+    let text = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text(header::HOST.as_str()).unwrap_or_default();
+    match text(DESTINATION).and_then(|destination| links.destination(destination, is_tls, host)) {
+        Some(better) => request.insert_header(DESTINATION, better),
+        None => Ok(()),
+    }
 }
 
 /// The trace that a request belongs to, when it says so soundly and once.
@@ -145,4 +168,5 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
 const FORWARDED_HOST: &str = "x-forwarded-host";
 const FORWARDED_PREFIX: &str = "x-forwarded-prefix";
+const DESTINATION: &str = "destination";
 const FORWARDED_PORT: &str = "x-forwarded-port";

@@ -4,8 +4,7 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 
-use super::Snapshot;
-use crate::route::{HeaderEdits, HostName, Stripped, headers};
+use crate::route::{Answers, HeaderEdits, Links, Site, headers};
 use crate::tls::Resolver;
 
 /// Takes away what describes the connection to the upstream (RFC 9110 §7.6.1), and a length where there is no body.
@@ -28,22 +27,6 @@ pub(super) fn make_end_to_end(response: &mut ResponseHeader) {
     }
 }
 
-/// Puts the prefix back that was taken off the request's path.
-pub(super) fn restore_prefix(
-    response: &mut ResponseHeader,
-    snapshot: &Snapshot,
-    site: usize,
-    stripped: &Stripped,
-) -> Result<()> {
-    let is_ours = |host: &str| HostName::parse(host).is_ok_and(|host| snapshot.routes().site(&host) == Some(site));
-    if let Some(location) = response.headers.get(header::LOCATION).and_then(|v| v.to_str().ok())
-        && let Some(better) = stripped.restore_location(location, is_ours)
-    {
-        response.insert_header(header::LOCATION, better)?;
-    }
-    change_cookies(response, |value| stripped.restore_cookie(value))
-}
-
 /// Sets and removes what the operator wants.
 pub(super) fn edit(edits: &HeaderEdits, response: &mut ResponseHeader) -> Result<()> {
     for name in &edits.remove {
@@ -52,21 +35,32 @@ pub(super) fn edit(edits: &HeaderEdits, response: &mut ResponseHeader) -> Result
     edits.set.iter().try_for_each(|(name, value)| response.insert_header(name.clone(), value.clone()))
 }
 
-/// Mends what an upstream that knows nothing of TLS says about itself.
-pub(super) fn correct(
-    response: &mut ResponseHeader,
-    snapshot: &Snapshot,
-    site: usize,
-    resolver: &Resolver,
-) -> Result<()> {
-    let routes = snapshot.routes();
-    if let Some(location) = response.headers.get(header::LOCATION).and_then(|v| v.to_str().ok())
-        && let Some(better) = routes.upgrade_location(site, location)
-    {
-        response.insert_header(header::LOCATION, better)?;
+/// What was mended in an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mended {
+    /// A URL.
+    pub(super) location: bool,
+    /// A cookie.
+    pub(super) cookie: bool,
+}
+
+/// Mends what an upstream says that knows nothing of the way to it.
+pub(super) fn correct(response: &mut ResponseHeader, links: &Links<'_>, answers: &Answers) -> Result<Mended> {
+    let mut mended = Mended::default();
+    if answers.locations {
+        for name in [header::LOCATION, header::CONTENT_LOCATION] {
+            mended.location |= change(response, name, |url| links.url(url))?;
+        }
+        mended.location |= change(response, header::REFRESH, |value| links.refresh(value))?;
     }
-    change_cookies(response, |value| routes.secure_cookie(site, value))?;
-    let Some(site) = snapshot.site(site) else { return Ok(()) };
+    if answers.touches_cookies() {
+        mended.cookie = change_cookies(response, |value| answers.cookie(links, value))?;
+    }
+    Ok(mended)
+}
+
+/// Says that the site speaks TLS only, where that is so.
+pub(super) fn promise_tls(response: &mut ResponseHeader, site: &Site, resolver: &Resolver) -> Result<()> {
     if site.hsts.is_some()
         && let Some(hsts) = headers::hsts(site, true, resolver.is_from_ca(&site.name))
     {
@@ -75,12 +69,20 @@ pub(super) fn correct(
     Ok(())
 }
 
+/// Changes a header that stands once.
+fn change(response: &mut ResponseHeader, name: HeaderName, better: impl Fn(&str) -> Option<String>) -> Result<bool> {
+    let value = response.headers.get(&name).and_then(|value| value.to_str().ok());
+    let Some(better) = value.and_then(better) else { return Ok(false) };
+    response.insert_header(name, better)?;
+    Ok(true)
+}
+
 /// Rewrites the cookies of an answer; untouched where none changes.
-fn change_cookies(response: &mut ResponseHeader, better: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Result<()> {
+fn change_cookies(response: &mut ResponseHeader, better: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Result<bool> {
     let cookies: Vec<_> = response.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
     let changed: Vec<_> = cookies.iter().map(|cookie| better(cookie.as_bytes())).collect();
     if changed.iter().all(Option::is_none) {
-        return Ok(());
+        return Ok(false);
     }
     response.remove_header(&header::SET_COOKIE);
     for (cookie, better) in cookies.into_iter().zip(changed) {
@@ -89,7 +91,7 @@ fn change_cookies(response: &mut ResponseHeader, better: impl Fn(&[u8]) -> Optio
             None => response.append_header(header::SET_COOKIE, cookie)?,
         };
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The fields that `Connection` names, but for those of the framing.

@@ -1,13 +1,14 @@
 //! pingora's callbacks, in the order in which they run.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{Method, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -19,26 +20,31 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{debug, info, warn};
 
 use super::connection::{BODY_PAUSE, Connection};
+use super::describe::{Description, Part};
 use super::limiter::{Busy, Entered};
+use super::log_id::LogId;
+use super::loops::Loops;
 use super::ntlm;
 use super::progress::Progress;
 use super::quota::Quota;
 use super::record::{record, word};
 use super::request::{
-    self, facts, host_to_send, join_cookies, keep_sound_trace, request_host, tell_about, to_origin_form, trace_id,
+    self, facts, host_to_send, join_cookies, keep_sound_trace, lead_destination, request_host, tell_about, tell_as,
+    to_origin_form, trace_id,
 };
-use super::response::{self, correct, make_end_to_end, restore_prefix};
+use super::response::{self, Mended, correct, make_end_to_end, promise_tls};
 use super::troubles::{Look, Troubles};
 use super::words::in_words;
 use super::{Http1Observer, RETRIES, Snapshot};
 use super::{answer, certificate, collected};
+use crate::access::{Query, told_target};
 use crate::challenge::Challenges;
-use crate::metrics::{InFlight, RequestLimit, RouteMetrics, UpstreamMetrics, UpstreamTlsFailure};
+use crate::metrics::{InFlight, RequestLimit, Rewrite, RouteMetrics, UpstreamMetrics, UpstreamTlsFailure};
 use crate::pki::Fingerprint;
 use crate::route::headers::{self, Peer, Received};
 use crate::route::{
-    self, Action, Admission, Agent, CertificateRefusal, Decision, Facts, Line, News, Outcome, Reason, Report, Stripped,
-    Trouble,
+    self, Action, Admission, Agent, Answers, CertificateRefusal, Decision, Facts, Line, Links, News, Original, Outcome,
+    Preset, Reason, Report, Stripped, Trouble,
 };
 use crate::time::{Clock, SystemClock};
 use crate::tls::{Resolver, context_of};
@@ -54,6 +60,7 @@ pub(super) struct Service {
     on_http1: Http1Observer,
     report: Arc<Mutex<Report>>,
     troubles: Arc<Troubles>,
+    loops: Loops,
     open: TaskTracker,
 }
 
@@ -105,6 +112,10 @@ pub(super) struct Context {
     pub(super) is_told: bool,
     /// The begin of a refusal of the upstream, while it passes.
     look: Option<Look>,
+    /// Whether the answer describes a service, and is to be corrected.
+    description: Description,
+    /// The request's GUID, where the upstream gets one.
+    pub(super) log_id: Option<LogId>,
     /// The client identity that the last try showed.
     pub(super) shown: Option<Fingerprint>,
     /// The client's certificate is handed on.
@@ -126,6 +137,28 @@ impl Context {
         if let Some(slot) = self.passing.take() {
             collected::give_back(session, &slot);
         }
+    }
+
+    /// Which URLs are those of the upstream, and which the client's.
+    fn links<'a>(&'a self, request: &'a RequestHeader) -> Option<Links<'a>> {
+        let (target, connection) = (self.target.as_ref()?, self.connection.as_ref()?);
+        let is_believed = !connection.is_secure && self.snapshot.is_trusted(connection.peer.ip().to_canonical());
+        let told = |name| request.headers.get(name).and_then(|value| value.to_str().ok()).filter(|_| is_believed);
+        Some(Links {
+            routes: self.snapshot.routes(),
+            site: target.site,
+            is_secure: connection.is_secure,
+            host: told("x-forwarded-host").or_else(|| request_host(request)),
+            is_secure_before: told("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https")),
+            origins: self.snapshot.origins(target.site, target.route),
+            stripped: target.stripped.as_deref(),
+        })
+    }
+
+    /// What is mended in the answer.
+    fn answers(&self) -> Option<&Answers> {
+        let target = self.target.as_ref()?;
+        self.snapshot.route(target.site, target.route).map(|route| &route.answers)
     }
 
     /// The site's page for the time when no server can be reached; `None` when one was, or there is no such page.
@@ -195,15 +228,50 @@ impl Service {
         open: TaskTracker,
     ) -> Self {
         let Shared { snapshot, report, troubles } = shared;
-        Self { snapshot, resolver, challenges, on_http1, report, troubles, open }
+        Self { snapshot, resolver, challenges, on_http1, report, troubles, loops: Loops::default(), open }
     }
 
-    /// Counts a mistake in the set-up behind us, and tells it, now and then.
-    fn explain(&self, target: &Target, trouble: Trouble) {
-        let upstream = &target.upstream.settings().name;
-        target.metrics.explained(trouble);
-        if let Some(count) = self.troubles.note(trouble, upstream, SystemClock.now()) {
-            warn!(upstream, count, fix = trouble.fix(), "{trouble}: {}", trouble.what());
+    /// Tells a mistake in the set-up behind us, now and then. `about` is an upstream or a route.
+    fn explain(&self, about: &str, path: Option<&str>, trouble: Trouble) {
+        if let Some(count) = self.troubles.note(trouble, about, SystemClock.now()) {
+            warn!(about, path, count, fix = trouble.fix(), "{trouble}: {}", trouble.what());
+        }
+    }
+
+    /// What `X-ARR-SSL` says of the certificate that the client was shown; `None` where a proxy in front of us has its own.
+    fn shown_certificate(&self, session: &Session, snapshot: &Snapshot, site: usize) -> Option<String> {
+        let cipher = &session.digest()?.ssl_digest.as_ref()?.cipher;
+        let shown = self.resolver.shown(&snapshot.site(site)?.name)?;
+        let cipher_bits = if cipher.contains("AES_128") { 128 } else { 256 };
+        Some(format!("{}|{cipher_bits}|{}|{}", shown.key_bits, shown.issuer, shown.subject))
+    }
+
+    /// Counts and tells when a client is sent to where it is, again and again.
+    fn look_for_loop(
+        &self,
+        session: &Session,
+        ctx: &Context,
+        links: &Links<'_>,
+        response: &ResponseHeader,
+        route: &RouteMetrics,
+    ) {
+        let request = session.req_header();
+        let location = response.headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
+        let is_read = matches!(request.method, Method::GET | Method::HEAD);
+        let (Some(location), Some(connection), true) = (location, &ctx.connection, is_read) else { return };
+        let Ok(target) = route::Target::parse(request.raw_path()) else { return };
+        // What is not corrected leads back by way of our own redirect.
+        let meant = links.url(location);
+        if !response.status.is_redirection()
+            || !links.leads_back(&target.origin_form(), meant.as_deref().unwrap_or(location))
+        {
+            return;
+        }
+        let agent = request.headers.get(header::USER_AGENT).map(http::HeaderValue::as_bytes);
+        let who = (request::client(request, connection, &ctx.snapshot), agent, links.host, request.raw_path());
+        if self.loops.note(who, response.headers.contains_key(header::SET_COOKIE)) {
+            route.looped();
+            self.explain(route.name(), Some(&told_target(&target.origin_form(), Query::Redact)), Trouble::RedirectLoop);
         }
     }
 
@@ -366,6 +434,8 @@ impl ProxyHttp for Service {
             failure: None,
             is_told: false,
             look: None,
+            description: Description::None,
+            log_id: None,
             shown: None,
             is_known: false,
             tls_failure: None,
@@ -609,7 +679,20 @@ impl ProxyHttp for Service {
             public_https_port: ctx.snapshot.routes().settings().public_https_port,
             received: Received::default(),
         };
-        tell_about(peer, request)?;
+        let is_https = tell_about(peer, request)?;
+        if let Some(preset) = target.upstream.settings().preset {
+            let id = (preset == Preset::Arr).then(|| *ctx.log_id.get_or_insert_with(LogId::random));
+            let certificate = id.and_then(|_| self.shown_certificate(session, &ctx.snapshot, target.site));
+            let whole = session.req_header().raw_path();
+            let original = Original {
+                is_https,
+                host: peer.host,
+                target: &route::Target::parse(whole).map_or(Cow::Borrowed(whole), |target| target.origin_form()),
+                log_id: &id.map(|id| id.to_string()).unwrap_or_default(),
+                certificate: certificate.as_deref(),
+            };
+            tell_as(preset, &original, request)?;
+        }
         keep_sound_trace(request);
         join_cookies(request)?;
         if let Some(site) = ctx.snapshot.site(target.site) {
@@ -620,9 +703,17 @@ impl ProxyHttp for Service {
         if let Some(host) = host_to_send(configured, ctx.snapshot.site(target.site), request) {
             request.insert_header(header::HOST, host)?;
         }
+        if request.headers.contains_key("destination")
+            && let Some(links) = ctx.links(session.req_header())
+        {
+            lead_destination(request, &links, !target.is_plain())?;
+        }
         match &target.stripped {
             Some(stripped) => request::strip(stripped, request)?,
             None => to_origin_form(request)?,
+        }
+        if let Some(limit) = ctx.answers().and_then(|answers| answers.xml) {
+            ctx.description = Description::ask(limit, request)?;
         }
         match ctx.snapshot.route(target.site, target.route) {
             Some(route) => request::edit(&route.request_headers, request),
@@ -661,7 +752,8 @@ impl ProxyHttp for Service {
             if let Some(target) = &ctx.target
                 && let Some(trouble) = route::forbidden(&begin, target.is_plain())
             {
-                self.explain(target, trouble);
+                target.metrics.explained(trouble);
+                self.explain(&target.upstream.settings().name, None, trouble);
             }
         }
         Ok(None)
@@ -685,16 +777,47 @@ impl ProxyHttp for Service {
             session.set_read_timeout(Some(idle));
             session.set_write_timeout(Some(idle));
         }
-        if let Some(stripped) = &target.stripped {
-            restore_prefix(response, &ctx.snapshot, target.site, stripped)?;
+        if let (Some(links), Some(answers)) = (ctx.links(session.req_header()), ctx.answers()) {
+            let mended = correct(response, &links, answers)?;
+            if let Some(route) = &ctx.route {
+                count_rewrites(route, mended);
+                self.look_for_loop(session, ctx, &links, response, route);
+            }
         }
-        if connection.is_secure {
-            correct(response, &ctx.snapshot, target.site, &self.resolver)?;
+        if let Some(site) = ctx.snapshot.site(target.site).filter(|_| connection.is_secure) {
+            promise_tls(response, site, &self.resolver)?;
+        }
+        ctx.description.begin(session.req_header(), response)?;
+        if ctx.description.is_held() && session.req_header().version == Version::HTTP_10 {
+            session.set_keepalive(None);
         }
         match ctx.snapshot.route(target.site, target.route) {
             Some(route) => response::edit(&route.response_headers, response),
             None => Ok(()),
         }
+    }
+
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        is_end: bool,
+        ctx: &mut Context,
+    ) -> Result<Option<Duration>> {
+        match ctx.description.take(body.as_ref(), is_end) {
+            Part::Passes => {}
+            Part::Held => *body = None,
+            Part::TooLong(held) => *body = Some(held.freeze()),
+            Part::Whole(held) => {
+                let better =
+                    ctx.links(session.req_header()).and_then(|links| route::rewrite(&held, |url| links.url(url)));
+                if let (Some(_), Some(route)) = (&better, &ctx.route) {
+                    route.rewrote(Rewrite::Xml);
+                }
+                *body = Some(better.map_or_else(|| held.freeze(), Bytes::from));
+            }
+        }
+        Ok(None)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
@@ -708,7 +831,7 @@ impl ProxyHttp for Service {
         let Some(status) = status_of(error) else {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
-        let id = answer::request_id();
+        let id = ctx.log_id.map_or_else(answer::request_id, LogId::request_id);
         let page = ctx.maintenance_page(error);
         let status = if page.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { status };
         if let Some(target) = &ctx.target
@@ -761,6 +884,15 @@ impl ProxyHttp for Service {
             ctx.target = None;
             answer::linger(session.as_downstream_mut()).await;
         }
+    }
+}
+
+fn count_rewrites(route: &RouteMetrics, mended: Mended) {
+    if mended.location {
+        route.rewrote(Rewrite::Location);
+    }
+    if mended.cookie {
+        route.rewrote(Rewrite::Cookie);
     }
 }
 

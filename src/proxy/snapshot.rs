@@ -11,7 +11,7 @@ use super::quota::Quota;
 use crate::access::AccessLog;
 use crate::listener::Limits;
 use crate::metrics::{Metrics, NO_ROUTE, RouteMetrics, UpstreamMetrics};
-use crate::route::{Decision, Route, Routes, Site};
+use crate::route::{Decision, Origin, Route, Routes, Site};
 use crate::upstream::Upstream;
 
 /// What the configuration means for requests, with the handles that they count on; replaced whole on reload.
@@ -30,6 +30,8 @@ pub struct Snapshot {
     upstream_metrics: Vec<Arc<UpstreamMetrics>>,
     /// By upstream.
     quotas: Vec<Arc<Quota>>,
+    /// Where servers believe themselves to be, by site and route.
+    origins: Vec<Vec<Vec<Origin>>>,
 }
 
 /// What is known of clients before they say anything.
@@ -61,6 +63,10 @@ impl Snapshot {
                 .map(|site| site.labels().iter().map(|label| metrics.route(label)).collect())
                 .collect(),
             quotas: upstreams.iter().map(|_| Arc::default()).collect(),
+            origins: sites
+                .iter()
+                .map(|site| site.routes.iter().map(|route| origins(route, &upstreams)).collect())
+                .collect(),
             no_route: metrics.route(NO_ROUTE),
             limiters: Limiters::new(routes.settings(), &Limiters::default()),
             upstream_metrics: upstreams.iter().map(|upstream| metrics.upstream(&upstream.settings().name)).collect(),
@@ -110,6 +116,11 @@ impl Snapshot {
         self.site(site)?.routes.get(route)
     }
 
+    /// Where the servers of a route believe themselves to be.
+    pub(super) fn origins(&self, site: usize, route: usize) -> &[Origin] {
+        self.origins.get(site).and_then(|routes| routes.get(route)).map(Vec::as_slice).unwrap_or_default()
+    }
+
     pub(super) fn site_by_name(&self, name: &str) -> Option<usize> {
         self.site_by_name.get(name).copied()
     }
@@ -146,4 +157,10 @@ impl Snapshot {
     pub(super) fn is_trusted(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|net| net.contains(&address))
     }
+}
+
+/// What an upstream would call itself, and what the operator adds.
+fn origins(route: &Route, upstreams: &[Arc<Upstream>]) -> Vec<Origin> {
+    let own = upstreams.get(route.upstream).map(|upstream| upstream.settings().origins()).unwrap_or_default();
+    own.into_iter().chain(route.answers.origins.iter().cloned()).collect()
 }

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use super::redirect::https_origin;
 use super::{HostName, Mode, Routes, Site};
 
 /// Whether a request header of the peer is taken away before the request is forwarded.
@@ -128,25 +127,6 @@ impl Routes {
         }
         let end = value.trim_ascii_end();
         Some([end.strip_suffix(b";").unwrap_or(end), b"; Secure"].concat())
-    }
-
-    /// A `Location` of an answer over TLS, moved to HTTPS; `None` where it stays as it is.
-    ///
-    /// Servers that believe they are spoken to in clear send clients back to `http://`. Only absolute URLs to a host of
-    /// `site` are touched; scheme and port change, path and query stay byte for byte.
-    pub fn upgrade_location(&self, site: usize, location: &str) -> Option<String> {
-        let (scheme, rest) = location.split_at_checked("http://".len())?;
-        if !scheme.eq_ignore_ascii_case("http://") {
-            return None;
-        }
-        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-        let host = HostName::parse(authority).ok()?;
-        if self.site(&host) != Some(site) {
-            return None;
-        }
-        let mut upgraded = https_origin(&host.in_url(), self.settings().public_https_port);
-        upgraded.push_str(path);
-        Some(upgraded)
     }
 }
 
@@ -374,44 +354,12 @@ mod tests {
         assert!(secured(settings, "a=b").is_some());
     }
 
-    #[test]
-    fn given_a_location_when_upgraded_then_only_plain_urls_of_the_site_change() {
-        #[rustfmt::skip]
-        let table = [
-            ("http://m5.test/a?b#c",       Some("https://m5.test:5001/a?b#c")),
-            ("HTTP://M5.TEST:8080/a",      Some("https://m5.test:5001/a")),
-            ("http://m5.test",             Some("https://m5.test:5001")),
-            ("http://m5.test?a",           Some("https://m5.test:5001?a")),
-            ("http://m5.test//evil.test/", Some("https://m5.test:5001//evil.test/")),
-            ("https://m5.test/a",          None),
-            ("http://other.test/a",        None),
-            ("http://evil.test/http://m5.test/", None),
-            ("http://m5.test@evil.test/",  None),
-            ("http://m5.test\\evil.test/", None),
-            ("//m5.test/a",                None),
-            ("/a",                         None),
-            ("http:/\u{e5}",               None),
-            ("",                           None),
-        ];
-        let routes = Routes::new(Settings { public_https_port: 5001, ..settings() });
-        for (location, expected) in table {
-            assert_eq!(routes.upgrade_location(0, location).as_deref(), expected, "{location}");
-        }
-    }
-
     proptest! {
         #[test]
         fn given_any_bytes_when_a_cookie_is_secured_then_a_second_time_changes_nothing(value: Vec<u8>) {
             let routes = Routes::new(settings());
             if let Some(secured) = routes.secure_cookie(0, &value) {
                 prop_assert_eq!(routes.secure_cookie(0, &secured), None);
-            }
-        }
-
-        #[test]
-        fn given_any_text_when_upgraded_then_no_panic_and_https(location: String) {
-            if let Some(upgraded) = Routes::new(settings()).upgrade_location(0, &location) {
-                prop_assert!(upgraded.starts_with("https://m5.test"));
             }
         }
     }

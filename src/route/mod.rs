@@ -13,14 +13,18 @@
 pub mod headers;
 
 mod agent;
+mod answers;
 mod certificate;
 mod client;
 mod decide;
 mod decision;
+mod description;
 mod edit;
 mod host;
 mod limit;
+mod links;
 mod path;
+mod preset;
 mod redirect;
 mod report;
 mod strip;
@@ -29,17 +33,21 @@ mod trace;
 mod trouble;
 
 pub use agent::Agent;
+pub use answers::{Answers, SameSite};
 pub use certificate::{
     Admission, CertificateRefusal, ClientCertificates, Demand, Holders, Shown, byte_sequence, byte_sequences,
 };
 pub use client::{AllowList, believed_client};
 pub use decide::{Routes, challenge_token};
 pub use decision::{Action, Decision, Facts, Outcome, Reason};
+pub use description::{is_description, is_xml, rewrite};
 pub use edit::{HeaderEdits, Unsettable, asks_for_connection_authentication, is_connection_authentication};
 pub use host::{HostError, HostName};
 pub use limit::{Limits, Rate, TooMany};
+pub use links::{Links, Origin};
 pub use path::{CanonicalPath, PathError, PathPrefix};
-pub use redirect::{Destination, DestinationError};
+pub use preset::{Original, Preset};
+pub use redirect::{Destination, DestinationError, https_origin};
 pub use report::{Line, News, Observed, Report, Risk, Would};
 pub use strip::Stripped;
 pub use target::Target;
@@ -182,6 +190,8 @@ pub struct Route {
     pub request_headers: HeaderEdits,
     /// What is set and removed in the upstream's answers.
     pub response_headers: HeaderEdits,
+    /// What is mended in them.
+    pub answers: Answers,
 }
 
 impl Site {

@@ -70,7 +70,7 @@ pub(super) fn status(mode: Mode, method: &Method) -> StatusCode {
 }
 
 /// `https://host[:port]`; 443 is left out.
-pub(super) fn https_origin(host: &str, port: u16) -> String {
+pub fn https_origin(host: &str, port: u16) -> String {
     match port {
         443 => format!("https://{host}"),
         _ => format!("https://{host}:{port}"),

@@ -55,6 +55,13 @@ impl Stripped {
         Some(format!("{origin}{}{}{rest}", self.prefix, if rest.starts_with('/') { "" } else { "/" }))
     }
 
+    /// What is left of another path or URL path below the prefix; `None` where it does not lie there.
+    pub fn cut<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let end = path.find(['?', '#']).unwrap_or(path.len());
+        let rest = path.get(self.prefix.len()..).filter(|_| self.is_in(&path[..end]))?;
+        if rest.is_empty() { Some("/") } else { rest.starts_with('/').then_some(rest) }
+    }
+
     /// A `Set-Cookie` value of the upstream with the prefix put before its `Path`; `None` where it stays as it is.
     ///
     /// Only the last `Path` counts (RFC 6265 §5.2.4). Without one, or with one that is no path, clients take the folder of

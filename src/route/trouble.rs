@@ -9,11 +9,13 @@ pub enum Trouble {
     SslRequired,
     /// 403.7 of IIS: it wants a certificate of the client, whose TLS ended at portvakt.
     ClientCertificateRequired,
+    /// Clients are sent to where they are, again and again.
+    RedirectLoop,
 }
 
 impl Trouble {
     /// Every one, by number.
-    pub const ALL: [Self; 2] = [Self::SslRequired, Self::ClientCertificateRequired];
+    pub const ALL: [Self; 3] = [Self::SslRequired, Self::ClientCertificateRequired, Self::RedirectLoop];
 
     /// Those that are about an upstream, and counted on it.
     pub const OF_UPSTREAMS: [Self; 2] = [Self::SslRequired, Self::ClientCertificateRequired];
@@ -23,6 +25,7 @@ impl Trouble {
         match self {
             Self::SslRequired => 317,
             Self::ClientCertificateRequired => 318,
+            Self::RedirectLoop => 319,
         }
     }
 
@@ -31,13 +34,15 @@ impl Trouble {
         match self {
             Self::SslRequired => "ssl_required",
             Self::ClientCertificateRequired => "client_certificate_required",
+            Self::RedirectLoop => "redirect_loop",
         }
     }
 
     /// The metric that counts it.
     pub fn metric(self) -> &'static str {
         match self {
-            Self::SslRequired | Self::ClientCertificateRequired => "portvakt_upstream_troubles_total",
+            Self::SslRequired | Self::ClientCertificateRequired => "portvakt_upstream_troubles_total{upstream,reason}",
+            Self::RedirectLoop => "portvakt_redirect_loops_total{route}",
         }
     }
 
@@ -46,6 +51,7 @@ impl Trouble {
         match self {
             Self::SslRequired => "IIS wants TLS on the inner way too",
             Self::ClientCertificateRequired => "IIS wants a client certificate",
+            Self::RedirectLoop => "redirect loop",
         }
     }
 
@@ -59,6 +65,10 @@ impl Trouble {
             Self::ClientCertificateRequired => {
                 "IIS answers 403.7: it wants a certificate of the client, whose TLS connection ends at portvakt, so that IIS \
                  never sees one"
+            }
+            Self::RedirectLoop => {
+                "clients are sent to where they are, again and again: the application forces https, and believes that it is \
+                 asked in clear, since it looks at its own connection"
             }
         }
     }
@@ -74,6 +84,11 @@ impl Trouble {
             Self::ClientCertificateRequired => {
                 "in IIS, set `Client certificates` in the SSL settings of the application to `Ignore`; a certificate by \
                  which IIS is to know portvakt itself stands in `identity` of the upstream"
+            }
+            Self::RedirectLoop => {
+                "switch off the redirect of the application, since portvakt forces https; or let it hear of TLS, by \
+                 `X-Forwarded-Proto`, which it always gets, or by `preset = \"iis\"` or `\"arr\"` of the upstream; or give it an \
+                 https binding and write `https://` with its `fingerprint`"
             }
         }
     }

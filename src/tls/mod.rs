@@ -22,7 +22,7 @@ mod resolver;
 pub use accept::{Accepted, Failure, FailureReason, Version, accept, context_of};
 pub use clients::{ClientCertificate, ClientTrust, Handshaken};
 pub use hello::{BadHello, Hello, HelloReader};
-pub use resolver::{Choice, Resolver, Site};
+pub use resolver::{Choice, Resolver, Shown, Site};
 
 /// One site as the handshake sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use rustls::sign::CertifiedKey;
 
 use super::{MinVersion, SiteSettings};
 use crate::challenge::Challenges;
-use crate::pki::Identity;
+use crate::pki::{Certificate, Identity};
 
 /// Picks the site and its configuration; shared by every TLS listener.
 ///
@@ -77,6 +77,7 @@ impl Resolver {
         if let Some(site) = self.table.load().by_name.get(name) {
             site.identity.is_from_ca.store(is_from_ca, Ordering::Relaxed);
             site.identity.key.store(Some(identity.certified()));
+            site.identity.shown.store(Shown::of(identity).map(Arc::new));
         }
     }
 
@@ -102,6 +103,11 @@ impl Resolver {
     /// The number of the rules about client certificates that the site `name` has now; `None` where it asks for none.
     pub fn client_trust(&self, name: &str) -> Option<u64> {
         self.table.load().by_name.get(name)?.client_trust
+    }
+
+    /// What clients of the site `name` see of its certificate.
+    pub fn shown(&self, name: &str) -> Option<Arc<Shown>> {
+        self.table.load().by_name.get(name)?.identity.shown.load_full()
     }
 
     /// What a handshake gets that asks for `server_name` on the local address `local`.
@@ -233,10 +239,30 @@ impl Table {
     }
 }
 
+/// What is told to servers of a certificate that clients were shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Bits of its key.
+    pub key_bits: u32,
+    /// The whole issuer.
+    pub issuer: String,
+    /// The whole subject.
+    pub subject: String,
+}
+
+impl Shown {
+    fn of(identity: &Identity) -> Option<Self> {
+        let leaf = Certificate::read(identity.chain().certificates().first()?.clone()).ok()?;
+        let key_bits = leaf.facts().key_type.rsplit('-').next()?.parse().ok()?;
+        Some(Self { key_bits, issuer: leaf.issuer().to_owned(), subject: leaf.subject().to_owned() })
+    }
+}
+
 /// The identity that new handshakes of a site get; empty until the first one is published.
 #[derive(Default)]
 struct CurrentIdentity {
     key: ArcSwapOption<CertifiedKey>,
+    shown: ArcSwapOption<Shown>,
     is_from_ca: AtomicBool,
 }
 

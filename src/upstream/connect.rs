@@ -712,6 +712,7 @@ mod tests {
                 }),
             }],
             host: None,
+            preset: None,
             timeouts: Timeouts::default(),
             health: None,
             affinity: AffinityRule::Auto,

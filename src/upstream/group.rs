@@ -338,6 +338,7 @@ mod tests {
             name: "app".into(),
             peers: (1..=peers).map(peer).collect(),
             host: None,
+            preset: None,
             timeouts: Timeouts::default(),
             health: None,
             affinity: AffinityRule::Auto,

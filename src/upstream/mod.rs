@@ -2,7 +2,8 @@
 //!
 //! In: [`Settings`]. Out: [`Upstream`], which chooses among its peers; a [`Peer`] gives pingora what the next connection
 //! needs and says whether who answered may be believed. Names are resolved here, not by pingora, which would block. Imports
-//! `pki`, `store` for what was seen at first use, and `lifecycle` for the rotation of client identities; pingora's peer types stay in here and in `proxy`.
+//! `pki`, `store` for what was seen at first use, `route`'s words for presets and origins, and `lifecycle` for the rotation of
+//! client identities; pingora's peer types stay in here and in `proxy`.
 //!
 //! Promises: the last peer is never given up, except to its own failing checks; nothing is sent to a TLS upstream that has neither a trusted chain nor a pinned leaf; connections are pooled
 //! per upstream, generation and client identity, so that a changed trust or identity never finds an old connection; those of an
@@ -52,6 +53,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::pki::{Fingerprint, SpkiPin, TrustAnchors};
+use crate::route::{Origin, Preset};
 
 /// One upstream as the configuration means it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub struct Settings {
     pub peers: Vec<PeerSettings>,
     /// The `Host` to send; `None` keeps the client's.
     pub host: Option<String>,
+    /// What it is told about the client beside `X-Forwarded-*`.
+    pub preset: Option<Preset>,
     /// Limits in time.
     pub timeouts: Timeouts,
     /// How the peers are checked; `None` leaves it to what requests meet.
@@ -95,6 +99,28 @@ pub enum AffinityRule {
 impl Settings {
     /// More servers behind one name want a load balancer.
     pub const MOST_PEERS: usize = 32;
+
+    /// What its servers would write before the path of a URL of their own: the addresses that they are reached at, and the
+    /// `Host` that they are sent, with their port and without.
+    pub fn origins(&self) -> Vec<Origin> {
+        let mut origins = Vec::new();
+        let mut add = |origin: Origin| {
+            if !origins.contains(&origin) {
+                origins.push(origin);
+            }
+        };
+        for peer in &self.peers {
+            let is_secure = peer.tls.is_some();
+            let scheme = if is_secure { "https" } else { "http" };
+            let sent = self.host.as_ref().and_then(|host| Origin::parse(&format!("{scheme}://{host}")));
+            if let Address::Tcp { host, port } = &peer.address {
+                add(Origin { is_secure, host: host.clone(), port: *port });
+                sent.iter().for_each(|sent| add(Origin { port: *port, ..sent.clone() }));
+            }
+            sent.into_iter().for_each(&mut add);
+        }
+        origins
+    }
 }
 
 /// One server of an upstream.

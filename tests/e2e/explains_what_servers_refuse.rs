@@ -22,7 +22,7 @@ fn given_403_4_over_plain_http_when_it_passes_then_unchanged_and_told_once_with_
         assert_eq!(reply.header("content-length"), Some(body.len().to_string().as_str()), "{head}");
     }
     let line = portvakt.child.wait_line("the explanation", |line| line.contains("PV0317"));
-    for part in ["way A", "way B", "Require SSL", "upstream=", "fix="] {
+    for part in ["way A", "way B", "Require SSL", "about=", "fix="] {
         assert!(line.contains(part), "{part} in {line}");
     }
     assert_eq!(counted(&stage, "ssl_required"), 5.0);

@@ -13,7 +13,7 @@ use super::peers::program;
 use super::ports::free_port;
 use super::raw;
 
-/// A running nginx. `/` tells what it received; `/files/` is a folder that is read and, by PUT, written.
+/// A running nginx. `/` tells what it received; `/files/` is a folder of WebDAV.
 pub(crate) struct Nginx {
     /// Plain HTTP.
     pub(crate) http: u16,
@@ -148,7 +148,7 @@ http {{
         }}
         location /files/ {{
             root {dir}/root;
-            dav_methods PUT;
+            dav_methods PUT MKCOL MOVE COPY DELETE;
         }}
     }}
 }}

@@ -33,14 +33,19 @@ fn read(check: &mut Check<'_>, section: &Section<'_>) -> Limits {
     Limits { connections, body: body(check, section), requests: requests(check, section) }
 }
 
-/// Bytes: a number, or a string with a unit.
+/// The largest body, in bytes.
 pub(super) fn body(check: &mut Check<'_>, section: &Section<'_>) -> Option<u64> {
-    let node = section.node("body")?;
+    size_of(check, section, "body")
+}
+
+/// Bytes: a number, or a string with a unit.
+pub(super) fn size_of(check: &mut Check<'_>, section: &Section<'_>, key: &str) -> Option<u64> {
+    let node = section.node(key)?;
     let size = match &node.value {
         Value::Integer(number) => u64::try_from(*number).ok(),
         Value::String(text) => size(text),
         _ => {
-            let problem = section.wrong_type("body", node, "a size");
+            let problem = section.wrong_type(key, node, "a size");
             check.report(problem.fix("write it like `\"10MiB\"`, or as a number of bytes"));
             return None;
         }

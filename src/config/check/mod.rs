@@ -8,6 +8,7 @@ mod acme_ca;
 mod acme_dns;
 mod address;
 mod anchors;
+mod answers;
 mod bankid_roots;
 mod certificate;
 mod certificate_files;

@@ -1,10 +1,11 @@
 //! `site.upstream` and `[[site.route]]`.
 
+use super::answers::Wanted;
 use super::headers::Edits;
 use super::section::Section;
 use super::site::{Names, duplicate_name};
 use super::upstream::Upstreams;
-use super::{Check, global, headers, https, limits, shape};
+use super::{Check, answers, global, headers, https, limits, shape};
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::Table;
@@ -24,6 +25,7 @@ pub(super) struct Routes<'s, 'a> {
 pub(super) struct Inherited {
     pub(super) allow_from: AllowList,
     pub(super) headers: Edits,
+    pub(super) answers: Wanted,
     /// Bytes.
     pub(super) body: Option<u64>,
 }
@@ -41,7 +43,7 @@ impl<'s, 'a> Routes<'s, 'a> {
             if let Some(upstream) = upstream {
                 let name = format!("{}:/", self.site);
                 let route = Route { name, path: PathPrefix::root(), upstream, ..Route::default() };
-                self.add(check, self.inherit(route, None, Edits::default()), place);
+                self.add(check, self.inherit(route, None, Edits::default(), &Wanted::default()), place);
             }
         }
         for table in site.tables(check, "route") {
@@ -79,22 +81,24 @@ impl<'s, 'a> Routes<'s, 'a> {
         };
         let allow_from = global::allow_from(check, &section);
         let edits = headers::read(check, &section);
+        let answers = answers::read(check, &section);
         let limits = limits::of_route(check, &section);
         let strip_prefix = strip_prefix(check, &section, path.as_ref());
         if let (Some(text), Some(path), Some(upstream)) = (text, path, upstream) {
             let name = name.unwrap_or_else(|| format!("{}:{}", self.site, path.as_str()));
             let route = Route { name, path, upstream, strip_prefix, limits, ..Route::default() };
-            self.add(check, self.inherit(route, allow_from, edits), text.place);
+            self.add(check, self.inherit(route, allow_from, edits, &answers), text.place);
         }
     }
 
     /// Adds what the site says: its own list of clients replaces the site's, its headers come after them.
-    fn inherit(&self, route: Route, allow_from: Option<AllowList>, edits: Edits) -> Route {
+    fn inherit(&self, route: Route, allow_from: Option<AllowList>, edits: Edits, answers: &Wanted) -> Route {
         let site = &self.inherited;
         Route {
             allow_from: allow_from.unwrap_or_else(|| site.allow_from.clone()),
             request_headers: site.headers.request.then(&edits.request),
             response_headers: site.headers.response.then(&edits.response),
+            answers: site.answers.then(answers).meant(),
             limits: Limits { body: route.limits.body.or(site.body), ..route.limits },
             ..route
         }

@@ -169,8 +169,15 @@ pub(super) static SITE: Shape = Shape {
         "maintenance",
         "allow_from",
         "headers",
+        "answers",
         "limits",
     ],
+};
+
+pub(super) static ANSWERS: Shape = Shape {
+    heading: "`answers`",
+    prefix: "answers.",
+    keys: &["locations", "cookies", "origins", "same_site", "http_only", "xml"],
 };
 
 pub(super) static HTTPS: Shape =
@@ -199,7 +206,8 @@ pub(super) static CERTIFICATE: Shape = Shape {
 
 pub(super) static ROUTE: Shape = Shape { heading: "`[[site.route]]`", prefix: "site.route.", keys: &ROUTE_KEYS };
 
-const ROUTE_KEYS: [&str; 7] = ["path", "upstream", "name", "strip_prefix", "allow_from", "headers", "limits"];
+const ROUTE_KEYS: [&str; 8] =
+    ["path", "upstream", "name", "strip_prefix", "allow_from", "headers", "answers", "limits"];
 
 pub(super) static SITE_LIMITS: Shape = Shape {
     heading: "`[site.limits]`",
@@ -238,6 +246,7 @@ pub(super) static UPSTREAM: Shape = Shape {
         "identity",
         "next",
         "host",
+        "preset",
         "allow_plaintext",
         "connect_timeout",
         "response_timeout",
@@ -301,7 +310,7 @@ pub(super) static LOG: Shape = Shape { heading: "`[log]`", prefix: "log.", keys:
 pub(super) static ACCESS: Shape =
     Shape { heading: "`log.access`", prefix: "log.access.", keys: &["path", "query", "sample"] };
 
-static ALL: [&Shape; 23] = [
+static ALL: [&Shape; 24] = [
     &ROOT,
     &LISTEN,
     &LIMITS,
@@ -309,6 +318,7 @@ static ALL: [&Shape; 23] = [
     &ACME_DNS,
     &TSIG,
     &SITE,
+    &ANSWERS,
     &HTTPS,
     &HSTS,
     &TLS,
@@ -328,7 +338,7 @@ static ALL: [&Shape; 23] = [
 ];
 
 /// Words that nginx, Caddy, HAProxy, IIS and others use for our keys.
-const SYNONYMS: [(&str, &str); 68] = [
+const SYNONYMS: [(&str, &str); 71] = [
     ("access_log", "log"),
     ("acme_ca", "directory"),
     ("add", "set"),
@@ -373,8 +383,11 @@ const SYNONYMS: [(&str, &str); 68] = [
     ("private_key", "key"),
     ("proxy", "upstream"),
     ("proxy_connect_timeout", "connect_timeout"),
+    ("proxy_cookie_domain", "answers"),
+    ("proxy_cookie_path", "answers"),
     ("proxy_pass", "upstream"),
     ("proxy_read_timeout", "response_timeout"),
+    ("proxy_redirect", "answers"),
     ("proxy_ssl_name", "server_name"),
     ("proxy_ssl_trusted_certificate", "trust_anchors"),
     ("redirect", "redirect_to"),

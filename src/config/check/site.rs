@@ -6,7 +6,8 @@ use super::route::{Inherited, Routes};
 use super::section::{Section, Text};
 use super::upstream::Upstreams;
 use super::{
-    Check, Objection, certificate, client_certificates, domain, egress, global, headers, https, limits, redirect, shape,
+    Check, Objection, answers, certificate, client_certificates, domain, egress, global, headers, https, limits,
+    redirect, shape,
 };
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
@@ -105,6 +106,7 @@ impl Sites {
         let inherited = Inherited {
             allow_from: allow_from.clone(),
             headers: headers::read(check, &section),
+            answers: answers::read(check, &section),
             body: limits.body.or(everywhere.body),
         };
         let mut routes = Routes::new(&name, &mut self.route_names, &mut self.upstreams, inherited);

@@ -15,6 +15,7 @@ use crate::config::problem::{Place, Problem, quoted};
 use crate::config::raw::{Entry, Node, Table, Value};
 use crate::egress::Environment;
 use crate::pki::SpkiPin;
+use crate::route::Preset;
 use crate::source::{ClientIdentitySettings, Trial};
 use crate::upstream::{Address, AffinityRule, PeerSettings, RequestBuffering, Settings, Timeouts, TlsSettings, Trust};
 
@@ -166,6 +167,7 @@ fn name<'a>(check: &mut Check<'_>, section: &Section<'a>) -> Option<Text<'a>> {
 fn settings(check: &mut Check<'_>, section: &Section<'_>, name: Option<&str>) -> Option<Settings> {
     let urls = urls(check, section);
     let host = host(check, section);
+    let preset = section.choice(check, "preset", &[Preset::Iis, Preset::Arr].map(|preset| (preset.as_str(), preset)));
     let timeouts = timeouts(check, section);
     let health = health::read(check, section);
     let affinity = affinity(check, section);
@@ -191,6 +193,7 @@ fn settings(check: &mut Check<'_>, section: &Section<'_>, name: Option<&str>) ->
         name: name.map_or(default_name, str::to_owned),
         peers,
         host,
+        preset,
         timeouts,
         health,
         affinity,

@@ -63,6 +63,7 @@ mod tests {
             name: "partner".into(),
             peers: Vec::new(),
             host: None,
+            preset: None,
             timeouts: upstream::Timeouts::default(),
             health,
             affinity: upstream::AffinityRule::Auto,

@@ -90,6 +90,7 @@ impl<'a> All<'a> {
             name: name.clone(),
             peers: vec![peer],
             host,
+            preset: None,
             timeouts,
             health: None,
             affinity: crate::upstream::AffinityRule::Auto,
