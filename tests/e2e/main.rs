@@ -81,6 +81,7 @@ mod says_what_is_wrong_with_a_configuration;
 mod says_why_acme_fails;
 mod sees_what_it_serves;
 mod sends_hsts_with_a_certificate;
+mod serves_an_asp_net_application;
 mod serves_on_whatever_the_ca_answers;
 mod serves_on_when_its_disk_fails;
 mod serves_only_listed_clients;

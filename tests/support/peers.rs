@@ -61,7 +61,7 @@ pub(crate) fn kubernetes() -> PathBuf {
 }
 
 /// The folder that `tests/peers --dir` prints.
-fn fetched() -> PathBuf {
+pub(crate) fn fetched() -> PathBuf {
     if let Some(dir) = env::var_os("PORTVAKT_PEERS") {
         return dir.into();
     }
