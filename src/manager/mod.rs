@@ -163,7 +163,7 @@ impl Manager {
         let ended: Vec<String> =
             tasks.iter().filter(|(_, task)| !wanted.contains(&task.settings)).map(|(name, _)| name.clone()).collect();
         let ended: Vec<Task> = ended.into_iter().filter_map(|name| tasks.remove(&name)).collect();
-        let mut from_files: HashMap<String, Identity> = ended.iter().filter_map(Task::from_files).collect();
+        let mut from_files: HashMap<String, Identity> = ended.iter().filter_map(Task::read_from_files).collect();
         end_all(ended).await;
         let mut shown = Vec::with_capacity(wanted.len());
         for settings in wanted {
@@ -313,7 +313,7 @@ impl Task {
     }
 
     /// What it serves from files, by its name.
-    fn from_files(&self) -> Option<(String, Identity)> {
+    fn read_from_files(&self) -> Option<(String, Identity)> {
         let snapshot = self.slot.load();
         let is_from_files = matches!(snapshot.life, Life::Files { served: Served::Certificate(_), .. });
         snapshot.identity.clone().filter(|_| is_from_files).map(|identity| (self.settings.name.clone(), identity))

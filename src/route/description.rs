@@ -98,7 +98,7 @@ fn element(document: &[u8], at: usize, places: &mut Vec<Range<usize>>) -> Option
         let open = equals + 1 + document[equals + 1..].iter().position(|byte| !is_space(byte))?;
         let quote = Some(document[open]).filter(|quote| matches!(quote, b'"' | b'\''))?;
         let close = open + 1 + document[open + 1..].iter().position(|byte| *byte == quote)?;
-        if ADDRESSES.iter().any(|known| *known == (name, attribute)) {
+        if ADDRESSES.contains(&(name, attribute)) {
             places.push(open + 1..close);
         }
         end = close + 1;

@@ -174,7 +174,7 @@ impl Links<'_> {
 
     fn is_ours(&self, authority: &str) -> bool {
         let is_inner = |host: &HostName<'_>| {
-            let port = |origin: &Origin| host.port().unwrap_or(default_port(origin.is_secure));
+            let port = |origin: &Origin| host.port().unwrap_or_else(|| default_port(origin.is_secure));
             self.origins.iter().any(|origin| origin.host == host.as_str() && origin.port == port(origin))
         };
         self.is_of_site(authority) || HostName::parse(authority).is_ok_and(|host| is_inner(&host))
@@ -209,7 +209,7 @@ impl<'a> Url<'a> {
     /// With what follows it; `None` where the authority is no `host[:port]`.
     fn origin(&self) -> Option<(Origin, &'a str)> {
         let host = HostName::parse(self.authority).ok()?;
-        let port = host.port().unwrap_or(default_port(self.is_secure));
+        let port = host.port().unwrap_or_else(|| default_port(self.is_secure));
         let host = host.as_str().to_ascii_lowercase();
         Some((Origin { is_secure: self.is_secure, host, port }, self.rest))
     }
