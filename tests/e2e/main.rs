@@ -33,6 +33,7 @@ mod explains_what_servers_refuse;
 mod fails_clearly_and_never_twice;
 mod gives_bodies_a_length;
 mod gives_up_rights;
+mod guides_lead_to_trust;
 mod helps_to_order_a_certificate;
 mod installs_as_a_debian_package;
 mod issues_from_its_own_ca;

@@ -13,6 +13,21 @@ use crate::machine::FixedMachine;
 
 const MACHINE: FixedMachine = FixedMachine { is_root: true, is_homeless: false };
 
+/// A file that `main.rs` does not name is not compiled, and looks like a test all the same.
+#[test]
+fn given_each_file_with_tests_then_it_is_compiled() {
+    for folder in ["tests/e2e", "tests/integration"] {
+        let main = fs::read_to_string(Path::new(folder).join("main.rs")).unwrap();
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let names = files.filter(|path| path.extension().is_some_and(|end| end == "rs"));
+        let names: Vec<_> = names.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+        assert!(names.len() > 10, "{names:?}");
+        let left_out: Vec<_> =
+            names.iter().filter(|name| *name != "main" && !main.contains(&format!("mod {name};"))).collect();
+        assert!(left_out.is_empty(), "{folder}/main.rs does not name {left_out:?}");
+    }
+}
+
 #[test]
 fn given_any_sample_when_loaded_then_no_problem_at_all() {
     let samples = samples();
