@@ -98,7 +98,13 @@ impl Failure {
     fn from_handshake(hello: &Hello, error: &pingora::Error) -> Self {
         let cause = error.root_cause();
         let name = hello.server_name.as_deref().unwrap_or("no server name");
-        Self::new(FailureReason::of(cause), format!("handshake for {name}: {cause}"))
+        let text = format!("handshake for {name}: {cause}");
+        let reason = match FailureReason::of(cause) {
+            // pingora keeps rustls's words alone.
+            FailureReason::Other => FailureReason::in_text(&cause.to_string()),
+            known => known,
+        };
+        Self::new(reason, text)
     }
 }
 
@@ -135,6 +141,19 @@ impl FailureReason {
             next = error.source();
         }
         Self::Other
+    }
+}
+
+impl FailureReason {
+    /// Reads rustls's words about a client's certificate.
+    fn in_text(text: &str) -> Self {
+        if text.contains("peer sent no certificates") {
+            Self::NoClientCertificate
+        } else if text.contains("invalid peer certificate") {
+            Self::BadClientCertificate
+        } else {
+            Self::Other
+        }
     }
 }
 
@@ -225,5 +244,17 @@ mod tests {
         let error = rustls::Error::PeerIncompatible(rustls::PeerIncompatible::NoCipherSuitesInCommon);
         assert_eq!(FailureReason::of(&io::Error::other(error)), FailureReason::OldProtocol);
         assert_eq!(FailureReason::of(&io::Error::other("reset")), FailureReason::Other);
+    }
+
+    #[test]
+    fn given_rustls_words_about_a_clients_certificate_when_read_then_the_reason() {
+        use rustls::CertificateError;
+        for (error, reason) in [
+            (rustls::Error::NoCertificatesPresented, FailureReason::NoClientCertificate),
+            (rustls::Error::InvalidCertificate(CertificateError::Revoked), FailureReason::BadClientCertificate),
+            (rustls::Error::DecryptError, FailureReason::Other),
+        ] {
+            assert_eq!(FailureReason::in_text(&format!("tls connect error: {error}")), reason, "{error}");
+        }
     }
 }
