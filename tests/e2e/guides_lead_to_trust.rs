@@ -59,7 +59,8 @@ fn given_each_command_of_the_guides_when_typed_then_its_verb_and_flags_exist() {
     for (guide, language) in all() {
         let guide = Guide::read(guide, language);
         let commands = guide.commands();
-        let own: Vec<_> = commands.iter().filter_map(|line| line.trim_start_matches("sudo ").strip_prefix("portvakt ")).collect();
+        let own: Vec<_> =
+            commands.iter().filter_map(|line| line.trim_start_matches("sudo ").strip_prefix("portvakt ")).collect();
         assert!(own.len() >= 7, "{own:?}");
         for command in own {
             let words: Vec<_> = command.split(' ').chain(["--help"]).collect();
