@@ -13,6 +13,7 @@ mod answers_before_bankid_refuses;
 mod answers_on_its_control_socket;
 mod answers_only_for_its_own_names;
 mod asks_cas_when_it_checks;
+mod asks_the_next_ca_in_need;
 mod believes_at_first_use;
 mod believes_only_its_load_balancers;
 mod benchmark_measures_every_proxy;
