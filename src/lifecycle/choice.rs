@@ -76,7 +76,11 @@ impl Lifecycle {
             validity.map_or(now + super::schedule::LONGEST_WITHOUT_CERTIFICATE, |v| v.emergency()) < until
         };
         let is_held_long = matches!(&journal.hold, Some(Hold::ByIssuer { until, .. } | Hold::ByBudget { until, .. }) if outlasts(*until));
-        if journal.troubles < TROUBLES && !is_held_long {
+        // Clients stand before a closed door: another CA rather than a long pause.
+        let is_closed_for_long = validity.is_none()
+            && journal.troubles > 0
+            && journal.hold.as_ref().and_then(Hold::until).is_some_and(|until| now + super::schedule::HOUR < until);
+        if journal.troubles < TROUBLES && !is_held_long && !is_closed_for_long {
             return None;
         }
         let Some(validity) = validity else { return Some(now) };

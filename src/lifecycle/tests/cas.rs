@@ -232,6 +232,17 @@ fn given_nothing_served_when_the_first_ca_is_in_trouble_thrice_then_the_second_i
 }
 
 #[test]
+fn given_nothing_served_when_the_first_ca_would_be_waited_for_long_then_the_second_is_asked_at_once() {
+    let mut life = open_with(&[FIRST, SECOND], Served::Placeholder);
+    let now = fail(&mut life, 8, Reason::Connection, NOW);
+    assert_eq!(chosen(&life, now), None, "the second could not connect either");
+
+    let now = fail(&mut life, 1, Reason::RateLimited, now);
+
+    assert_eq!(chosen(&life, now), Some(1));
+}
+
+#[test]
 fn given_a_certificate_with_time_left_when_the_first_ca_is_in_trouble_then_the_second_waits_for_the_last_third() {
     let validity = fresh();
     let mut life = open_with(&[FIRST, SECOND], Served::Certificate(validity));
