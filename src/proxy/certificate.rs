@@ -20,14 +20,14 @@ pub(super) fn shown<'a>(connection: &'a Connection, resolver: &Resolver) -> Show
     connection.client_certificate().map_or(Shown::Nothing, |certificate| Shown::Certificate(&certificate.holder))
 }
 
-/// Takes away what a client says about certificates in the site's own headers, and writes what it has proven.
+/// Takes away what a client says about certificates in the headers that are `ours`, and writes what it has proven.
 pub(super) fn hand_on(
     rules: &ClientCertificates,
+    ours: &HeaderEdits,
     proven: Option<&ClientCertificate>,
     request: &mut RequestHeader,
 ) -> Result<()> {
-    let own = HeaderEdits { set: Vec::new(), remove: rules.pass_on.clone() };
-    let doomed = |name: &&HeaderName| rules.pass_on.contains(name) || own.is_disguised(name);
+    let doomed = |name: &&HeaderName| ours.remove.contains(name) || ours.is_disguised(name);
     let doomed: Vec<_> = request.headers.keys().filter(doomed).cloned().collect();
     for name in doomed {
         request.remove_header(&name);

@@ -385,4 +385,4 @@ const SEND_HEADER: &str = "let it send the header (HAProxy: `send-proxy-v2`, ngi
 /// A request is tried this often again, only before any byte was sent or when its method is idempotent.
 const RETRIES: usize = 2;
 /// Unused upstream connections kept, over all upstreams; NTLM users hold one each.
-const POOL: usize = 1024;
+const POOL: usize = 16_384;

@@ -697,7 +697,7 @@ impl ProxyHttp for Service {
         join_cookies(request)?;
         if let Some(site) = ctx.snapshot.site(target.site) {
             let proven = connection.client_certificate().filter(|_| ctx.is_known);
-            certificate::hand_on(&site.client_certificates, proven, request)?;
+            certificate::hand_on(&site.client_certificates, ctx.snapshot.proofs(), proven, request)?;
         }
         let configured = target.upstream.settings().host.as_deref();
         if let Some(host) = host_to_send(configured, ctx.snapshot.site(target.site), request) {

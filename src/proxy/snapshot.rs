@@ -11,7 +11,7 @@ use super::quota::Quota;
 use crate::access::AccessLog;
 use crate::listener::Limits;
 use crate::metrics::{Metrics, NO_ROUTE, RouteMetrics, UpstreamMetrics};
-use crate::route::{Decision, Origin, Route, Routes, Site};
+use crate::route::{Decision, HeaderEdits, Origin, Route, Routes, Site};
 use crate::upstream::Upstream;
 
 /// What the configuration means for requests, with the handles that they count on; replaced whole on reload.
@@ -32,6 +32,8 @@ pub struct Snapshot {
     quotas: Vec<Arc<Quota>>,
     /// Where servers believe themselves to be, by site and route.
     origins: Vec<Vec<Vec<Origin>>>,
+    /// Taken away from every request: by which headers any site hands clients' certificates on.
+    proofs: HeaderEdits,
 }
 
 /// What is known of clients before they say anything.
@@ -67,6 +69,10 @@ impl Snapshot {
                 .iter()
                 .map(|site| site.routes.iter().map(|route| origins(route, &upstreams)).collect())
                 .collect(),
+            proofs: HeaderEdits {
+                set: Vec::new(),
+                remove: sites.iter().flat_map(|site| site.client_certificates.pass_on.clone()).collect(),
+            },
             no_route: metrics.route(NO_ROUTE),
             limiters: Limiters::new(routes.settings(), &Limiters::default()),
             upstream_metrics: upstreams.iter().map(|upstream| metrics.upstream(&upstream.settings().name)).collect(),
@@ -77,6 +83,11 @@ impl Snapshot {
             limits,
             access_log,
         }
+    }
+
+    /// The headers that only we may write, since an upstream may serve several sites.
+    pub(super) fn proofs(&self) -> &HeaderEdits {
+        &self.proofs
     }
 
     /// Where requests are written down, if they are.

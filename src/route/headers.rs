@@ -12,10 +12,10 @@ use super::{HostName, Mode, Routes, Site};
 /// `_` counts as `-`: CGI and FastCGI make the same variable of both, and such a spelling is never kept. Nor is one of the
 /// fields that say where a request ends. All other names with `_` pass: old applications have some of their own.
 pub fn is_stripped(name: &str, trusted: bool) -> bool {
-    if begins(name, "x-forwarded-") {
+    let is = |other: &&str| name.len() == other.len() && begins(name, other);
+    if begins(name, "x-forwarded-") && !STRIPPED.iter().any(is) {
         return !trusted || name.contains('_');
     }
-    let is = |other: &&str| name.len() == other.len() && begins(name, other);
     STRIPPED.iter().any(is)
         || name.contains('_') && FRAMING.iter().any(is)
         || STRIPPED_BEGINNINGS.iter().any(|beginning| begins(name, beginning))
@@ -160,8 +160,15 @@ fn begins(name: &str, beginning: &str) -> bool {
 }
 
 /// `Proxy` is httpoxy; the URL and method headers are believed by IIS URL Rewrite and by frameworks, before authorization.
-const STRIPPED: [&str; 6] =
-    ["forwarded", "x-real-ip", "front-end-https", "x-rewrite-url", "x-http-method-override", "proxy"];
+const STRIPPED: [&str; 7] = [
+    "forwarded",
+    "x-real-ip",
+    "front-end-https",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-forwarded-client-cert",
+    "proxy",
+];
 
 /// Taken away where they are written with `_`; in their own spelling they are judged before, and belong to each hop.
 const FRAMING: [&str; 3] = ["content-length", "transfer-encoding", "proxy-connection"];
@@ -197,6 +204,7 @@ mod tests {
             ("X-Original-Host",          true,  true),
             ("X-Rewrite-URL",            true,  true),
             ("X-HTTP-Method-Override",   true,  true),
+            ("X-Forwarded-Client-Cert",  true,  true),
             ("Client-Cert",              true,  true),
             ("Client-Cert-Chain",        true,  true),
             ("X-SSL-Client-Cert",        true,  true),

@@ -153,6 +153,8 @@ impl Links<'_> {
         match (self.is_secure, origin.is_secure) {
             (true, false) => Some(https_origin(&host.in_url(), port) + rest),
             (true, true) => (is_inner_port && origin.port != port).then(|| https_origin(&host.in_url(), port) + rest),
+            // The site as clients know it: the application leads them to TLS.
+            (false, true) if origin.port == port => None,
             (false, _) if is_inner_port && self.own_origin().as_ref() != Some(&origin) => Some(self.public()? + rest),
             (false, _) => None,
         }
@@ -289,6 +291,24 @@ mod tests {
             assert_eq!(scene.secure().url(url).as_deref(), secure, "{url} over TLS");
             assert_eq!(scene.plain().url(url).as_deref(), plain, "{url} in clear");
         }
+    }
+
+    /// The upstream has the port of the world, as where it is reached by `https://192.168.10.5`.
+    #[test]
+    fn given_an_upstream_on_the_public_port_when_it_leads_plain_clients_to_tls_then_they_are_led_there() {
+        let routes = Routes::new(settings());
+        let origins = vec![Origin::parse("https://intern").unwrap(), Origin::parse("https://m5.test").unwrap()];
+        let links = Links {
+            routes: &routes,
+            site: 0,
+            is_secure: false,
+            host: Some("m5.test"),
+            is_secure_before: false,
+            origins: &origins,
+            stripped: None,
+        };
+        assert_eq!(links.url("https://m5.test/login"), None);
+        assert_eq!(links.url("https://intern/login").as_deref(), Some("http://m5.test/login"));
     }
 
     #[test]

@@ -143,6 +143,30 @@ fn given_a_path_that_requires_one_when_the_site_accepts_then_403_without_and_spo
     );
 }
 
+/// The server behind both believes the header, and cannot tell by which site a request came.
+#[test]
+fn given_a_site_without_certificates_beside_it_when_the_header_is_forged_there_then_it_never_arrives() {
+    let scene = Scene::new();
+    let site = format!(
+        "[[site]]\ndomain = \"localhost\"\nupstream = \"{}\"\ncertificate = \"internal\"\n",
+        scene.stage.echo.url()
+    );
+    let keys = "[site.client_certificates]\ntrust_anchors = \"staff.pem\"\npass_on = \"X-Client\"\n";
+    scene.stage.configure("", &format!("{keys}{site}"));
+    let _portvakt = scene.stage.home.start();
+
+    let port = scene.stage.home.https;
+    let curl = Curl::new().cacert(&scene.stage.home.internal_root());
+    let answer = curl
+        .header("X-Client: forged")
+        .header("x_client: forged")
+        .header("X-Other: kept")
+        .get(&format!("https://localhost:{port}/x"));
+
+    assert_eq!(answer.status, 200);
+    assert!(answer.text().contains("kept") && !answer.text().contains("forged"), "{}", answer.text());
+}
+
 #[test]
 fn given_lists_when_a_stranger_of_the_same_issuer_comes_then_403_where_one_is_required() {
     let (scene, portvakt) =

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::support::gate::Door;
-use crate::support::home::Portvakt;
+use crate::support::home::{Portvakt, run};
 use crate::support::metrics::Metrics;
 use crate::support::openssl::s_client;
 use crate::support::pebble::Settings;
@@ -24,6 +24,33 @@ fn given_each_challenge_kind_when_ordered_then_the_issued_chain_is_served_and_be
         assert_eq!((scene.pebble.accounts(), scene.pebble.orders()), (1, 1), "{kind}");
         let validated = scene.pebble.lines().iter().any(|line| line.contains("Attempting to validate w/ HTTP"));
         assert_eq!(validated, kind == "http-01", "the other kind was used");
+    }
+}
+
+/// RFC 8738: clients send no server name for an address, and the CA asks by its reverse-zone name.
+#[test]
+fn given_an_address_for_a_domain_when_ordered_then_clients_without_a_server_name_are_served_and_it_is_seen() {
+    for kind in ["http-01", "tls-alpn-01"] {
+        let (home, echo) = (Home::new(), Echo::start());
+        let pebble = Pebble::start(Settings::on(home.http, home.https));
+        let site = format!("[[site]]\ndomain = \"127.0.0.1\"\nupstream = \"{}\"\n", echo.url());
+        let other =
+            format!("[[site]]\ndomain = \"m5.test\"\ncertificate = \"internal\"\nupstream = \"{}\"\n", echo.url());
+        home.configure("", &format!("{}challenges = [\"{kind}\"]\n{site}{other}", pebble.acme_section()));
+        let _portvakt = home.start();
+
+        home.wait_certificate("127.0.0.1", "issued", AN_ORDER);
+
+        let url = format!("https://127.0.0.1:{}/x", home.https);
+        let answer = Curl::new().cacert(&pebble.issued_root()).get(&url);
+        assert_eq!(answer.status, 200, "{kind}");
+        assert!(answer.text().contains("127.0.0.1"), "the host is kept: {}", answer.text());
+        home.wait_metrics("it is seen", AN_ORDER, |metrics| {
+            let matches = metrics.sum("portvakt_served_certificate_matches", &[("cert", "127.0.0.1")]);
+            (matches >= 1.0).then_some(())
+        });
+        let chain = run(home.path(), &["cert", "show", "127.0.0.1"]);
+        assert!(chain.status.success(), "{}", String::from_utf8_lossy(&chain.stderr));
     }
 }
 

@@ -5,8 +5,15 @@ use std::net::IpAddr;
 use super::Objection;
 use crate::config::problem::quoted;
 
-/// Reads a DNS name (RFC 1123 §2.1) or a wildcard of one label (RFC 6125 §6.4.3); it comes back in lower case.
+/// Reads a DNS name (RFC 1123 §2.1), a wildcard of one label (RFC 6125 §6.4.3) or an IP address (RFC 8738); it comes back in
+/// lower case, an IPv6 address without brackets.
 pub(super) fn parse(text: &str) -> Result<String, Objection> {
+    if let Some(address) = address(text) {
+        return match address.is_unspecified() || address.is_multicast() {
+            true => Err(Objection::new("nobody can be reached at that address", "write the address that clients use")),
+            false => Ok(address.to_string()),
+        };
+    }
     if let Some(objection) = not_a_name(text) {
         return Err(objection);
     }
@@ -48,14 +55,10 @@ fn not_a_name(text: &str) -> Option<Objection> {
             "write several domains as a list: `domains = [\"a.example.com\", \"b.example.com\"]`",
         ));
     }
-    let host = text.split(['/', ':']).next().unwrap_or_default();
-    if host.parse::<IpAddr>().is_ok() || text.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
-        return Some(Objection::new(
-            "clients do not send an IP address as server name (RFC 6066 §3), so it cannot choose a site",
-            "write a DNS name; requests to the bare address go to the site with `default = true`",
-        ));
-    }
-    if let Some((host, _)) = text.split_once(['/', ':']) {
+    let host_end = if text.starts_with('[') { text.find(']').map(|end| end + 1) } else { text.find(['/', ':']) };
+    if let Some((host, rest)) = host_end.map(|end| text.split_at(end))
+        && rest.starts_with(['/', ':'])
+    {
         let why = "a domain has neither port nor path; ports are set by `[listen]`, paths by `[[site.route]]`";
         return Some(Objection::new(why, format!("write {}", quoted(host))));
     }
@@ -70,6 +73,12 @@ fn not_a_name(text: &str) -> Option<Objection> {
         "server names are sent without the dot at the end (RFC 6066 §3)",
         format!("write {}", quoted(bare)),
     ))
+}
+
+/// An IP address, with or without the brackets of a URL.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).filter(|text| text.contains(':'));
+    bare.unwrap_or(text).parse().ok()
 }
 
 fn is_label(label: &str) -> bool {
@@ -96,15 +105,30 @@ fn bad_label(label: &str) -> Objection {
     Objection::new(why, fix)
 }
 
-/// Whether no public CA issues to it: reserved names (RFC 2606, RFC 6761, RFC 6762, RFC 8375) and names without a dot.
+/// Whether no public CA issues to it: reserved names (RFC 2606, RFC 6761, RFC 6762, RFC 8375), names without a dot, and
+/// addresses that are no one's alone (RFC 6890).
 pub(super) fn is_never_public(domain: &str) -> bool {
+    if let Some(address) = address(domain) {
+        return is_inside(address);
+    }
     !domain.contains('.')
         || is_below(domain, &["example", "home.arpa", "internal", "invalid", "local", "localhost", "test"])
 }
 
 /// Whether it is meant for this machine or a laboratory only.
 pub(super) fn is_private(domain: &str) -> bool {
+    if let Some(address) = address(domain) {
+        return is_inside(address);
+    }
     is_below(domain, &["internal", "localhost", "test"])
+}
+
+/// Of this machine, this link or this network.
+fn is_inside(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_documentation(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
 }
 
 fn is_below(domain: &str, suffixes: &[&str]) -> bool {
@@ -128,6 +152,9 @@ mod tests {
             ("localhost", "localhost"),
             ("xn--bcher-kva.example", "xn--bcher-kva.example"),
             ("1.example", "1.example"),
+            ("203.0.113.7", "203.0.113.7"),
+            ("2001:DB8::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
         ] {
             assert_eq!(parse(text), Ok(name.to_owned()), "{text}");
         }
@@ -149,9 +176,12 @@ mod tests {
             "a.*.com",
             "*a.com",
             "a.com.",
-            "192.0.2.1",
-            "[::1]",
-            "::1",
+            "0.0.0.0",
+            "[::]",
+            "224.0.0.1",
+            "192.0.2.1:443",
+            "[::1]:443",
+            "[192.0.2.1]",
             "a.com:443",
             "https://a.com/x",
             "a.com/x",
@@ -164,10 +194,13 @@ mod tests {
 
     #[test]
     fn given_reserved_names_when_asked_then_never_public() {
-        for name in ["localhost", "a.test", "printer.local", "intranet", "a.example"] {
+        for name in ["localhost", "a.test", "printer.local", "intranet", "a.example", "10.0.0.1", "::1", "fd00::1"] {
             assert!(is_never_public(name), "{name}");
         }
-        for name in ["example.com", "atest.com", "mytest", "test.se"].into_iter().filter(|name| name.contains('.')) {
+        for name in ["example.com", "atest.com", "mytest", "test.se", "93.184.215.14", "2606:4700::1111"]
+            .into_iter()
+            .filter(|name| *name != "mytest")
+        {
             assert!(!is_never_public(name), "{name}");
         }
     }

@@ -148,7 +148,8 @@ impl<P: Parts> Keeper<P> {
         let attempt = record.and_then(|record| record.attempt.as_ref());
         let ca = attempt.map(|attempt| attempt.ca.as_str()).filter(|ca| !ca.is_empty());
         let Ok(Some(created)) = self.parts.open_order(&self.settings.name, ca).await else { return false };
-        if stored.is_none_or(|stored| stored.meta.issued_at < created) {
+        // Within one second it is not known, and the certificate of an order that is over can be fetched again.
+        if stored.is_none_or(|stored| stored.meta.issued_at <= created) {
             return true;
         }
         self.parts.clear_orders(&self.settings.name).await.is_err()

@@ -338,7 +338,11 @@ impl AcmeError {
     pub(super) fn is_about_replaced(&self) -> bool {
         match self {
             Self::Refused { step: Step::Order, problem, answer, .. } => {
-                answer.status == 409 || matches!(kind(problem), "alreadyReplaced" | "malformed" | "unauthorized")
+                // Some look the certificate up, and call it their own error that it is not found.
+                let is_not_found = kind(problem) == "serverInternal" && detail(problem).contains("certificate");
+                answer.status == 409
+                    || is_not_found
+                    || matches!(kind(problem), "alreadyReplaced" | "malformed" | "unauthorized")
             }
             _ => false,
         }
