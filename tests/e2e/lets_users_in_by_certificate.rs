@@ -151,7 +151,7 @@ fn given_a_site_without_certificates_beside_it_when_the_header_is_forged_there_t
         "[[site]]\ndomain = \"localhost\"\nupstream = \"{}\"\ncertificate = \"internal\"\n",
         scene.stage.echo.url()
     );
-    let keys = "[site.client_certificates]\ntrust_anchors = \"staff.pem\"\npass_on = \"X-Client\"\n";
+    let keys = "[site.client_certificates]\nmode = \"accept\"\ntrust_anchors = \"staff.pem\"\npass_on = \"X-Client\"\n";
     scene.stage.configure("", &format!("{keys}{site}"));
     let _portvakt = scene.stage.home.start();
 
