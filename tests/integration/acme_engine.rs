@@ -180,6 +180,25 @@ async fn given_two_processes_on_one_folder_when_both_start_then_one_order_and_bo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn given_another_process_in_the_middle_of_an_order_when_started_then_it_waits_for_it_and_has_failed_at_nothing() {
+    let stage = Stage::new(|_| ()).await;
+    stage.door.send_replace(Door::Held);
+    let [first, second] = [stage.engine(), stage.engine()];
+    first.manager.apply(vec![stage.acme("m5", &["m5.test"])]).await;
+    until("the CA validates", || stage.visited().is_some()).await;
+    // As if it were a moment earlier: the attempt is noted, and there is no order yet.
+    first.store().clear_orders("m5").unwrap();
+
+    second.manager.apply(vec![stage.acme("m5", &["m5.test"])]).await;
+    assert!(second.status("m5").life.last_failure.is_none(), "{:?}", second.status("m5").life);
+    stage.door.send_replace(Door::Open);
+    until("a certificate", || second.status("m5").life.state == State::Issued).await;
+
+    assert!(second.status("m5").life.last_failure.is_none());
+    assert_eq!(stage.pebble.orders(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn given_a_store_that_refuses_the_certificate_when_issued_then_served_and_kept_later_without_another_order() {
     let stage = Stage::new(|_| ()).await;
     // A file where the first generation's folder is to be.

@@ -73,8 +73,20 @@ impl<P: Parts> Keeper<P> {
         self.show();
     }
 
+    /// [`look`](Self::look) without the lock: an attempt that its holder has begun is his own, and has not broken off.
+    pub(super) async fn look_unlocked(&mut self) {
+        let is_held = matches!(self.lock().await, Ok(None));
+        self.look_while(is_held).await;
+    }
+
     /// Reads the store, and begins again from what is there. Our own view is kept when the disk shows nothing else.
+    ///
+    /// We hold the lock: an attempt that has not ended was broken off.
     pub(super) async fn look(&mut self) {
+        self.look_while(false).await;
+    }
+
+    async fn look_while(&mut self, other_is_at_it: bool) {
         if self.unsaved.is_some() {
             return;
         }
@@ -90,7 +102,8 @@ impl<P: Parts> Keeper<P> {
             // What we serve is gone from the disk, and as good as before.
             return;
         }
-        let record = self.load_record().await;
+        let mut record = self.load_record().await;
+        record.iter_mut().filter(|_| other_is_at_it).for_each(|record| record.attempt = None);
         let is_same = stored.as_ref().map(|stored| stored.generation) == self.generation && record == self.kept;
         if is_same && self.has_looked {
             return;

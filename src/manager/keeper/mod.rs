@@ -97,7 +97,7 @@ impl<P: Parts> Keeper<P> {
             wishes: None,
             reins: Reins::default(),
         };
-        keeper.look().await;
+        keeper.look_unlocked().await;
         keeper.mend_pointer().await;
         keeper.recall_before().await;
         if let Step::Obtain { kind, ca, .. } = keeper.life.poll(keeper.now())
