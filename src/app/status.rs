@@ -12,7 +12,7 @@ use crate::admin::{
     self, Acme, Certificate, Http1Only, Listener, ListenerKind, Next, Observed, Observing, Reload, Status,
 };
 use crate::lifecycle::budget::{Limit, Standing};
-use crate::lifecycle::{Action, State};
+use crate::lifecycle::{Action, LastFailure, State};
 use crate::manager;
 use crate::metrics::{
     BudgetLeft, CertificateRole, CertificateStatus, ClientIdentityStatus, RenewalInformation, ServedStatus,
@@ -252,10 +252,7 @@ fn shown(inner: &Inner) -> Vec<Certificate> {
             reason: life.next.reason,
             why: life.next.why.clone(),
         };
-        let error = life.last_failure.as_ref().map(|failure| match &failure.fix {
-            Some(fix) => format!("{}; {fix}", failure.detail),
-            None => failure.detail.clone(),
-        });
+        let error = life.last_failure.as_ref().map(LastFailure::told);
         let rehearsal = life.rehearsal.as_ref().map(ToString::to_string);
         Certificate { rehearsal, ..Certificate::new(self::own(status), Some(next), error) }
     });

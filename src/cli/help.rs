@@ -7,6 +7,7 @@ use super::{Arguments, print_out};
 use crate::config::{Code, closest};
 use crate::doctor;
 use crate::egress::bankid::Refusal;
+use crate::lifecycle::Reason;
 use crate::route::Trouble;
 use crate::upstream::TlsFailure;
 
@@ -57,7 +58,7 @@ fn page(topic: &str) -> Result<String, Failure> {
         let meant = meant.map(|code| format!("; did you mean {code}?")).unwrap_or_default();
         Failure::Usage(format!("{error}{meant}\n\nEvery code: portvakt help codes"))
     };
-    let told = |number| doctor::help(number).or_else(|| TlsFailure::help(number));
+    let told = |number| doctor::help(number).or_else(|| TlsFailure::help(number)).or_else(|| Reason::help(number));
     if let Some(answer) = answer(topic).or_else(|| trouble(topic)).or_else(|| number(topic).and_then(told)) {
         return Ok(answer);
     }
@@ -106,6 +107,10 @@ fn list() -> String {
     text.push_str("\nAnswers to applications that call through [[egress]]:\n");
     for refusal in Refusal::every() {
         text.push_str(&format!("PV{:04}  {}\n", refusal.number(), refusal.reason().replace('_', " ")));
+    }
+    text.push_str("\nWhy an attempt gave no certificate:\n");
+    for reason in Reason::ALL {
+        text.push_str(&format!("{}  {}\n", reason.code(), reason.title()));
     }
     text.push_str("\nWhy there is no TLS with an upstream:\n");
     for failure in TlsFailure::EVERY {
@@ -166,6 +171,13 @@ mod tests {
         assert!(page.contains("Status 502") && page.contains("portvaktUnreachable"), "{page}");
         assert_eq!(help(&["614"]).unwrap(), page);
         assert!(help(&["codes"]).unwrap().contains("PV0619  untrusted"));
+    }
+
+    #[test]
+    fn given_the_code_of_a_failed_attempt_when_asked_then_what_to_do() {
+        let page = help(&["PV0283"]).unwrap();
+        assert!(page.starts_with("PV0283: a CAA record forbids this CA\n") && page.contains("accounturi"), "{page}");
+        assert!(help(&["codes"]).unwrap().contains("PV0297  the CA would refuse the order"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod choice;
 mod event;
 mod failure;
 mod haste;
+mod help;
 mod info;
 mod need;
 pub mod outlook;

@@ -30,10 +30,10 @@ pub fn log(certificate: &str, event: &Event) {
         }
         Event::Failed { kind, failure, consecutive, ca } => {
             let (reason, fix) = (failure.reason.as_str(), failure.fix.as_deref());
-            let (kind, error) = (kind.as_str(), &failure.detail);
+            let (kind, error, help) = (kind.as_str(), &failure.detail, failure.reason.code());
             match consecutive {
-                0..3 => warn!(certificate, kind, ca, reason, consecutive, error, fix, "no certificate"),
-                3.. => error!(certificate, kind, ca, reason, consecutive, error, fix, "no certificate, again"),
+                0..3 => warn!(certificate, kind, ca, reason, help, consecutive, error, fix, "no certificate"),
+                3.. => error!(certificate, kind, ca, reason, help, consecutive, error, fix, "no certificate, again"),
             }
         }
         Event::Informed { window, due } => {
@@ -53,8 +53,8 @@ pub fn log(certificate: &str, event: &Event) {
             warn!(certificate, detail, "the new certificate is served, but nobody has seen it in a handshake yet");
         }
         Event::RolledBack { failure } => {
-            let (error, fix) = (&failure.detail, failure.fix.as_deref());
-            error!(certificate, error, fix, "NEW CERTIFICATE ROLLED BACK: the one before is served again");
+            let (error, fix, help) = (&failure.detail, failure.fix.as_deref(), failure.reason.code());
+            error!(certificate, help, error, fix, "NEW CERTIFICATE ROLLED BACK: the one before is served again");
         }
         Event::Activated { origin: Origin::Placeholder, uncovered, .. } => {
             warn!(
@@ -82,6 +82,7 @@ pub fn log(certificate: &str, event: &Event) {
             error!(
                 certificate,
                 reason = failure.reason.as_str(),
+                help = failure.reason.code(),
                 error = failure.detail,
                 fix = failure.fix.as_deref(),
                 "trouble"

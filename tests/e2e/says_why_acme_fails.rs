@@ -22,6 +22,7 @@ fn given_foreign_trust_anchors_when_ordered_then_they_are_named_as_the_cause() {
         line.contains("UnknownIssuer") && line.contains("acme.trust_anchors") && line.contains("m5.test")
     });
     assert!(scene.home.admin("/").text().contains("acme.trust_anchors"));
+    assert!(error.contains("portvakt help PV0290"), "{error}");
     let failures = [("cert", "m5.test"), ("reason", "network")];
     assert_eq!(scene.home.metrics().sum("portvakt_acme_failures_total", &failures), 1.0);
 }
@@ -36,7 +37,7 @@ fn given_a_directory_that_is_no_acme_server_when_ordered_then_that_is_said() {
     let error = scene.last_error();
 
     assert!(error.contains("404") && error.contains("is it an ACME server?"), "{error}");
-    assert!(error.contains("`acme.directory`"), "{error}");
+    assert!(error.contains("`acme.directory`") && error.contains("PV0288"), "{error}");
 }
 
 #[test]

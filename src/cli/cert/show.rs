@@ -153,6 +153,7 @@ fn write_failure(out: &mut String, status: &CertificateStatus, now: Timestamp) -
     let Some(failure) = &status.life.last_failure else { return Ok(()) };
     let (at, row) = (minute(failure.at), status.life.consecutive_failures);
     writeln!(out, "  last failure {at} ({}), {row} in a row: {}", failure.reason.as_str(), failure.detail)?;
+    writeln!(out, "    more       portvakt help {}", failure.reason.code())?;
     if let Some(fix) = &failure.fix {
         writeln!(out, "    fix        {fix}")?;
     }
