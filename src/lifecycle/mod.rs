@@ -119,7 +119,7 @@ impl Lifecycle {
         info.take(answer, now, rng);
         self.record.info = Some(info);
         // A success in the future was noted by a clock that has been put right, and would brake for as long.
-        let is_fresh = |at: &Timestamp| *at <= now + schedule::SHORTEST && now.since(*at) < validity.brake();
+        let is_fresh = |at: &Timestamp| *at <= now + schedule::SHORTEST && now.since(*at) < validity.soon();
         if let Some(at) = self.record.last_success.filter(is_fresh) {
             self.brake(validity, at, now);
         }

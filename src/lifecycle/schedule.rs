@@ -34,6 +34,12 @@ impl Validity {
         (self.total() / 8).clamp(Duration::from_secs(60), Duration::from_secs(86_400))
     }
 
+    /// One that is due within this time after it has come is due too soon: two fifths of the validity, a day at most. No CA asks
+    /// for that unless something is wrong there, or with a clock.
+    pub(super) fn soon(self) -> Duration {
+        (self.total() / 5 * 2).min(Duration::from_secs(86_400))
+    }
+
     /// Draws the moment to renew at: two thirds of the validity, one half under ten days of it, and up to a
     /// hundredth of it earlier: within the window that Let's Encrypt suggests when asked, outside of which a renewal counts
     /// against its limits.

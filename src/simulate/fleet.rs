@@ -224,7 +224,7 @@ fn excess(lifetime: Duration, line: &Line, years: f64) -> Option<String> {
 /// What a keeper of the fleet is told.
 pub(super) fn settings(nth: usize, cas: &[usize]) -> CertificateSettings {
     let ca = |ca: &usize| AcmeSettings {
-        directory: format!("https://ca{ca}.example/dir"),
+        directory: format!("https://acme-v02.api.letsencrypt.org/{ca}"),
         agree_tos: true,
         ..AcmeSettings::default()
     };

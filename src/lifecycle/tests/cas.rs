@@ -72,6 +72,51 @@ fn given_a_window_in_the_past_for_what_was_just_issued_when_polled_then_renews_a
 }
 
 #[test]
+fn given_one_certificate_after_the_other_that_is_due_soon_when_polled_then_a_public_ca_is_asked_ever_more_seldom() {
+    const PUBLIC: &str = "https://acme-v02.api.letsencrypt.org/directory";
+    for (ca, hours) in [(PUBLIC, [0, 3, 6, 12, 12]), (FIRST, [0, 3, 3, 3, 3])] {
+        let mut life = open_with(&[ca], Served::Placeholder);
+        let mut now = NOW;
+        for hours in hours {
+            life.begin(Kind::Renew, 0, now);
+            // Our clock is half a day ahead.
+            let not_before = now - 12 * HOUR;
+            life.succeeded(Kind::Renew, Validity { not_before, not_after: not_before + days(1) }, now, &mut rng());
+            let window = window(not_before + 11 * HOUR, not_before + 12 * HOUR);
+            let early = InfoAnswer::Window { window, ask_again: Some(now + HOUR) };
+            life.informed(early, now + Duration::from_secs(1), &mut rng());
+            if hours > 0 {
+                let until = now + hours * HOUR;
+                assert_eq!(
+                    life.poll(now + HOUR / 2),
+                    Step::Wait { until: Some(until), why: Why::Loop },
+                    "{ca} {hours}"
+                );
+            }
+            now = now + hours * HOUR;
+            let due = life.poll(now + Duration::from_secs(1));
+            assert!(matches!(due, Step::AskRenewalInfo | Step::Obtain { .. }), "{ca} {hours} {due:?}");
+        }
+    }
+}
+
+#[test]
+fn given_a_time_that_the_ca_has_named_when_the_next_is_due_soon_again_then_it_stays() {
+    let mut life = open_with(&[FIRST], Served::Placeholder);
+    for _ in 0..2 {
+        life.begin(Kind::Renew, 0, NOW);
+        life.succeeded(Kind::Renew, Validity { not_before: NOW, not_after: NOW + days(90) }, NOW, &mut rng());
+    }
+    let until = NOW + 5 * HOUR;
+    life.begin(Kind::Renew, 0, NOW);
+    life.failed(&failure(Reason::RateLimited, Retry::At(until)), NOW, &mut rng());
+
+    life.informed(answer(NOW - days(2), NOW - days(1)), NOW + HOUR, &mut rng());
+
+    assert_eq!(life.poll(NOW + HOUR), Step::Wait { until: Some(until), why: Why::IssuerSaysWait });
+}
+
+#[test]
 fn given_a_window_in_the_past_that_is_taken_back_when_the_next_one_is_due_early_then_it_is_the_first() {
     let mut life = open_with(&[FIRST], Served::Placeholder);
     life.begin(Kind::Issue, 0, NOW);

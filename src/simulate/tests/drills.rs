@@ -24,7 +24,10 @@ fn given_ninety_days_when_the_ca_is_away_for_five_then_survives_and_says_with_ho
     let report = drill(DAYS(90), DAYS(5)).run();
     assert!(report.survives());
     let text = report.to_string();
-    assert!(text.starts_with("The certificate survives.\nca0.example is away for 5 d, from 2027-0"), "{text}");
+    assert!(
+        text.starts_with("The certificate survives.\nacme-v02.api.letsencrypt.org is away for 5 d, from 2027-0"),
+        "{text}"
+    );
     assert!(text.contains("the worst moment that was found") && text.contains(", at the closest with 2"), "{text}");
     for words in [
         "renewal planned for 2027-0",
