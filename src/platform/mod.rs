@@ -10,6 +10,7 @@
 //! made, guards everything below it. It also has no way to flush a folder; renames there are journalled by NTFS.
 
 mod account;
+mod bounded;
 mod handover;
 mod harden;
 mod listen_fds;
@@ -33,6 +34,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 pub use account::{Account, group_names, is_root, knows_group, own_id, owner, user_names};
+pub use bounded::{Ended, run_bounded};
 pub use handover::{Channel, Program, Successor};
 pub use harden::{harden, raise_descriptor_limit};
 pub use listen_fds::listen_fds;
@@ -86,6 +88,15 @@ pub fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
     system::is_same_file(file, path)
 }
 
+/// Lets every user of the machine read a file (0644), whatever the process' mask says. On Windows its folder decides.
+///
+/// # Errors
+///
+/// As [`File::set_permissions`].
+pub fn let_all_read(file: &File) -> io::Result<()> {
+    system::let_all_read(file)
+}
+
 /// Makes names created, renamed or removed in a folder durable.
 ///
 /// # Errors
@@ -107,6 +118,11 @@ pub fn is_mode_too_open(path: &Path) -> io::Result<bool> {
 /// Whether every user of the machine may read this file, whatever group they are in. What cannot be told is not.
 pub fn is_open_to_all(path: &Path) -> bool {
     system::is_open_to_all(path)
+}
+
+/// Whether a file can be run as a program by somebody. On Windows that is not told by the file.
+pub fn is_executable(path: &Path) -> bool {
+    system::is_executable(path)
 }
 
 /// Has a program started in a group of its own, so that [`kill_group`] reaches what it starts. Windows has no groups.

@@ -27,6 +27,10 @@ pub(super) fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
     Ok((open.dev(), open.ino()) == (named.dev(), named.ino()))
 }
 
+pub(super) fn let_all_read(file: &File) -> io::Result<()> {
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
 pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     match File::open(path)?.sync_all() {
         // Some network and user-space file systems know no fsync of folders.
@@ -41,6 +45,10 @@ pub(super) fn is_mode_too_open(path: &Path) -> io::Result<bool> {
 
 pub(super) fn is_open_to_all(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
+}
+
+pub(super) fn is_executable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o111 != 0)
 }
 
 pub(super) fn own_group(command: &mut tokio::process::Command) {

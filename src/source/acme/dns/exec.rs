@@ -3,16 +3,13 @@
 //! It is started without a shell, as `command.. present|cleanup NAME VALUE`, with the same in the environment, and in a
 //! process group of its own, so that what it has started dies with it. It exits with 0 when it is done.
 
-use std::process::Stdio;
-
 use async_trait::async_trait;
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tracing::debug;
 
 use super::settings::ExecSettings;
 use super::{DnsError, Provider};
-use crate::platform;
+use crate::platform::{self, Ended};
 use crate::store::TextRecord;
 
 pub(super) struct Exec(pub(super) ExecSettings);
@@ -24,21 +21,17 @@ impl Exec {
         command.args(arguments).args([action, &text.name, &text.value]);
         command.env("PORTVAKT_DNS_ACTION", action).env("PORTVAKT_DNS_NAME", &text.name);
         command.env("PORTVAKT_DNS_VALUE", &text.value);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-        platform::own_group(&mut command);
-        let child = command.spawn().map_err(|source| DnsError::Spawn { program: program.clone(), source })?;
-        let mut running = Running(child);
-        let mut words = Vec::new();
-        let ended = tokio::time::timeout(self.0.timeout, running.end(&mut words)).await;
-        let (program, name, stderr) = (program.clone(), text.name.clone(), told(&words));
-        match ended {
-            Ok(Ok(status)) if status.success() => {
-                debug!(program, action, name, stderr, "done");
+        let (program, name) = (program.clone(), text.name.clone());
+        match platform::run_bounded(command, Vec::new(), self.0.timeout).await {
+            Ok(Ended::Exited { status, said }) if status.success() => {
+                debug!(program, action, name, stderr = said, "done");
                 Ok(())
             }
-            Ok(Ok(status)) => Err(DnsError::Failed { program, action, name, status, stderr }),
-            Ok(Err(source)) => Err(DnsError::Spawn { program, source }),
-            Err(_) => Err(DnsError::Late { program, action, name, after: self.0.timeout, stderr }),
+            Ok(Ended::Exited { status, said }) => Err(DnsError::Failed { program, action, name, status, stderr: said }),
+            Ok(Ended::Killed { said }) => {
+                Err(DnsError::Late { program, action, name, after: self.0.timeout, stderr: said })
+            }
+            Err(source) => Err(DnsError::Spawn { program, source }),
         }
     }
 }
@@ -53,52 +46,6 @@ impl Provider for Exec {
         self.run("cleanup", text).await
     }
 }
-
-/// A program that does not outlive this: whatever is left of its group is killed.
-struct Running(Child);
-
-impl Running {
-    /// Waits for its end, and reads what it says meanwhile.
-    async fn end(&mut self, words: &mut Vec<u8>) -> std::io::Result<std::process::ExitStatus> {
-        let stderr = self.0.stderr.take();
-        let reading = async {
-            if let Some(stderr) = stderr {
-                keep_last(stderr, words).await;
-            }
-        };
-        let (status, ()) = tokio::join!(self.0.wait(), reading);
-        status
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // None when it has ended and was waited for: its number may be another's by now.
-        if let Some(id) = self.0.id() {
-            platform::kill_group(id);
-        }
-    }
-}
-
-/// Reads to the end and keeps the last bytes.
-async fn keep_last(mut from: impl AsyncRead + Unpin, words: &mut Vec<u8>) {
-    let mut buffer = [0; 1024];
-    while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        words.extend_from_slice(&buffer[..length]);
-        let surplus = words.len().saturating_sub(LAST_WORDS);
-        words.drain(..surplus);
-    }
-}
-
-/// What a program said, on one line.
-fn told(words: &[u8]) -> String {
-    let text = String::from_utf8_lossy(words);
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.collect::<Vec<_>>().join("; ").chars().filter(|c| !c.is_control()).collect()
-}
-
-/// Bytes.
-const LAST_WORDS: usize = 2048;
 
 #[cfg(all(test, unix))]
 mod tests {
@@ -147,10 +94,5 @@ mod tests {
         // The far end of the pipe is closed when its only writer is dead.
         let read = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().read(true).write(true).open(pipe));
         assert!(read.await.unwrap().is_ok());
-    }
-
-    #[test]
-    fn given_many_words_when_told_then_one_line() {
-        assert_eq!(told(b"  a \r\n\n\x1b[31mb\n"), "a; [31mb");
     }
 }
