@@ -7,7 +7,7 @@
 //!           doctor                      what phones and browsers make of a server
 //! level 4   manager   proxy             certificates' carrier; pingora adapter
 //!           admin   control             operators' listener and socket
-//! level 3   source   listener   upstream   probe
+//! level 3   source   listener   upstream   probe   notify
 //! level 2   store   tls   metrics   access
 //! level 1   lifecycle   route   egress  pure decisions
 //!           dns                         questions to name servers
@@ -33,6 +33,7 @@ pub mod lifecycle;
 pub mod listener;
 pub mod manager;
 pub mod metrics;
+pub mod notify;
 pub mod pki;
 pub mod platform;
 pub mod probe;

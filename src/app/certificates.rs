@@ -11,11 +11,12 @@ use crate::config::Config;
 use crate::lifecycle::{Event, Kind, Reason};
 use crate::manager::{self, NotSeen, Observe, Publish};
 use crate::metrics::Metrics;
+use crate::notify::Notifiers;
 use crate::pki::Identity;
 use crate::probe::{Truth, Verdict};
 use crate::source::acme::{Operation, Traffic};
 use crate::source::{AcmeSettings, ChallengeKind, Settings};
-use crate::time::Timestamp;
+use crate::time::{Clock, SystemClock, Timestamp};
 use crate::tls::Resolver;
 
 /// Hands identities to the handshakes.
@@ -62,14 +63,15 @@ impl Publish for Certificates {
     }
 }
 
-/// Turns events into log lines and numbers.
+/// Turns events into log lines, numbers and messages.
 pub(super) struct Record {
     metrics: Arc<Metrics>,
+    notifiers: Arc<Notifiers>,
 }
 
 impl Record {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics }
+    pub(super) fn new(metrics: Arc<Metrics>, notifiers: Arc<Notifiers>) -> Self {
+        Self { metrics, notifiers }
     }
 
     /// Lets the counters of all CAs stand at zero.
@@ -98,9 +100,15 @@ const INTERNAL: &str = "internal";
 impl Observe for Record {
     fn event(&self, certificate: &str, event: &Event) {
         manager::log(certificate, event);
+        if let Some(event) = super::notify::event(certificate, event, SystemClock.now()) {
+            self.notifiers.tell(&event);
+        }
         match event {
             Event::Issued { kind, ca, .. } => self.count(certificate, ca, *kind, None),
-            Event::Failed { kind, failure, ca, .. } => self.count(certificate, ca, *kind, Some(failure.reason)),
+            Event::Failed { kind, failure, ca, .. } => {
+                self.count(certificate, ca, *kind, Some(failure.reason));
+                self.notifiers.look();
+            }
             Event::Planned { .. }
             | Event::Attempt { .. }
             | Event::Informed { .. }

@@ -17,10 +17,12 @@ mod http1;
 mod inherited;
 mod listeners;
 pub mod log;
+mod notify;
 mod reload;
 mod rights;
 mod status;
 mod supervise;
+mod textfile;
 mod upgrade;
 mod watch;
 
@@ -46,6 +48,7 @@ use self::egress::{LocalSockets, SocketError};
 use self::http1::NtlmSites;
 pub use self::inherited::Inherited;
 use self::listeners::{Kind, Listeners};
+pub use self::notify::{Tried, become_notifier, test_notifiers};
 pub use self::reload::Reloaded;
 pub use self::rights::{RightsError, become_user, settle_rights};
 use self::status::Phase;
@@ -57,6 +60,7 @@ use crate::listener::{Admission, BindError, Refused};
 use crate::manager::client::ClientManager;
 use crate::manager::{Manager, ManagerParts};
 use crate::metrics::{BuildInfo, ConnectionRejection, Metrics};
+use crate::notify::{Notifiers, NotifiersParts};
 use crate::platform::{Notice, Program, Signal, Signals, Supervisor};
 use crate::probe::{Place, Prober, ProberError, Sources, Truth};
 use crate::proxy::{Clients, Listener, Server, ServerError, Snapshot};
@@ -82,6 +86,8 @@ struct Inner {
     certificates: Arc<Certificates>,
     truth: Arc<Truth>,
     record: Arc<Record>,
+    notifiers: Arc<Notifiers>,
+    textfile_changed: tokio::sync::Notify,
     manager: Manager,
     client_identities: ClientIdentities,
     acquaintances: Acquaintances,
@@ -134,15 +140,23 @@ impl App {
         metrics.show_served(Arc::new(move || status::served(&seen)))?;
         let seen = whole.clone();
         metrics.show_budgets(Arc::new(move || seen.get().map(status::budgets).unwrap_or_default()))?;
+        let seen = whole.clone();
+        let notifiers = Arc::new(Notifiers::new(NotifiersParts {
+            store: store.clone(),
+            clock: clock.clone(),
+            facts: Arc::new(move || seen.get().map(notify::facts).unwrap_or_default()),
+            count: notify::counter(metrics.clone()),
+        }));
         metrics.reload_succeeded(started);
         let access_log = ArcSwapOption::new(access_log(&config, None, &metrics)?);
         let client_identities = ClientIdentities::new(clock.clone());
         let acquaintances = Acquaintances::new(store.clone());
-        let snapshot = snapshot(&config, &[], access_log.load_full(), &metrics, (&client_identities, &acquaintances))?;
+        let tellers = (&metrics, &notifiers);
+        let snapshot = snapshot(&config, &[], access_log.load_full(), tellers, (&client_identities, &acquaintances))?;
         let ntlm_sites = Arc::new(NtlmSites::new(store.clone(), resolver.clone()));
         ntlm_sites.apply();
         let server = Server::new(snapshot, resolver.clone(), challenges.clone(), ntlm_sites.observer())?;
-        let record = Arc::new(Record::new(metrics.clone()));
+        let record = Arc::new(Record::new(metrics.clone(), notifiers.clone()));
         let manager = Manager::new(ManagerParts {
             store: store.clone(),
             challenges: challenges.clone(),
@@ -162,6 +176,8 @@ impl App {
             certificates,
             truth,
             record,
+            notifiers,
+            textfile_changed: tokio::sync::Notify::new(),
             manager,
             clients: ClientManager::new(clock, client_identities.clone()),
             client_identities,
@@ -261,10 +277,12 @@ impl App {
             info!("took over from the process before this one");
         }
         inner.forget_what_is_gone(&config);
+        inner.apply_notifiers(&config);
         rights::tell(inner.descriptors, &config);
         inner.tell(&[Notice::Ready, Notice::Status(&inner.status_line())]);
         tokio::spawn(self.clone().keep_supervisor_informed());
         tokio::spawn(self.clone().probe_upstreams());
+        tokio::spawn(self.clone().keep_textfile_current());
         tokio::spawn(inner.truth.clone().run());
         info!(sites = config.route.sites.len(), state_dir = %config.state_dir.display(), "ready");
         Ok(())
@@ -317,12 +335,17 @@ impl App {
         inner.truth.stop();
         inner.listeners().stop_traffic();
         inner.local_sockets().stop();
+        let notifiers = inner.notifiers.clone();
+        let telling = tokio::spawn(async move { notifiers.stop().await });
         tokio::select! {
             () = inner.server.drained() => info!("stopped: every request was finished"),
             () = tokio::time::sleep(limit) => warn!(?limit, "stopped: open requests were cut off"),
             () = self.tell_of_drain(limit) => {}
         }
         inner.server.egresses().iter().for_each(|egress| egress.close());
+        // Lost only when the runtime is.
+        let _ = telling.await;
+        inner.write_textfile(&mut None).await;
     }
 
     /// Learns every TLS upstream's certificate, so that its expiry is a number: hourly, and each minute until it is known.
@@ -357,6 +380,13 @@ async fn probe(peer: &Peer) {
 impl Inner {
     fn is_ready(&self) -> bool {
         *self.phase.borrow() == Phase::Ready
+    }
+
+    /// Tells by these notifiers from now on.
+    fn apply_notifiers(&self, config: &Config) {
+        config.notify.iter().for_each(|settings| self.metrics.notifier(&settings.name));
+        self.notifiers.apply(&config.notify);
+        self.textfile_changed.notify_one();
     }
 
     /// What clients are served is seen from now on on the listeners that are open.
@@ -447,12 +477,13 @@ fn snapshot(
     config: &Config,
     running: &[Arc<Upstream>],
     access_log: Option<Arc<AccessLog>>,
-    metrics: &Arc<Metrics>,
+    (metrics, notifiers): (&Arc<Metrics>, &Arc<Notifiers>),
     (identities, acquaintances): (&ClientIdentities, &Acquaintances),
 ) -> Result<Snapshot, UpstreamError> {
-    let numbers = metrics.clone();
+    let (numbers, notifiers) = (metrics.clone(), notifiers.clone());
     let observer: Observer = Arc::new(move |change| {
         numbers.upstream_health(change.upstream, change.peer, change.is_healthy, change.is_any_healthy);
+        notifiers.look();
     });
     let keep_or_make =
         |settings: &crate::upstream::Settings| match running.iter().find(|upstream| upstream.settings() == settings) {

@@ -10,6 +10,7 @@ use super::watch::{INTERVAL, Snapshot, Watch};
 use super::{App, AppError, Inner, listener_label};
 use crate::config::{self, Config, Loaded, Purpose, Style};
 use crate::metrics::Live;
+use crate::notify::{Event, Kind};
 use crate::platform::Notice;
 use crate::source;
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -68,6 +69,9 @@ impl App {
             Err(error) => {
                 inner.metrics.reload_failed();
                 let text = super::describe(error);
+                let file = inner.file.as_deref().map(|file| file.display().to_string()).unwrap_or_default();
+                let event = Event::new(Kind::ReloadRefused, file, at);
+                inner.notifiers.tell(&Event { detail: Some(text.clone()), ..event });
                 error!(why, "reload failed; the old configuration serves on\n{text}");
                 Some(text)
             }
@@ -100,7 +104,7 @@ impl App {
             &new,
             &inner.server.upstreams(),
             access_log.clone(),
-            &inner.metrics,
+            (&inner.metrics, &inner.notifiers),
             (&inner.client_identities, &inner.acquaintances),
         )?;
         let egresses = inner.prepare_egresses(&new)?;
@@ -121,7 +125,9 @@ impl App {
         inner.look_at_listeners(&new);
         inner.forget_what_is_gone(&new);
         let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
-        inner.config.store(Arc::new(new));
+        let new = Arc::new(new);
+        inner.config.store(new.clone());
+        inner.apply_notifiers(&new);
         info!(why, changes = changes.join("; "), "reloaded");
         Ok(Reloaded { changes, warnings, has_no_file: false })
     }
@@ -175,6 +181,7 @@ impl Inner {
             upstreams: &config.upstreams.iter().map(|upstream| &*upstream.name).collect::<Vec<_>>(),
             certificates: &config.certificates.iter().map(|certificate| &*certificate.name).collect::<Vec<_>>(),
             cas: &crate::app::certificates::cas(config).iter().map(String::as_str).collect::<Vec<_>>(),
+            notifiers: &config.notify.iter().map(|settings| &*settings.name).collect::<Vec<_>>(),
             egresses: &config.egress.iter().map(|egress| &*egress.settings.name).collect::<Vec<_>>(),
         });
     }

@@ -17,6 +17,7 @@ mod generate;
 mod help;
 mod http2;
 mod init;
+mod notify;
 mod rehearse;
 mod run;
 mod settings;
@@ -85,6 +86,9 @@ enum Command {
     /// Services that demand a client certificate.
     #[command(subcommand)]
     Egress(egress::Egress),
+    /// Messages to people who have no Prometheus: send a test.
+    #[command(subcommand)]
+    Notify(notify::Notify),
     /// Tell about a verb, or about the code of a problem, such as PV0204.
     Help(help::Help),
     /// Print a script that lets a shell complete verbs and flags.
@@ -106,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Upstream(upstream) => upstream.carry_out(),
         Command::Http2(http2) => http2.carry_out(),
         Command::Egress(egress) => egress.carry_out(),
+        Command::Notify(notify) => notify.carry_out(),
         Command::Init(init) => init.carry_out(),
         Command::Config(config) => config.carry_out(),
         Command::Explain(explain) => explain.carry_out(),

@@ -285,6 +285,27 @@ codes! {
         "`user` or `group` names nobody whom this machine knows.";
     RunsAsRoot = 521, "runs as root",
         "The process keeps every right on the machine, though it needs very few.";
+
+    NoWayToNotify = 690, "no way to notify",
+        "A notifier names no way to notify, or more than one.";
+    InvalidWebhook = 691, "invalid webhook",
+        "Messages are to be posted to something that is no https URL.";
+    InvalidMailServer = 692, "invalid mail server",
+        "A mail server is not `host` or `host:port`.";
+    PlaintextMail = 693, "mail without TLS",
+        "Mail would go to another machine in clear.";
+    InvalidMailAddress = 694, "invalid mail address",
+        "A sender or a recipient of messages is not a mail address.";
+    InvalidNotifyProgram = 695, "program cannot be run",
+        "A program that is to take messages is not named by its path, is not there, or is not executable.";
+    UnusableNotifySecret = 696, "no password or token",
+        "The password or token that a notifier needs is not there, or is none.";
+    ExposedNotifySecret = 697, "password or token that all can read",
+        "Every user of this machine can read the password or token of a notifier.";
+    NotifiesOfNothing = 698, "notifies of nothing",
+        "A notifier is told of no event.";
+    TextfileNowhere = 699, "metrics to nowhere",
+        "The metrics are to be written to a file that no collector reads, or into a folder that is not there.";
 }
 
 impl Code {

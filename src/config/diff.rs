@@ -140,6 +140,8 @@ fn settings(old: &Config, new: &Config, changes: &mut Vec<Change>) {
         ("drain", old.drain != new.drain),
         ("watch", old.watch != new.watch),
         ("log", old.log != new.log),
+        ("metrics", old.textfile != new.textfile),
+        ("notify", old.notify != new.notify),
     ];
     let changed = differences.into_iter().filter(|(_, differs)| *differs);
     changes.extend(changed.map(|(setting, _)| Change::SettingChanged(setting)));
@@ -276,6 +278,8 @@ mod tests {
             ("10.0.0.0/8", "11.0.0.0/8", "`trusted_proxies` changed"),
             ("= 10 ", "= 11 ", "`limits` changed"),
             ("\"info\"", "\"warn\"", "`log` changed"),
+            ("watch = true", "watch = true\n metrics = { textfile = 'a.prom' }", "`metrics` changed"),
+            ("watch = true", "watch = true\n notify = [{ webhook = 'https://a' }]", "`notify` changed"),
             ("admin = []", "admin = '127.0.0.1:9'", "admin listener `127.0.0.1:9` added"),
             (", \"127.0.0.1:81\"", "", "http listener `127.0.0.1:81` removed"),
             ("admin = []", "admin = [], proxy_protocol = '10.0.0.1'", "`listen.proxy_protocol` changed"),

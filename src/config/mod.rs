@@ -35,7 +35,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::source::{CertificateSettings, ClientIdentitySettings};
-use crate::{access, egress, listener, route, tls, upstream};
+use crate::{access, egress, listener, notify, route, tls, upstream};
 
 pub use code::{Code, UnknownCode};
 pub use command_line::CommandLine;
@@ -89,6 +89,10 @@ pub struct Config {
     pub run_as: Option<RunAs>,
     /// How the log is written.
     pub log: LogSettings,
+    /// Where the metrics are written for a textfile collector; `None` is nowhere.
+    pub textfile: Option<PathBuf>,
+    /// Who is told of what happens.
+    pub notify: Vec<notify::Settings>,
     /// The configuration files, the folder `conf.d` beside them (there or not) and every file that they name, absolute.
     pub files: Vec<PathBuf>,
 }

@@ -70,7 +70,7 @@ pub(super) fn is_variable(written: &str) -> bool {
 
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    (key.contains("pass") && !key.ends_with("file") && key != "proxy_pass") || key == "secret"
+    (key.contains("pass") && !key.ends_with("file") && key != "proxy_pass") || matches!(&*key, "secret" | "token")
 }
 
 /// Whether a `key` belongs to `eab`, the only table where it is not a file.

@@ -17,6 +17,7 @@ use super::problem::{Place, Source};
 use super::raw::{self, Entry, Node, Table, Value, string_literal};
 use super::{Config, Egress, Machine};
 use crate::egress::bankid;
+use crate::notify;
 use crate::route::{PathPrefix, Site};
 use crate::source::Settings;
 use crate::source::acme::{DnsSettings, ProviderSettings};
@@ -358,6 +359,9 @@ fn follow(root: &mut Branch, config: &Config, resolved: &Resolved) {
             ("site", Item::Tables(sites)) => {
                 sites.iter_mut().zip(&config.route.sites).for_each(|(shown, site)| follow_site(shown, site, config));
             }
+            ("notify", Item::Tables(notifiers)) => {
+                notifiers.iter_mut().zip(&config.notify).for_each(|(shown, settings)| follow_notify(shown, settings));
+            }
             ("egress", Item::Tables(ways_out)) => {
                 ways_out.iter_mut().zip(&config.egress).for_each(|(shown, egress)| follow_egress(shown, egress));
             }
@@ -409,6 +413,16 @@ fn follow_absent_sites(listen: &mut Branch, config: &Config) {
             (*toml, *json, *origin) = ("[]".to_owned(), json!([]), Origin::Follows("no `[[site]]`"));
         }
     }
+}
+
+fn follow_notify(shown: &mut Branch, settings: &notify::Settings) {
+    if is_label(&settings.name) {
+        shown.supply_text("name", &settings.name, Origin::Follows("the host or the program"));
+    }
+    let events: Vec<_> = settings.events.iter().map(|kind| kind.as_str()).collect();
+    let toml = format!("[{}]", events.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", "));
+    shown.supply("events", toml, json!(events), Origin::Default);
+    shown.supply_text("language", settings.language.tag(), Origin::Default);
 }
 
 fn follow_egress(shown: &mut Branch, egress: &Egress) {

@@ -18,6 +18,8 @@ mod egress;
 mod families;
 mod handles;
 mod served;
+mod textfile;
+mod told;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +39,8 @@ pub use handles::{
     method_label,
 };
 pub use served::{ServedSource, ServedStatus};
+pub use textfile::write_textfile;
+pub use told::NotifyResult;
 
 use certificate::Certificates;
 use egress::EgressFamilies;
@@ -48,6 +52,7 @@ pub struct Metrics {
     families: Families,
     egress_families: EgressFamilies,
     ca_families: ca::CaFamilies,
+    told_families: told::ToldFamilies,
     reload: Reload,
     access_log_dropped: IntCounter,
     routes: Handles<String, RouteMetrics>,
@@ -84,6 +89,7 @@ impl Metrics {
             families: Families::register(&registry)?,
             egress_families: EgressFamilies::register(&registry)?,
             ca_families: ca::CaFamilies::register(&registry)?,
+            told_families: told::ToldFamilies::register(&registry)?,
             reload: Reload::register(&registry)?,
             access_log_dropped,
             registry,
@@ -180,6 +186,21 @@ impl Metrics {
         self.egress.get(destination.to_owned(), || EgressMetrics::new(&self.egress_families, destination))
     }
 
+    /// Lets the counters of a notifier stand at zero.
+    pub fn notifier(&self, channel: &str) {
+        self.told_families.begin(channel);
+    }
+
+    /// Counts what became of a notifier's message.
+    pub fn notified(&self, channel: &str, result: NotifyResult) {
+        self.told_families.notified(channel, result);
+    }
+
+    /// Counts a try to write the file for a textfile collector.
+    pub fn textfile_written(&self, is_good: bool) {
+        self.told_families.textfile(is_good);
+    }
+
     /// Counts lines of the access log that were lost.
     pub fn access_log_dropped(&self, lines: u64) {
         self.access_log_dropped.inc_by(lines);
@@ -219,6 +240,7 @@ impl Metrics {
         self.egress.retain(|name| is_egress(name)).iter().for_each(|egress| egress.retired.set());
         self.egress_families.retain(&is_egress);
         self.ca_families.retain(&|ca| live.cas.contains(&ca));
+        self.told_families.retain(&|channel| live.notifiers.contains(&channel));
     }
 
     /// Everything in Prometheus' text format 0.0.4; to be sent as [`CONTENT_TYPE`].
@@ -245,6 +267,8 @@ pub struct Live<'a> {
     pub egresses: &'a [&'a str],
     /// Hosts of ACME CAs.
     pub cas: &'a [&'a str],
+    /// Names of notifiers.
+    pub notifiers: &'a [&'a str],
 }
 
 /// Labels of `portvakt_build_info`.

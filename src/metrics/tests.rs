@@ -85,6 +85,7 @@ fn touch_everything(metrics: &Metrics) {
     metrics.ca_clock_skew("letsencrypt", -3);
     metrics.ca_retry_after("letsencrypt", Timestamp::from_unix(43));
     metrics.challenged("http-01", true);
+    metrics.notifier("ops");
     let egress = metrics.egress("bankid");
     egress.answered("collect", "v6.0", StatusCode::OK, Duration::from_millis(3));
     egress.answered_here("not_allowed");
@@ -229,6 +230,8 @@ fn given_fresh_handles_when_scraped_then_closed_sets_are_there_with_zero() {
         ("portvakt_acme_attempts_total{",          4),
         ("portvakt_acme_failures_total{",          Reason::ALL.len()),
         ("portvakt_config_reloads_total{",         2),
+        ("portvakt_notify_total{",                 NotifyResult::ALL.len()),
+        ("portvakt_textfile_writes_total{",        2),
     ];
     for (family, count) in table {
         let lines = samples(&metrics, &[family]);
@@ -316,6 +319,7 @@ fn given_one_name_gone_when_retained_then_none_of_its_series() {
         certificates: &["m5"],
         egresses: &["bankid"],
         cas: &["letsencrypt"],
+        notifiers: &["ops"],
     };
     #[rustfmt::skip]
     let table = [
@@ -326,6 +330,7 @@ fn given_one_name_gone_when_retained_then_none_of_its_series() {
         ("a certificate", Live { certificates: &[], ..live }, "cert=\""),
         ("an egress",     Live { egresses: &[], ..live },     "destination=\""),
         ("a CA",          Live { cas: &[], ..live },          "operation=\""),
+        ("a notifier",    Live { notifiers: &[], ..live },    "channel=\""),
     ];
     for (what, fewer, label) in table {
         let metrics = metrics_of(Vec::new());

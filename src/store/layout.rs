@@ -43,6 +43,10 @@ impl Layout {
         self.root.join("upstreams").join(format!("{}.json", folder_name(&format!("{address} {server_name}"))))
     }
 
+    pub(super) fn notifier(&self, name: &str) -> PathBuf {
+        self.root.join("notify").join(format!("{}{JSON}", folder_name(name)))
+    }
+
     pub(super) fn ntlm_sites(&self) -> PathBuf {
         self.root.join("ntlm.json")
     }

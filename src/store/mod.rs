@@ -15,6 +15,7 @@
 //! acme/<host>-<hash>/ledger.json          what was asked of the CA, as far as its limits count it
 //! ca/{root,key}.pem                       the internal CA
 //! upstreams/<address>.json                the certificate of an upstream that was believed at first use
+//! notify/<name>.json                      what a notifier has told, and is still to tell
 //! ntlm.json                               sites that HTTP/2 is not offered for
 //! locks/<name>.lock                       who may order; never who may serve
 //! ```
@@ -42,6 +43,7 @@ mod known;
 mod layout;
 mod ledger;
 mod lock;
+mod notify;
 mod order;
 mod proof;
 mod text;

@@ -401,6 +401,11 @@ impl Peer {
         self.last_error.load_full()
     }
 
+    /// Why TLS with it does not come about now, where that is why the last connection failed.
+    pub fn tls_failure(&self) -> Option<TlsFailure> {
+        *self.last_failure()
+    }
+
     async fn resolve(&self, addresses: &Arc<Addresses>) -> Result<SocketAddr, UpstreamError> {
         addresses.next().await.map_err(|source| {
             let error = UpstreamError::Resolve { upstream: self.upstream.clone(), source };
@@ -452,6 +457,7 @@ impl Peer {
         match connect(address, tls, identity.as_deref(), self.met(), limit).await {
             Ok((_stream, probed)) => {
                 self.is_doubtful.store(false, Ordering::Release);
+                *self.last_failure() = None;
                 let probed = Arc::new(probed);
                 self.admitted.store(Some(probed.clone()));
                 Ok(probed)

@@ -32,6 +32,8 @@ pub(crate) fn make_files(folder: &Path) {
     write("tsig.key", "key \"portvakt\" {\n\tsecret \"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\";\n};\n");
     fs::copy(folder.join("tsig.key"), folder.join("open-tsig.key")).unwrap();
     write("dns-hook", "#!/bin/sh\n");
+    write("tell", "#!/bin/sh\n");
+    chmod(&folder.join("tell"), 0o755);
     write("token", "0123456789abcdef0123456789abcdef\n");
     for name in ["FPTestcert5_20240610.p12", "FPTestcert5_20240610.pem", "variant-2027.p12", "FPTestcert4_20220818.p12"]
     {

@@ -23,6 +23,8 @@ mod https;
 mod identity_files;
 mod limits;
 mod listen;
+mod metrics;
+mod notify;
 mod redirect;
 mod resolved;
 mod route;
@@ -111,6 +113,8 @@ impl<'e> Check<'e> {
             drain: root.duration(self, "drain").unwrap_or(Config::DRAIN),
             watch: root.boolean(self, "watch").is_none_or(|watch| watch.value),
             log: global::log(self, &root),
+            textfile: metrics::textfile(self, &root),
+            notify: notify::read_all(self, &root),
             files: std::mem::take(&mut self.files),
         }
     }

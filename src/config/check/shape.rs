@@ -61,6 +61,8 @@ pub(super) static ROOT: Shape = Shape {
         "user",
         "group",
         "log",
+        "metrics",
+        "notify",
     ],
 };
 
@@ -310,7 +312,27 @@ pub(super) static LOG: Shape = Shape { heading: "`[log]`", prefix: "log.", keys:
 pub(super) static ACCESS: Shape =
     Shape { heading: "`log.access`", prefix: "log.access.", keys: &["path", "query", "sample"] };
 
-static ALL: [&Shape; 24] = [
+pub(super) static METRICS: Shape = Shape { heading: "`[metrics]`", prefix: "metrics.", keys: &["textfile"] };
+
+pub(super) static NOTIFY: Shape = Shape {
+    heading: "`[[notify]]`",
+    prefix: "notify.",
+    keys: &["name", "events", "language", "webhook", "smtp", "exec"],
+};
+
+/// Not among [`ALL`], as the next two: their keys are words of everyday.
+pub(super) static WEBHOOK: Shape =
+    Shape { heading: "`webhook`", prefix: "notify.webhook.", keys: &["url", "token_file", "token", "trust_anchors"] };
+
+pub(super) static SMTP: Shape = Shape {
+    heading: "`smtp`",
+    prefix: "notify.smtp.",
+    keys: &["server", "tls", "trust_anchors", "user", "password_file", "password", "from", "to"],
+};
+
+pub(super) static EXEC: Shape = Shape { heading: "`exec`", prefix: "notify.exec.", keys: &["command", "timeout"] };
+
+static ALL: [&Shape; 26] = [
     &ROOT,
     &LISTEN,
     &LIMITS,
@@ -335,6 +357,8 @@ static ALL: [&Shape; 24] = [
     &HEALTH,
     &LOG,
     &ACCESS,
+    &METRICS,
+    &NOTIFY,
 ];
 
 /// Words that nginx, Caddy, HAProxy, IIS and others use for our keys.
@@ -419,7 +443,7 @@ mod tests {
     #[test]
     fn given_every_key_then_the_full_sample_sets_it_or_names_it_in_an_example() {
         let sample = include_str!("../../../config/portvakt.toml");
-        for key in ALL.iter().flat_map(|shape| shape.keys) {
+        for key in ALL.into_iter().chain([&WEBHOOK, &SMTP, &EXEC]).flat_map(|shape| shape.keys) {
             assert!(stands_in(sample, key), "config/portvakt.toml does not tell of `{key}`");
         }
         assert!(!stands_in(sample, "limit") && !stands_in(sample, "ocation"));

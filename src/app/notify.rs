@@ -1,0 +1,142 @@
+//! Between the rooms and `notify`: how everything stands, and what happens.
+
+use std::sync::{Arc, Weak};
+
+use super::{AppError, Inner, rights, status};
+use crate::config::Config;
+use crate::lifecycle;
+use crate::metrics::{CertificateRole, CertificateStatus, Metrics, NotifyResult};
+use crate::notify::{CertificateFact, Event, Facts, FailureFact, Kind, Message, Role, SendError, Sent, ServerFact};
+use crate::platform;
+use crate::time::{Clock, SystemClock, Timestamp};
+use crate::upstream::{Peer, TlsFailure};
+
+/// How a notifier has taken a message that an operator has asked for.
+#[derive(Debug)]
+pub struct Tried {
+    /// Its name.
+    pub name: String,
+    /// How it is told, for people.
+    pub way: String,
+    /// Whether it took the message.
+    pub outcome: Result<(), SendError>,
+}
+
+/// Sends a message by each notifier, or by the one of this name. As root, call [`become_notifier`] before.
+pub async fn test_notifiers(config: &Config, name: Option<&str>) -> Vec<Tried> {
+    let wanted = config.notify.iter().filter(|settings| name.is_none_or(|name| settings.name == name));
+    let mut all = Vec::new();
+    for settings in wanted {
+        let message = Message::test(settings, &platform::host_name(), SystemClock.now());
+        let outcome = crate::notify::send(settings, &message).await;
+        all.push(Tried { name: settings.name.clone(), way: settings.channel.to_string(), outcome });
+    }
+    all
+}
+
+/// Becomes `user`, as whom messages are sent, so that a test meets the same files. To be called outside of a runtime.
+///
+/// # Errors
+///
+/// [`AppError::Rights`] when it cannot be become.
+pub fn become_notifier(config: &Config) -> Result<(), AppError> {
+    rights::become_user_of_state(config)
+}
+
+/// Counts what becomes of messages.
+pub(super) fn counter(metrics: Arc<Metrics>) -> Arc<dyn Fn(&str, Sent) + Send + Sync> {
+    Arc::new(move |name, sent| {
+        let result = match sent {
+            Sent::Ok => NotifyResult::Ok,
+            Sent::Failed => NotifyResult::Error,
+            Sent::Lost => NotifyResult::Lost,
+        };
+        metrics.notified(name, result);
+    })
+}
+
+/// What a happening of a certificate is for people; `None` for what they need not hear of, or what the facts tell.
+pub(super) fn event(certificate: &str, event: &lifecycle::Event, now: Timestamp) -> Option<Event> {
+    match event {
+        lifecycle::Event::Issued { validity, ca, .. } => Some(Event {
+            role: Some(Role::Listener),
+            not_after: Some(validity.not_after),
+            issuer: Some(ca.clone()),
+            ..Event::new(Kind::Renewed, certificate, now)
+        }),
+        lifecycle::Event::RolledBack { failure } => Some(Event {
+            role: Some(Role::Listener),
+            detail: Some(failure.detail.clone()),
+            fix: failure.fix.clone(),
+            ..Event::new(Kind::RolledBack, certificate, now)
+        }),
+        _ => None,
+    }
+}
+
+/// How everything stands. Nothing once the process is gone.
+pub(super) fn facts(inner: &Weak<Inner>) -> Facts {
+    let certificates = status::certificates(inner);
+    let Some(inner) = inner.upgrade() else { return Facts::default() };
+    let own = inner.manager.statuses();
+    let failure = |status: &CertificateStatus| {
+        let own = own.iter().find(|own| status.role == CertificateRole::Listener && own.name == status.name);
+        let failure = own?.life.last_failure.as_ref()?;
+        Some(FailureFact { at: failure.at, detail: failure.detail.clone(), fix: failure.fix.clone() })
+    };
+    let certificates = certificates.into_iter().map(|status| certificate(failure(&status), status)).collect();
+    let upstreams = inner.server.upstreams();
+    let peers = upstreams.iter().flat_map(|upstream| upstream.peers().iter().map(|peer| server(peer)));
+    let egresses = inner.server.egresses();
+    let servers = peers.chain(egresses.iter().filter_map(|egress| {
+        let client = egress.client();
+        let leaf = client.certificate()?.chain.leaf().clone();
+        let settings = client.settings();
+        Some(ServerFact {
+            upstream: settings.name.clone(),
+            address: settings.peers.first().map(ToString::to_string).unwrap_or_default(),
+            sha256: Some(leaf.fingerprint.to_string()),
+            not_after: Some(leaf.not_after),
+            refused: None,
+            is_healthy: true,
+        })
+    }));
+    Facts { certificates, servers: servers.collect(), is_reload_refused: !inner.last_reload().ok }
+}
+
+fn certificate(failure: Option<FailureFact>, status: CertificateStatus) -> CertificateFact {
+    CertificateFact {
+        role: match status.role {
+            CertificateRole::Listener => Role::Listener,
+            CertificateRole::EgressClient => Role::EgressClient,
+            CertificateRole::UpstreamPeer => Role::UpstreamPeer,
+            CertificateRole::ClientCa => Role::ClientCa,
+            CertificateRole::InternalCa => Role::InternalCa,
+            CertificateRole::TrustAnchor => Role::TrustAnchor,
+        },
+        name: status.name,
+        state: status.state,
+        not_before: status.not_before,
+        not_after: status.not_after,
+        sha256: status.sha256,
+        is_manual: status.renewal_manual,
+        emergency: status.emergency,
+        failures: status.consecutive_failures,
+        failure,
+        next_attempt: status.next_attempt,
+    }
+}
+
+fn server(peer: &Peer) -> ServerFact {
+    let shown = peer.certificate();
+    let leaf = shown.as_ref().map(|probed| probed.chain.leaf());
+    let refused = peer.last_error().filter(|_| peer.tls_failure() == Some(TlsFailure::Pin));
+    ServerFact {
+        upstream: peer.upstream().to_owned(),
+        address: peer.settings().to_string(),
+        sha256: leaf.map(|leaf| leaf.fingerprint.to_string()),
+        not_after: leaf.map(|leaf| leaf.not_after),
+        refused: refused.map(|error| error.to_string()),
+        is_healthy: peer.is_healthy(),
+    }
+}

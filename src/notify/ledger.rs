@@ -1,0 +1,226 @@
+//! When a message is sent, and what becomes of it. Pure; what it holds is kept on the disk.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{Event, Kind};
+use super::facts::Facts;
+use super::look::{DAY, Memory, is_within};
+use crate::time::Timestamp;
+
+/// What one notifier has been told of, what it is still to be told, and what is on its way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ledger {
+    #[serde(default)]
+    memory: Memory,
+    /// When something was last told, by kind and subject.
+    #[serde(default)]
+    told: BTreeMap<String, Timestamp>,
+    /// Still to be sent, the oldest first.
+    #[serde(default)]
+    pending: Vec<Event>,
+    /// What was not sent as a message of its own, since it was the same again.
+    #[serde(default)]
+    repeated: Vec<Repeated>,
+    /// Events that are lost: there were too many, or they could not be delivered for days.
+    #[serde(default)]
+    lost: u32,
+    /// Messages whose sending was cut off.
+    #[serde(default)]
+    unsure: u32,
+    /// When messages were sent, in the last hour.
+    #[serde(default)]
+    sent: Vec<Timestamp>,
+    #[serde(default)]
+    outgoing: Option<Outgoing>,
+}
+
+/// Something that has happened again on the same day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Repeated {
+    pub(super) kind: Kind,
+    pub(super) subject: String,
+    pub(super) times: u32,
+}
+
+/// What a message tells, in no language yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Digest {
+    /// Its name, for those who compare.
+    pub(super) id: String,
+    /// One at least, unless something is to be told of messages.
+    pub(super) events: Vec<Event>,
+    #[serde(default)]
+    pub(super) repeated: Vec<Repeated>,
+    #[serde(default)]
+    pub(super) lost: u32,
+    #[serde(default)]
+    pub(super) unsure: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Outgoing {
+    digest: Digest,
+    since: Timestamp,
+    tries: u32,
+    retry_at: Timestamp,
+    /// It is being sent; whoever finds this on the disk does not know whether it arrived.
+    is_under_way: bool,
+}
+
+/// What is to be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing before then, unless something happens; `None` is not before something happens.
+    Wait(Option<Timestamp>),
+    /// A message is to be sent: [`Ledger::begin`].
+    Send,
+}
+
+/// How a try ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Delivered,
+    /// Not before the time that the receiver has named, if it has.
+    Failed {
+        retry_at: Option<Timestamp>,
+    },
+}
+
+impl Ledger {
+    /// Goes on after a restart. A message that was being sent is not sent again.
+    pub(super) fn resume(&mut self) {
+        if let Some(cut_off) = self.outgoing.take_if(|outgoing| outgoing.is_under_way) {
+            self.unsure = self.unsure.saturating_add(1 + cut_off.digest.unsure);
+        }
+    }
+
+    /// Looks at how everything stands.
+    pub(super) fn look(&mut self, facts: &Facts, kinds: &[Kind], now: Timestamp) {
+        let news = self.memory.look(facts, &|kind| kinds.contains(&kind), now);
+        news.into_iter().for_each(|event| self.push(event));
+    }
+
+    /// Takes something that has happened; once a day for the same kind and subject, the others are counted.
+    pub(super) fn note(&mut self, event: Event, now: Timestamp) {
+        self.told.retain(|_, told| is_within(*told, DAY, now));
+        let key = format!("{} {}", event.kind.as_str(), event.subject);
+        if self.told.contains_key(&key) {
+            self.repeat(event);
+            return;
+        }
+        self.told.insert(key, now);
+        self.push(event);
+    }
+
+    /// Counts events that never came here.
+    pub(super) fn lose(&mut self, events: u32) {
+        self.lost = self.lost.saturating_add(events);
+    }
+
+    /// What is to be done.
+    pub(super) fn poll(&self, now: Timestamp) -> Step {
+        let at = match (&self.outgoing, self.pending.first()) {
+            // A clock that was set back must not make it wait for ever.
+            (Some(outgoing), _) => outgoing.retry_at.min(now + LONGEST_PAUSE),
+            (None, Some(first)) => (first.at.min(now) + SETTLE).max(self.next_free(now)),
+            (None, None) => return Step::Wait(None),
+        };
+        if at <= now { Step::Send } else { Step::Wait(Some(at)) }
+    }
+
+    /// Begins to send; to be on the disk before it is sent.
+    pub(super) fn begin(&mut self, id: impl FnOnce() -> String, now: Timestamp) -> Digest {
+        let outgoing = self.outgoing.take().unwrap_or_else(|| Outgoing {
+            digest: self.gather(id()),
+            since: now,
+            tries: 0,
+            retry_at: now,
+            is_under_way: true,
+        });
+        self.outgoing.insert(Outgoing { is_under_way: true, ..outgoing }).digest.clone()
+    }
+
+    /// Takes how the try ended; gives when it is tried again.
+    pub(super) fn end(&mut self, end: End, now: Timestamp) -> Option<Timestamp> {
+        let mut outgoing = self.outgoing.take()?;
+        match end {
+            End::Delivered => {
+                self.sent.retain(|at| is_within(*at, HOUR, now));
+                self.sent.push(now);
+                None
+            }
+            End::Failed { .. } if now.since(outgoing.since) >= GIVE_UP => {
+                let events = u32::try_from(outgoing.digest.events.len()).unwrap_or(u32::MAX);
+                self.lost = self.lost.saturating_add(events).saturating_add(outgoing.digest.lost);
+                self.unsure = self.unsure.saturating_add(outgoing.digest.unsure);
+                None
+            }
+            End::Failed { retry_at } => {
+                let at = retry_at.unwrap_or(now).clamp(now + pause(outgoing.tries), now + LONGEST_PAUSE);
+                outgoing.tries = outgoing.tries.saturating_add(1);
+                (outgoing.retry_at, outgoing.is_under_way) = (at, false);
+                self.outgoing = Some(outgoing);
+                Some(at)
+            }
+        }
+    }
+
+    fn push(&mut self, event: Event) {
+        if self.pending.len() < MOST_PENDING {
+            self.pending.push(event);
+        } else {
+            self.lose(1);
+        }
+    }
+
+    fn repeat(&mut self, event: Event) {
+        let has_room = self.repeated.len() < MOST_PENDING;
+        let is_same = |known: &&mut Repeated| known.kind == event.kind && known.subject == event.subject;
+        match self.repeated.iter_mut().find(is_same) {
+            Some(known) => known.times = known.times.saturating_add(1),
+            None if has_room => {
+                self.repeated.push(Repeated { kind: event.kind, subject: event.subject, times: 1 });
+            }
+            None => self.lose(1),
+        }
+    }
+
+    fn gather(&mut self, id: String) -> Digest {
+        let rest = self.pending.split_off(self.pending.len().min(MOST_IN_ONE));
+        Digest {
+            id,
+            events: std::mem::replace(&mut self.pending, rest),
+            repeated: std::mem::take(&mut self.repeated),
+            lost: std::mem::take(&mut self.lost),
+            unsure: std::mem::take(&mut self.unsure),
+        }
+    }
+
+    /// When the hour has room for a message.
+    fn next_free(&self, now: Timestamp) -> Timestamp {
+        let mut sent: Vec<_> = self.sent.iter().filter(|at| is_within(**at, HOUR, now)).collect();
+        sent.sort();
+        let blocking = sent.len().checked_sub(MOST_AN_HOUR).and_then(|index| sent.get(index));
+        blocking.map_or(now, |at| **at + HOUR)
+    }
+}
+
+/// After so many failures: a minute, doubled each time.
+fn pause(tries: u32) -> Duration {
+    (FIRST_PAUSE * 2u32.saturating_pow(tries.min(16))).min(LONGEST_PAUSE)
+}
+
+/// What happens together is told together.
+pub(super) const SETTLE: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = HOUR;
+const GIVE_UP: Duration = Duration::from_secs(3 * 86_400);
+const HOUR: Duration = Duration::from_secs(3600);
+const MOST_AN_HOUR: usize = 6;
+/// Events in one message.
+const MOST_IN_ONE: usize = 50;
+/// Events that wait.
+const MOST_PENDING: usize = 500;
