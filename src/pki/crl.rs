@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateRevocationListDer;
+use webpki::OwnedCertRevocationList;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
@@ -16,8 +17,10 @@ pub struct Crl {
     der: Arc<[u8]>,
     /// Whose certificates it speaks of.
     pub issuer: String,
-    /// When the next one is due; after that it is old.
-    pub next_update: Option<Timestamp>,
+    /// When it was made.
+    pub this_update: Timestamp,
+    /// When the next one is due; from then on it is old.
+    pub next_update: Timestamp,
 }
 
 impl Crl {
@@ -48,8 +51,17 @@ impl Crl {
         if !rest.is_empty() {
             return Err(CrlError::Unreadable(format!("{} bytes follow the list", rest.len())));
         }
-        let next_update = list.next_update().map(|at| Timestamp::from_unix(at.timestamp()));
-        Ok(Self { der: der.into(), issuer: text(list.issuer()), next_update })
+        let Some(next_update) = list.next_update() else { return Err(CrlError::Endless) };
+        // It is judged by webpki later, which takes less than what can be read.
+        match OwnedCertRevocationList::from_der(der) {
+            Ok(_) => {}
+            Err(webpki::Error::UnsupportedDeltaCrl) => return Err(CrlError::Delta),
+            Err(webpki::Error::UnsupportedIndirectCrl) => return Err(CrlError::Indirect),
+            Err(reason) => return Err(CrlError::Unusable(reason.to_string())),
+        }
+        let at = |at: x509_parser::time::ASN1Time| Timestamp::from_unix(at.timestamp());
+        let (this_update, next_update) = (at(list.last_update()), at(next_update));
+        Ok(Self { der: der.into(), issuer: text(list.issuer()), this_update, next_update })
     }
 }
 
@@ -62,4 +74,16 @@ pub enum CrlError {
     /// It is none.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
+    /// No `nextUpdate`, which CAs must set (RFC 5280 §5.1.2.5).
+    #[error("it does not say when the next one is due (`nextUpdate`), so that nobody would know when it is old")]
+    Endless,
+    /// RFC 5280 §5.2.4.
+    #[error("it is a delta CRL, which tells only what has changed since another list")]
+    Delta,
+    /// RFC 5280 §5.2.5.
+    #[error("it is an indirect CRL, which speaks of certificates of other issuers")]
+    Indirect,
+    /// Something in it is not understood, and may be critical.
+    #[error("it cannot be used: {0}")]
+    Unusable(String),
 }

@@ -9,15 +9,16 @@ use pingora::http::RequestHeader;
 use super::connection::Connection;
 use crate::metrics::ClientCertificateRefusal;
 use crate::route::{CertificateRefusal, ClientCertificates, HeaderEdits, Shown, byte_sequence, byte_sequences};
+use crate::time::Timestamp;
 use crate::tls::{ClientCertificate, Resolver};
 
 /// What is known of the client, by the rules that hold for its site now.
-pub(super) fn shown<'a>(connection: &'a Connection, resolver: &Resolver) -> Shown<'a> {
-    let Some(site) = connection.site.as_deref() else { return Shown::Nothing };
-    if connection.client_trust() != resolver.client_trust(site) {
+pub(super) fn shown<'a>(connection: &'a Connection, resolver: &Resolver, now: Timestamp) -> Shown<'a> {
+    let Some((site, proof)) = connection.site.as_deref().zip(connection.proof()) else { return Shown::Nothing };
+    if !proof.is_good(resolver.judge(site).as_deref(), now) {
         return Shown::BeforeAChange;
     }
-    connection.client_certificate().map_or(Shown::Nothing, |certificate| Shown::Certificate(&certificate.holder))
+    proof.certificate().map_or(Shown::Nothing, |certificate| Shown::Certificate(&certificate.holder))
 }
 
 /// Takes away what a client says about certificates in the headers that are `ours`, and writes what it has proven.

@@ -18,13 +18,14 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::debug;
 
+use super::expulsion::{Expelled, Expulsion};
 use super::gather::Gathering;
 use super::head::{Flaw, Head};
 use super::{answer, http2};
 use crate::listener::{Limits, Place};
 use crate::metrics::{ListenerMetrics, RouteMetrics};
 use crate::time::{Clock, SystemClock};
-use crate::tls::{ClientCertificate, Handshaken};
+use crate::tls::{Handshaken, Proof};
 use crate::upstream::{Affinity, Bond};
 
 /// What every request of a connection knows of it.
@@ -44,34 +45,25 @@ pub(super) struct Connection {
     /// Of each upstream the peer that the client has authenticated itself to.
     usual_peers: Mutex<Vec<(u64, usize)>>,
     /// What the client has proven in the handshake.
-    client: OnceLock<Client>,
+    proof: OnceLock<Proof>,
+    /// It ends when what it carries would not be given any more.
+    pub(super) expulsion: Expulsion,
     /// Who wants to know whether the last answer has arrived.
     receipt: Mutex<Option<Receipt>>,
     stop: watch::Receiver<bool>,
 }
 
-/// What a client has proven, and by which rules.
-struct Client {
-    certificate: Option<ClientCertificate>,
-    trust: Option<u64>,
-}
-
 impl Handshaken for Connection {
-    fn handshaken(&self, certificate: Option<ClientCertificate>, trust: Option<u64>) {
+    fn handshaken(&self, proof: Proof) {
         // A connection has one handshake.
-        let _ = self.client.set(Client { certificate, trust });
+        let _ = self.proof.set(proof);
     }
 }
 
 impl Connection {
-    /// The certificate of the handshake, which was believed then.
-    pub(super) fn client_certificate(&self) -> Option<&ClientCertificate> {
-        self.client.get()?.certificate.as_ref()
-    }
-
-    /// The number of the rules that held in the handshake; `None` where no certificate was asked for.
-    pub(super) fn client_trust(&self) -> Option<u64> {
-        self.client.get()?.trust
+    /// What the client has shown of itself in the handshake; `None` without TLS.
+    pub(super) fn proof(&self) -> Option<&Proof> {
+        self.proof.get()
     }
 
     pub(super) fn new(
@@ -93,7 +85,8 @@ impl Connection {
             place,
             bond: OnceLock::new(),
             usual_peers: Mutex::default(),
-            client: OnceLock::new(),
+            proof: OnceLock::new(),
+            expulsion: Expulsion::default(),
             receipt: Mutex::default(),
             stop,
         }
@@ -239,7 +232,7 @@ async fn serve_http1<P>(proxy: &Arc<P>, stream: Stream, connection: Arc<Connecti
 where
     P: HttpServerApp + Send + Sync + 'static,
 {
-    let mut stream: Stream = Box::new(Gathering::new(stream));
+    let mut stream: Stream = Box::new(Gathering::new(stream).until(Expelled::new(connection.clone())));
     let mut settings: Option<HttpPersistentSettings> = None;
     loop {
         let head = match next_head(&mut stream, &connection).await {

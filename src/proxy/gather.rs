@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use pingora::protocols::{Shutdown, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::expulsion::Expelled;
+
 /// A downstream connection that holds small writes back until they are flushed, fill a TLS record, or the proxy turns to
 /// waiting.
 ///
@@ -23,11 +25,18 @@ pub(super) struct Gathering {
     held: Vec<u8>,
     /// How much of `held` is sent.
     sent: usize,
+    /// Ends it before its time.
+    expelled: Option<Expelled>,
 }
 
 impl Gathering {
     pub(super) fn new(inner: Stream) -> Self {
-        Self { inner, held: Vec::new(), sent: 0 }
+        Self { inner, held: Vec::new(), sent: 0, expelled: None }
+    }
+
+    /// Nothing is read or written any more when `expelled` says so.
+    pub(super) fn until(self, expelled: Expelled) -> Self {
+        Self { expelled: Some(expelled), ..self }
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -46,6 +55,9 @@ impl Gathering {
 
 impl AsyncRead for Gathering {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.expelled.as_mut().is_some_and(|expelled| expelled.poll(cx).is_ready()) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
         if read.is_pending() && !self.held.is_empty() {
             // A connection that broke shows at the next read or write.
@@ -57,6 +69,9 @@ impl AsyncRead for Gathering {
 
 impl AsyncWrite for Gathering {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.expelled.as_ref().is_some_and(Expelled::has_come) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         if self.held.len() + buf.len() <= RECORD {
             self.held.extend_from_slice(buf);
             return Poll::Ready(Ok(buf.len()));

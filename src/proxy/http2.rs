@@ -52,6 +52,7 @@ where
                 is_draining = true;
                 continue;
             }
+            () = connection.expulsion.comes() => break Reason::NO_ERROR,
             () = flood.begins() => break Reason::ENHANCE_YOUR_CALM,
             accepted = HttpSession::from_h2_conn(&mut http2, digest.clone()) => accepted,
             () = streams.idle(connection.keep_alive_time()) => break Reason::NO_ERROR,

@@ -16,6 +16,7 @@ mod collected;
 mod connection;
 mod describe;
 mod egress;
+mod expulsion;
 mod frames;
 mod gather;
 mod head;

@@ -15,12 +15,13 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::{HttpPeer, Peer as _};
 use pingora::{Error, ErrorSource, ErrorType, Result};
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{debug, info, warn};
 
 use super::connection::{BODY_PAUSE, Connection};
 use super::describe::{Description, Part};
+use super::expulsion::Lasting;
 use super::limiter::{Busy, Entered};
 use super::log_id::LogId;
 use super::loops::Loops;
@@ -47,7 +48,7 @@ use crate::route::{
     Preset, Reason, Report, Stripped, Trouble,
 };
 use crate::time::{Clock, SystemClock};
-use crate::tls::{Resolver, context_of};
+use crate::tls::{Proof, Resolver, context_of};
 use crate::upstream::{
     Affinity, AffinityRule, Chosen, Held, RequestBuffering, TlsFailure, Tried, Upstream, UpstreamError,
 };
@@ -120,6 +121,8 @@ pub(super) struct Context {
     pub(super) shown: Option<Fingerprint>,
     /// The client's certificate is handed on.
     is_known: bool,
+    /// Ends an answer that lasts, when it would not be given any more.
+    watch: Option<AbortOnDropHandle<()>>,
     /// What was the matter with the server in the last try.
     tls_failure: Option<TlsFailure>,
     /// Ends the drain when the last one is dropped.
@@ -236,6 +239,18 @@ impl Service {
         if let Some(count) = self.troubles.note(trouble, about, SystemClock.now()) {
             warn!(about, path, count, fix = trouble.fix(), "{trouble}: {}", trouble.what());
         }
+    }
+
+    /// An answer that goes on for as long as the client would get it again.
+    fn lasting(&self, session: &Session, ctx: &Context) -> Option<Lasting> {
+        Some(Lasting {
+            connection: ctx.connection.clone()?,
+            snapshot: self.snapshot.clone(),
+            resolver: self.resolver.clone(),
+            route: ctx.route.clone(),
+            site: ctx.snapshot.site(ctx.target.as_ref()?.site)?.name.clone(),
+            target: session.req_header().raw_path().to_vec(),
+        })
     }
 
     /// What `X-ARR-SSL` says of the certificate that the client was shown; `None` where a proxy in front of us has its own.
@@ -438,6 +453,7 @@ impl ProxyHttp for Service {
             log_id: None,
             shown: None,
             is_known: false,
+            watch: None,
             tls_failure: None,
             _open: self.open.token(),
         }
@@ -489,8 +505,9 @@ impl ProxyHttp for Service {
                 return refuse_busy(session, &route, busy).await.map(|()| true);
             }
         }
-        let shown = certificate::shown(&connection, &self.resolver);
-        match ctx.snapshot.routes().admission(&decision, facts.target, shown, SystemClock.now()) {
+        let now = SystemClock.now();
+        let shown = certificate::shown(&connection, &self.resolver, now);
+        match ctx.snapshot.routes().admission(&decision, facts.target, shown, now) {
             Admission::Known => ctx.is_known = true,
             Admission::Unknown => {}
             Admission::Refused(why) => {
@@ -696,7 +713,7 @@ impl ProxyHttp for Service {
         keep_sound_trace(request);
         join_cookies(request)?;
         if let Some(site) = ctx.snapshot.site(target.site) {
-            let proven = connection.client_certificate().filter(|_| ctx.is_known);
+            let proven = connection.proof().and_then(Proof::certificate).filter(|_| ctx.is_known);
             certificate::hand_on(&site.client_certificates, ctx.snapshot.proofs(), proven, request)?;
         }
         let configured = target.upstream.settings().host.as_deref();
@@ -776,6 +793,9 @@ impl ProxyHttp for Service {
             let idle = target.upstream.settings().timeouts.websocket_idle;
             session.set_read_timeout(Some(idle));
             session.set_write_timeout(Some(idle));
+        }
+        if response.status == StatusCode::SWITCHING_PROTOCOLS || is_stream_of_events(response) {
+            ctx.watch = self.lasting(session, ctx).map(Lasting::watch);
         }
         if let (Some(links), Some(answers)) = (ctx.links(session.req_header()), ctx.answers()) {
             let mended = correct(response, &links, answers)?;
@@ -983,6 +1003,12 @@ async fn refuse_body(session: &mut Session, route: &RouteMetrics) -> Result<()> 
     let status = StatusCode::PAYLOAD_TOO_LARGE;
     let text = format!("{status}: the request's body is larger than what is taken here\n");
     answer::send(session, status, &text, &[("cache-control", "no-store")]).await
+}
+
+/// `text/event-stream` (HTML §9.2).
+fn is_stream_of_events(response: &ResponseHeader) -> bool {
+    let kind = response.headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+    kind.and_then(|kind| kind.get(..17)).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 async fn refuse_certificate(session: &mut Session, route: &RouteMetrics, why: CertificateRefusal) -> Result<()> {

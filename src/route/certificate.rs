@@ -35,6 +35,17 @@ pub enum Demand {
     Require,
 }
 
+impl Demand {
+    /// As in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignore => "ignore",
+            Self::Accept => "accept",
+            Self::Require => "require",
+        }
+    }
+}
+
 /// Holders of certificates; each list that is not empty has to hold one's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holders {
@@ -112,6 +123,17 @@ impl ClientCertificates {
         }
     }
 
+    /// What a request for `target` asks for; what cannot be read has every certificate to show.
+    pub fn demand_of(&self, target: &[u8]) -> Demand {
+        with_path(target, |path| self.demand(path)).unwrap_or(Demand::Require)
+    }
+
+    fn admit_target(&self, target: &[u8], shown: Shown<'_>, now: Timestamp) -> Admission {
+        let admission = with_path(target, |path| self.admit(path, shown, now));
+        // It was parsed to be decided about, so it can be read; else nobody gets in by it.
+        admission.unwrap_or(Admission::Refused(CertificateRefusal::Missing))
+    }
+
     fn objection(&self, holder: &Holder, now: Timestamp) -> Option<CertificateRefusal> {
         match (now > holder.not_after, self.allow.has(holder)) {
             (true, _) => Some(CertificateRefusal::Expired),
@@ -146,6 +168,13 @@ impl Holders {
     }
 }
 
+/// Reads the path of a request's target; `None` where it has none that can be read.
+fn with_path<T>(target: &[u8], then: impl FnOnce(&CanonicalPath<'_>) -> T) -> Option<T> {
+    let target = Target::parse(target).ok();
+    let path = target.as_ref().map_or(b"/".as_slice(), |it| if it.is_asterisk() { b"/" } else { it.path() });
+    CanonicalPath::parse(path).ok().map(|path| then(&path))
+}
+
 /// Whether a name of a certificate is one that is allowed; a wildcard stands for one label, or for whoever has mail there.
 fn matches(allowed: &str, own: &str) -> bool {
     if let Some(host) = allowed.strip_prefix("*@") {
@@ -168,12 +197,15 @@ impl Routes {
         if !matches!(decision.outcome, Outcome::Forward { .. }) {
             return Admission::Unknown;
         }
-        let target = Target::parse(target).ok();
-        let path = target.as_ref().map_or(b"/".as_slice(), |it| if it.is_asterisk() { b"/" } else { it.path() });
-        match CanonicalPath::parse(path) {
-            Ok(path) => site.client_certificates.admit(&path, shown, now),
-            // It was parsed to be decided about, so this does not happen; nobody gets in by it.
-            Err(_) => Admission::Refused(CertificateRefusal::Missing),
+        site.client_certificates.admit_target(target, shown, now)
+    }
+
+    /// Why what a request for `target` of the site has opened is not to last; `None` also when the site is gone.
+    pub fn objection(&self, site: &str, target: &[u8], shown: Shown<'_>, now: Timestamp) -> Option<CertificateRefusal> {
+        let site = self.settings().sites.iter().find(|it| it.name == site)?;
+        match site.client_certificates.admit_target(target, shown, now) {
+            Admission::Refused(why) => Some(why),
+            Admission::Known | Admission::Unknown => None,
         }
     }
 }

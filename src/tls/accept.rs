@@ -16,7 +16,8 @@ use pingora::protocols::{Digest, Ssl, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::hello::{BadHello, Hello, HelloReader, alert_record};
-use super::{Choice, ClientCertificate, Handshaken, Resolver};
+use super::{Choice, Handshaken, Judge, Proof, Resolver};
+use crate::time::{Clock, SystemClock};
 
 /// Runs the handshake on a fresh stream; `local` is the address that it was accepted on.
 ///
@@ -35,7 +36,7 @@ pub async fn accept<C: Handshaken>(
     match resolver.choose(hello.server_name.as_deref(), hello.acme, local) {
         Some(Choice::Site(site)) => {
             let context = context(site.name());
-            let remember = Remember { context: context.clone(), trust: site.client_trust() };
+            let remember = Remember { context: context.clone(), judge: site.judge().cloned() };
             let tls = handshake_with_callback(&Acceptor::from_server_config(site.config()), stream, &remember)
                 .await
                 .map_err(|e| Failure::from_handshake(&hello, &e))?;
@@ -149,7 +150,7 @@ impl FailureReason {
     fn in_text(text: &str) -> Self {
         if text.contains("peer sent no certificates") {
             Self::NoClientCertificate
-        } else if text.contains("invalid peer certificate") {
+        } else if text.contains("invalid peer certificate") || text.contains("invalid certificate revocation list") {
             Self::BadClientCertificate
         } else {
             Self::Other
@@ -203,13 +204,14 @@ async fn tell(stream: &mut L4Stream, answer: &[u8]) {
 /// Carries what is known of the connection into the stream's digest.
 struct Remember<C> {
     context: Arc<C>,
-    trust: Option<u64>,
+    judge: Option<Arc<Judge>>,
 }
 
 #[async_trait]
 impl<C: Handshaken> TlsAccept for Remember<C> {
     async fn handshake_complete_callback(&self, tls: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
-        self.context.handshaken(ClientCertificate::read(tls.peer_cert_chain_der()), self.trust);
+        let proof = Proof::of(tls.peer_cert_chain_der(), self.judge.as_deref(), SystemClock.now());
+        self.context.handshaken(proof);
         Some(Arc::new(self.context.clone()))
     }
 }
@@ -252,6 +254,7 @@ mod tests {
         for (error, reason) in [
             (rustls::Error::NoCertificatesPresented, FailureReason::NoClientCertificate),
             (rustls::Error::InvalidCertificate(CertificateError::Revoked), FailureReason::BadClientCertificate),
+            (rustls::CertRevocationListError::BadSignature.into(), FailureReason::BadClientCertificate),
             (rustls::Error::DecryptError, FailureReason::Other),
         ] {
             assert_eq!(FailureReason::in_text(&format!("tls connect error: {error}")), reason, "{error}");

@@ -6,7 +6,8 @@
 //!
 //! Promises: an identity is swapped whole and only for new handshakes; a name that no site has gets `unrecognized_name`;
 //! `acme-tls/1` never reaches HTTP; HTTP/2 is not offered where it would mix users up; sessions that began under other
-//! rules about client certificates are not resumed; a client may not send more than 64 KiB before it has said whom it wants.
+//! rules about client certificates, or before a list or a trust anchor ran out, are not resumed; a client may not send more
+//! than 64 KiB before it has said whom it wants.
 //! Standards: RFC 8446, RFC 5246 (AEAD suites only), RFC 6066 §3, RFC 7301, RFC 8737.
 //!
 //! # Why
@@ -16,12 +17,15 @@
 
 mod accept;
 mod clients;
+mod dated;
 mod hello;
+mod judge;
 mod resolver;
 
 pub use accept::{Accepted, Failure, FailureReason, Version, accept, context_of};
-pub use clients::{ClientCertificate, ClientTrust, Handshaken};
+pub use clients::{ClientCertificate, ClientCrl, ClientTrust, Handshaken, Proof};
 pub use hello::{BadHello, Hello, HelloReader};
+pub use judge::Judge;
 pub use resolver::{Choice, Resolver, Shown, Site};
 
 /// One site as the handshake sees it.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -12,7 +12,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache, StoresServerSessions};
 use rustls::sign::CertifiedKey;
 
-use super::{MinVersion, SiteSettings};
+use super::dated::Dated;
+use super::{Judge, MinVersion, SiteSettings};
 use crate::challenge::Challenges;
 use crate::pki::{Certificate, Identity};
 
@@ -41,7 +42,6 @@ impl Default for Shared {
 }
 
 const SESSIONS: usize = 1024;
-static NEXT_TRUST: AtomicU64 = AtomicU64::new(1);
 
 impl Resolver {
     /// A resolver without sites, which answers challenges only.
@@ -100,9 +100,9 @@ impl Resolver {
         self.table.load().by_name.get(name).is_some_and(|site| site.has_ntlm.swap(false, Ordering::AcqRel))
     }
 
-    /// The number of the rules about client certificates that the site `name` has now; `None` where it asks for none.
-    pub fn client_trust(&self, name: &str) -> Option<u64> {
-        self.table.load().by_name.get(name)?.client_trust
+    /// Judges certificates of clients of the site `name` now; `None` where it asks for none.
+    pub fn judge(&self, name: &str) -> Option<Arc<Judge>> {
+        self.table.load().by_name.get(name)?.judge.clone()
     }
 
     /// What clients of the site `name` see of its certificate.
@@ -145,8 +145,8 @@ pub struct Site {
     config: Arc<ServerConfig>,
     /// The same, made when it is needed.
     http1_only: OnceLock<Arc<ServerConfig>>,
-    /// Of its rules about client certificates; another number for other rules.
-    client_trust: Option<u64>,
+    /// Of its clients' certificates.
+    judge: Option<Arc<Judge>>,
 }
 
 impl Site {
@@ -159,30 +159,34 @@ impl Site {
             MinVersion::Tls13 => &[&rustls::version::TLS13],
         };
         let builder = ServerConfig::builder_with_provider(shared.provider.clone()).with_protocol_versions(versions)?;
-        let builder = match &settings.clients {
-            Some(clients) => builder.with_client_cert_verifier(clients.verifier(&shared.provider)?),
+        let judge = match (&settings.clients, before.and_then(|site| site.judge.as_ref())) {
+            (None, _) => None,
+            (Some(trust), Some(before)) if before.is_of(trust) => Some(before.clone()),
+            (Some(trust), before) => {
+                Some(Arc::new(Judge::new(trust, &shared.provider, before.map(|before| &**before))?))
+            }
+        };
+        let builder = match &judge {
+            Some(judge) => builder.with_client_cert_verifier(judge.clone()),
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(identity.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        config.session_storage = match settings.clients {
+        let tickets = aws_lc_rs::Ticketer::new()?;
+        (config.session_storage, config.ticketer) = (shared.sessions.clone(), tickets.clone());
+        if let Some(judge) = &judge {
             // A session that began without a certificate, or with one of other rules, is not to be found again.
-            Some(_) => ServerSessionMemoryCache::new(SESSIONS),
-            None => shared.sessions.clone(),
-        };
-        config.ticketer = aws_lc_rs::Ticketer::new()?;
+            let sessions: Arc<dyn StoresServerSessions> = ServerSessionMemoryCache::new(SESSIONS);
+            config.session_storage = Arc::new(Dated::new(sessions, judge.clone()));
+            config.ticketer = Arc::new(Dated::new(tickets, judge.clone()));
+        }
         let (name, settings, config) = (settings.name.as_str().into(), settings.clone(), Arc::new(config));
-        let client_trust = match (&settings.clients, before) {
-            (None, _) => None,
-            (Some(_), Some(before)) if before.settings.clients == settings.clients => before.client_trust,
-            (Some(_), _) => Some(NEXT_TRUST.fetch_add(1, Ordering::Relaxed)),
-        };
-        Ok(Self { name, settings, identity, has_ntlm, config, http1_only: OnceLock::new(), client_trust })
+        Ok(Self { name, settings, identity, has_ntlm, config, http1_only: OnceLock::new(), judge })
     }
 
-    /// The number of its rules about client certificates; `None` where it asks for none.
-    pub fn client_trust(&self) -> Option<u64> {
-        self.client_trust
+    /// Judges its clients' certificates; `None` where it asks for none.
+    pub fn judge(&self) -> Option<&Arc<Judge>> {
+        self.judge.as_ref()
     }
 
     /// The site's name.

@@ -8,9 +8,9 @@ use super::{Check, Objection, anchors, headers, https, shape};
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, Severity, quoted};
 use crate::config::raw::{Table, Value};
-use crate::pki::Crl;
+use crate::pki::{CertificateChain, Crl, TrustAnchors};
 use crate::route::{ClientCertificates, Demand, Holders, PathPrefix};
-use crate::tls::ClientTrust;
+use crate::tls::{ClientCrl, ClientTrust};
 
 /// Reads what a site wants of its clients: for requests, and for handshakes.
 pub(super) fn read(check: &mut Check<'_>, site: &Section<'_>) -> (ClientCertificates, Option<ClientTrust>) {
@@ -34,10 +34,11 @@ pub(super) fn read(check: &mut Check<'_>, site: &Section<'_>) -> (ClientCertific
 
 fn trust(check: &mut Check<'_>, section: &Section<'_>, rules: &ClientCertificates) -> Option<ClientTrust> {
     let anchors = anchors::read(check, section);
+    anchors.iter().for_each(|anchors| judge_anchors(check, section, anchors));
     let crls = crls(check, section);
     let policies = [("refuse", false), ("accept", true)];
     let takes_old_crls = section.choice(check, "expired_crl", &policies).unwrap_or_default();
-    crls.iter().for_each(|(crl, place)| judge_age(check, crl, place, takes_old_crls));
+    crls.iter().for_each(|(crl, place)| judge_age(check, &crl.list, place, takes_old_crls));
     let demand = rules.handshake();
     if demand == Demand::Ignore {
         return None;
@@ -46,7 +47,9 @@ fn trust(check: &mut Check<'_>, section: &Section<'_>, rules: &ClientCertificate
         let problem = section.missing("trust_anchors").why("anybody can make a certificate with any name in it");
         check.report(problem.fix("name the PEM file with the root that issues your clients' certificates"));
     }
-    let crls = crls.into_iter().map(|(crl, _)| crl).collect();
+    let mut crls: Vec<_> = crls.into_iter().map(|(crl, _)| crl).collect();
+    // Of several lists of one issuer the first one counts.
+    crls.sort_by_key(|crl| std::cmp::Reverse(crl.list.this_update));
     Some(ClientTrust { is_required: demand == Demand::Require, anchors: anchors?, crls, takes_old_crls })
 }
 
@@ -117,7 +120,7 @@ fn with_chain(check: &mut Check<'_>, section: &Section<'_>, pass_on: &[HeaderNam
     true
 }
 
-fn crls<'a>(check: &mut Check<'_>, section: &Section<'a>) -> Vec<(Crl, &'a Place)> {
+fn crls<'a>(check: &mut Check<'_>, section: &Section<'a>) -> Vec<(ClientCrl, &'a Place)> {
     let mut lists = Vec::new();
     for text in section.strings(check, "crl").unwrap_or_default() {
         if !check.opens_files() {
@@ -126,10 +129,13 @@ fn crls<'a>(check: &mut Check<'_>, section: &Section<'a>) -> Vec<(Crl, &'a Place
         }
         let Some(bytes) = check.read(text, "list of revoked certificates") else { continue };
         match Crl::of_file(&bytes) {
-            Ok(found) => lists.extend(found.into_iter().map(|crl| (crl, text.place))),
+            Ok(found) => {
+                let file = text.value.to_owned();
+                lists.extend(found.into_iter().map(|list| (ClientCrl { file: file.clone(), list }, text.place)));
+            }
             Err(error) => {
                 let title = format!("{} holds no list of revoked certificates", quoted(text.value));
-                let objection = Objection::new(error.to_string(), "give the CRL of the CA, in PEM or DER");
+                let objection = Objection::new(error.to_string(), "give the full CRL of the CA, in PEM or DER");
                 check.refuse(Code::InvalidCrl, title, text, objection);
             }
         }
@@ -137,10 +143,33 @@ fn crls<'a>(check: &mut Check<'_>, section: &Section<'a>) -> Vec<(Crl, &'a Place
     lists
 }
 
+/// An anchor that counts no more is told; others may stand beside it.
+fn judge_anchors(check: &mut Check<'_>, section: &Section<'_>, anchors: &TrustAnchors) {
+    let now = check.environment.now();
+    if *anchors == TrustAnchors::mozilla() {
+        return;
+    }
+    let place = section.key_place("trust_anchors").unwrap_or_else(|| section.place());
+    for der in anchors.certificates() {
+        let Ok(chain) = CertificateChain::from_der(vec![der.clone()]) else { continue };
+        let root = chain.leaf();
+        if now <= root.not_after {
+            continue;
+        }
+        let title = format!("the trust anchor {} expired at {}", quoted(&root.common_name), root.not_after);
+        let problem = Problem::warning(Code::OldTrustAnchor, title).at(place);
+        let problem = problem.why("nobody is let in by it: for certificates of clients the dates of roots count");
+        check.report(problem.fix("name the root that has followed it; both may stand there side by side"));
+    }
+}
+
 /// A list that is old already is told; what follows from it is the operator's choice.
 fn judge_age(check: &mut Check<'_>, crl: &Crl, place: &Place, is_taken: bool) {
     let now = check.environment.now();
-    let Some(until) = crl.next_update.filter(|until| *until < now) else { return };
+    let until = crl.next_update;
+    if now < until {
+        return;
+    }
     let title = format!("the list of revoked certificates of `{}` is old since {until}", crl.issuer);
     let mut problem = Problem::error(Code::OldCrl, title).at(place);
     problem.severity = Severity::Warning;
