@@ -9,6 +9,7 @@
 mod acme;
 mod certificates;
 mod client_status;
+mod client_trust;
 mod control;
 mod demo;
 mod dns_record;
@@ -138,6 +139,8 @@ impl App {
             .show_client_identities(Arc::new(move || seen.get().map(status::client_identities).unwrap_or_default()))?;
         let seen = truth.clone();
         metrics.show_served(Arc::new(move || status::served(&seen)))?;
+        let seen = whole.clone();
+        metrics.show_client_crls(Arc::new(move || seen.get().map(client_trust::crls).unwrap_or_default()))?;
         let seen = whole.clone();
         metrics.show_budgets(Arc::new(move || seen.get().map(status::budgets).unwrap_or_default()))?;
         let seen = whole.clone();
@@ -283,6 +286,7 @@ impl App {
         tokio::spawn(self.clone().keep_supervisor_informed());
         tokio::spawn(self.clone().probe_upstreams());
         tokio::spawn(self.clone().keep_textfile_current());
+        tokio::spawn(self.clone().tell_what_clients_are_judged_by());
         tokio::spawn(inner.truth.clone().run());
         info!(sites = config.route.sites.len(), state_dir = %config.state_dir.display(), "ready");
         Ok(())

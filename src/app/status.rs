@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use tokio::time::Instant;
 
 use super::listeners::Kind;
-use super::{App, Inner, client_status};
+use super::{App, Inner, client_status, client_trust};
 use crate::admin::{
     self, Acme, Certificate, Http1Only, Listener, ListenerKind, Next, Observed, Observing, Reload, Status,
 };
@@ -178,6 +178,7 @@ impl Inner {
         for egress in self.server.egresses() {
             all.extend(seen(egress.client().settings(), egress.client().certificate()));
         }
+        all.extend(client_trust::anchors(&self.config.load()));
         all
     }
 

@@ -14,6 +14,7 @@ mod budget;
 mod ca;
 mod certificate;
 mod client;
+mod client_crl;
 mod egress;
 mod families;
 mod handles;
@@ -32,6 +33,7 @@ use crate::time::Timestamp;
 pub use budget::{BudgetLeft, BudgetSource};
 pub use certificate::{CertificateRole, CertificateSource, CertificateStatus, RenewalInformation};
 pub use client::{ClientIdentitySource, ClientIdentityStatus};
+pub use client_crl::{ClientCrlSource, ClientCrlStatus};
 pub use egress::{CollectGap, EgressMetrics, OrderEnd};
 pub use handles::{
     AcmeMetrics, ClientCertificateRefusal, ConnectionRejection, HandshakeFailure, InFlight, ListenerMetrics,
@@ -118,6 +120,15 @@ impl Metrics {
     /// When it was called before.
     pub fn show_served(&self, served: ServedSource) -> Result<(), prometheus::Error> {
         self.registry.register(Box::new(served::Served::new(served)?))
+    }
+
+    /// Shows when lists of revoked clients run out. `crls` is called at each scrape.
+    ///
+    /// # Errors
+    ///
+    /// When it was called before.
+    pub fn show_client_crls(&self, crls: ClientCrlSource) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(client_crl::ClientCrls::new(crls)?))
     }
 
     /// Shows what ACME CAs still allow. `budgets` is called at each scrape.

@@ -100,6 +100,7 @@ fn given_everything_touched_when_rendered_then_names_and_labels_are_those_writte
     metrics.show_client_identities(Arc::new(|| vec![client_identity()])).expect("metrics");
     metrics.show_budgets(Arc::new(|| vec![budget()])).expect("metrics");
     metrics.show_served(Arc::new(|| vec![served("m5", Some(true))])).expect("metrics");
+    metrics.show_client_crls(Arc::new(|| vec![client_crl()])).expect("metrics");
     let mut names: Vec<String> = metrics
         .registry
         .gather()
@@ -364,4 +365,23 @@ fn given_no_route_when_retained_then_its_series_stay() {
     metrics.route(NO_ROUTE).answered(&metrics.listener("https"), &Method::GET, StatusCode::NOT_FOUND, Duration::ZERO);
     metrics.retain(&Live { listeners: &["https"], ..Live::default() });
     assert_eq!(samples(&metrics, &["requests_total{", "route=\"none\"} 1"]).len(), 1);
+}
+
+#[test]
+fn given_a_list_of_revoked_clients_when_scraped_then_both_of_its_dates() {
+    let metrics = metrics_of(vec![]);
+    metrics.show_client_crls(Arc::new(|| vec![client_crl()])).expect("metrics");
+    let labels = "file=\"staff.crl\",site=\"m5\"";
+    assert_eq!(
+        samples(&metrics, &["portvakt_client_crl_"]),
+        [
+            format!("portvakt_client_crl_next_update_timestamp_seconds{{{labels}}} 2000"),
+            format!("portvakt_client_crl_this_update_timestamp_seconds{{{labels}}} 1000"),
+        ]
+    );
+}
+
+fn client_crl() -> ClientCrlStatus {
+    let [this_update, next_update] = [1000, 2000].map(Timestamp::from_unix);
+    ClientCrlStatus { site: "m5".into(), file: "staff.crl".into(), this_update, next_update }
 }
