@@ -4,9 +4,11 @@
 //! `config`, `route` and `tls`, and asks them what the traffic asks them: [`Routes::decide`] and [`Resolver::choose`].
 //! Holds no rule of its own.
 //!
-//! Promises: opens no socket; says what a real request would get that has no credentials, comes from an allowed address
+//! Promises: opens no socket; says what a real request would get that has no credentials but the client
+//! certificate that the site asks for, comes from an allowed address
 //! and meets no limit.
 
+mod client;
 mod text;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,13 +16,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use http::{Method, Uri, Version};
 use serde::Serialize;
 
+pub use self::client::ClientCertificate;
 use crate::challenge::Challenges;
 use crate::config::{Config, Shown, closest};
 use crate::route::headers::{self, Peer, Received};
 use crate::route::{
-    AllowList, Decision, Facts, HeaderEdits, HostName, Original, Outcome, PathPrefix, Route, Routes, Settings,
-    https_origin,
+    self, Admission, AllowList, Decision, Facts, HeaderEdits, HostName, Original, Outcome, PathPrefix, Route, Routes,
+    Settings, https_origin,
 };
+use crate::time::Timestamp;
 use crate::tls::{Choice, Resolver};
 
 /// What a request gets.
@@ -38,8 +42,10 @@ pub struct Explanation {
     pub route: Option<String>,
     /// Over plain HTTP.
     pub http: Answer,
-    /// Over TLS.
+    /// Over TLS, with the client certificate that is asked for.
     pub https: Answer,
+    /// Which that is; `None` where none is asked for.
+    pub client_certificate: Option<ClientCertificate>,
     /// Headers of the request on its way to the upstream.
     pub request_headers: Headers,
     /// Headers of the answer on its way to the client, over TLS.
@@ -166,7 +172,7 @@ pub fn explain(config: &Config, shown: &Shown, url: &Url, method: &Method) -> Re
         method: method.to_string(),
         url: url.0.to_string(),
         route: route.map(|route| route.name.clone()),
-        http: plain_answer(config, &plain),
+        http: plain_answer(config, &routes, url, &plain),
         https: secure_answer(config, secure.as_ref()),
         ..Explanation::default()
     };
@@ -188,6 +194,7 @@ pub fn explain(config: &Config, shown: &Shown, url: &Url, method: &Method) -> Re
             told.site_origin = shown.origin(&format!("site[{index}]")).map(ToString::to_string);
             told.settings = settings(shown, index, route.map(|route| route.path.as_str()));
             if secure_forwarded {
+                told.client_certificate = ClientCertificate::of(&site.client_certificates, url.target().as_bytes());
                 told.response_headers = response_headers(config, &routes, index, route);
             }
         }
@@ -201,8 +208,19 @@ pub fn explain(config: &Config, shown: &Shown, url: &Url, method: &Method) -> Re
     Ok(told)
 }
 
-fn plain_answer(config: &Config, decision: &Decision) -> Answer {
-    if config.listen.http.is_empty() { Answer::NotListened } else { answer(config, decision) }
+fn plain_answer(config: &Config, routes: &Routes, url: &Url, decision: &Decision) -> Answer {
+    if config.listen.http.is_empty() {
+        return Answer::NotListened;
+    }
+    // Nobody shows a certificate without TLS, at any time.
+    let (shown, now) = (route::Shown::Nothing, Timestamp::default());
+    match routes.admission(decision, url.target().as_bytes(), shown, now) {
+        Admission::Refused(why) => {
+            let action = decision.action.map(|action| action.as_str());
+            Answer::Refused { status: 403, explanation: why.explanation(), action }
+        }
+        Admission::Known | Admission::Unknown => answer(config, decision),
+    }
 }
 
 fn secure_answer(config: &Config, decision: Option<&Decision>) -> Answer {

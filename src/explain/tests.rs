@@ -80,3 +80,48 @@ fn given_no_url_when_parsed_then_refused() {
         assert!(Url::parse(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn given_client_certificates_when_explained_then_what_the_path_asks_for() {
+    let told = |mode: &str, url: &str| {
+        let rules = format!(
+            "[site.client_certificates]\nmode = \"{mode}\"\npaths = {{ \"/door/\" = \"require\", \"/free/\" = \"ignore\" }}\n\
+             trust_anchors = \"staff.pem\"\npass_on = \"Client-Cert\"\nchain = true\nallow = {{ issuer = \"Staff CA\" }}\n"
+        );
+        let site = BASE.split("[[site]]").next().unwrap();
+        let site = format!(
+            "{site}[[site]]\ndomain = \"b.test\"\ncertificate = \"internal\"\nupstream = \"http://127.0.0.1:8082\"\n\
+             https = {{ mode = \"permanent\", rest = \"allow\" }}\n{rules}"
+        );
+        let loaded = from_text("portvakt.toml", &site, Path::new("/"), Purpose::CheckOffline).unwrap();
+        explain(&loaded.config, &loaded.effective(), &Url::parse(url).unwrap(), &Method::GET).unwrap()
+    };
+
+    for (mode, url, handshake, path, words) in [
+        (
+            "accept",
+            "b.test/x",
+            "accept",
+            "accept",
+            "may be shown here; whom `allow` does not name counts as having shown none; handed on as client-cert, client-cert-chain",
+        ),
+        (
+            "accept",
+            "b.test/DOOR/x",
+            "accept",
+            "require",
+            "required here: without one the answer is 403; whom `allow` does not name gets 403",
+        ),
+        ("accept", "b.test/free/x", "accept", "ignore", "not looked at here"),
+        ("require", "b.test/free/x", "accept", "ignore", "not looked at here"),
+    ] {
+        let told = told(mode, url);
+        let certificate = told.client_certificate.clone().unwrap();
+        assert_eq!((certificate.handshake, certificate.path), (handshake, path), "{url}");
+        assert!(told.to_string().contains(words), "{url}: {told}");
+        let is_refused = matches!(told.http, Answer::Refused { status: 403, .. });
+        assert_eq!(is_refused, path == "require", "nobody shows a certificate without TLS: {}", told.http);
+        assert!(matches!(told.https, Answer::Forwarded { .. }));
+    }
+    assert!(told("ignore", "b.test/x").client_certificate.is_some(), "another path asks for one");
+}

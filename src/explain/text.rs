@@ -17,6 +17,9 @@ impl fmt::Display for Explanation {
         }
         writeln!(f, "plain HTTP  {}", self.http)?;
         writeln!(f, "HTTPS       {}", self.https)?;
+        if let Some(certificate) = &self.client_certificate {
+            writeln!(f, "client      certificate {}", certificate.explanation)?;
+        }
         section(f, "headers of the request", &self.request_headers)?;
         section(f, "headers of the answer, over HTTPS", &self.response_headers)?;
         self.settings(f)
