@@ -28,6 +28,7 @@ mod demo_shows_the_main_job;
 mod deploys_on_kubernetes;
 mod dies_at_every_step;
 mod drains_in_bounded_time;
+mod ends_what_it_let_in;
 mod enforces_https_per_path;
 mod explains_what_a_request_gets;
 mod explains_what_servers_refuse;

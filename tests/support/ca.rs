@@ -24,10 +24,21 @@ pub(crate) struct Ca {
 impl Ca {
     /// A new root named `name`.
     pub(crate) fn new(name: &str) -> Self {
+        Self::with_root(name, &|_| {})
+    }
+
+    /// As [`Self::new`], with a root that ends in `days`.
+    pub(crate) fn ending_in(name: &str, days: i64) -> Self {
+        let now = OffsetDateTime::from_unix_timestamp(SystemClock.now().as_unix()).expect("today");
+        Self::with_root(name, &|params| params.not_after = now + time::Duration::days(days))
+    }
+
+    fn with_root(name: &str, change: &dyn Fn(&mut CertificateParams)) -> Self {
         let mut params = CertificateParams::new([]).expect("no names");
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        change(&mut params);
         let key = KeyPair::generate().expect("a key");
         Self { root: CertifiedIssuer::self_signed(params, key).expect("a root") }
     }
@@ -115,24 +126,13 @@ impl Ca {
 
     /// The list of what is revoked, whose successor is due in `days` (before now when negative), PEM.
     pub(crate) fn crl(&self, revoked: &[&Leaf], days: i64) -> String {
-        let now = OffsetDateTime::from_unix_timestamp(SystemClock.now().as_unix()).expect("today");
-        let revoke = |leaf: &&Leaf| {
-            let (_, certificate) = X509Certificate::from_der(&leaf.der).expect("a certificate");
-            RevokedCertParams {
-                serial_number: SerialNumber::from_slice(certificate.raw_serial()),
-                revocation_time: now - time::Duration::days(2),
-                reason_code: None,
-                invalidity_date: None,
-            }
-        };
-        let list = CertificateRevocationListParams {
-            this_update: now - time::Duration::days(3),
-            next_update: now + time::Duration::days(days),
-            crl_number: SerialNumber::from(1),
-            issuing_distribution_point: None,
-            revoked_certs: revoked.iter().map(revoke).collect(),
-            key_identifier_method: KeyIdMethod::Sha256,
-        };
+        list(revoked, time::Duration::days(days)).signed_by(&self.root).expect("a list").pem().expect("PEM")
+    }
+
+    /// As [`Self::crl`], made `days` before that.
+    pub(crate) fn crl_made(&self, days: i64, revoked: &[&Leaf], due: i64) -> String {
+        let mut list = list(revoked, time::Duration::days(due));
+        list.this_update -= time::Duration::days(days);
         list.signed_by(&self.root).expect("a list").pem().expect("PEM")
     }
 
@@ -159,6 +159,28 @@ impl Ca {
     }
 }
 
+/// What is revoked, and how long from now the next list is due.
+fn list(revoked: &[&Leaf], life: time::Duration) -> CertificateRevocationListParams {
+    let now = OffsetDateTime::from_unix_timestamp(SystemClock.now().as_unix()).expect("today");
+    let revoke = |leaf: &&Leaf| {
+        let (_, certificate) = X509Certificate::from_der(&leaf.der).expect("a certificate");
+        RevokedCertParams {
+            serial_number: SerialNumber::from_slice(certificate.raw_serial()),
+            revocation_time: now - time::Duration::days(2),
+            reason_code: None,
+            invalidity_date: None,
+        }
+    };
+    CertificateRevocationListParams {
+        this_update: now - time::Duration::days(3),
+        next_update: now + life,
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: revoked.iter().map(revoke).collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    }
+}
+
 /// Where a certificate's validity lies that is not valid now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
@@ -175,6 +197,16 @@ impl Intermediate {
     /// Its certificate, PEM.
     pub(crate) fn pem(&self) -> String {
         self.0.pem()
+    }
+
+    /// Its certificate, as one that can be revoked.
+    pub(crate) fn as_leaf(&self) -> Leaf {
+        Leaf { chain: self.pem(), key: String::new(), der: self.0.der().clone() }
+    }
+
+    /// Its list, with nobody in it, whose successor is due in `days`, PEM.
+    pub(crate) fn crl(&self, days: i64) -> String {
+        list(&[], time::Duration::days(days)).signed_by(&self.0).expect("a list").pem().expect("PEM")
     }
 
     /// A server's certificate for `names`; its chain has the intermediate at the end.

@@ -91,6 +91,13 @@ impl Home {
         command
     }
 
+    /// As [`Self::command_at`], with wall clocks that move while it runs: as far from ours as the file says, such as `+2d`.
+    pub(crate) fn command_by_clock(&self, file: &Path) -> Command {
+        let mut command = self.command_at(0);
+        command.env_remove("FAKETIME").env("FAKETIME_TIMESTAMP_FILE", file).env("FAKETIME_CACHE_DURATION", "1");
+        command
+    }
+
     /// Starts it.
     pub(crate) fn launch(&self) -> Portvakt {
         self.launch_as(&mut self.command())

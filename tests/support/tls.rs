@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
-use super::raw;
+use super::{Leaf, raw};
 
 /// An open TLS connection.
 pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
@@ -54,6 +56,15 @@ impl Client {
     /// Keeps tickets and uses them.
     pub(crate) fn resuming(mut self) -> Self {
         self.config.resumption = Resumption::in_memory_sessions(16);
+        self
+    }
+
+    /// Shows this certificate to whoever asks.
+    pub(crate) fn showing(mut self, leaf: &Leaf) -> Self {
+        let chain = CertificateDer::pem_slice_iter(leaf.chain.as_bytes()).collect::<Result<_, _>>().expect("a chain");
+        let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).expect("a key");
+        let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).expect("they match");
+        self.config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(key));
         self
     }
 
@@ -107,7 +118,6 @@ pub(crate) fn group(stream: &Stream) -> String {
 /// The certificate that `port` serves for `name`, believed or not.
 pub(crate) fn served(port: u16, name: &str) -> io::Result<CertificateDer<'static>> {
     use super::openssl::s_client;
-    use rustls::pki_types::pem::PemObject;
     let said = s_client(port, &["-servername", name]);
     CertificateDer::from_pem_slice(said.text.as_bytes()).map_err(|_| io::Error::other(said.text))
 }
