@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use prometheus::{Error, HistogramVec, IntCounterVec, IntGaugeVec, Registry};
 
 use super::families::{counters, gauges, histograms, retain};
+use super::handles::code_label;
 use crate::time::Timestamp;
 
 /// Families whose series belong to a CA.
@@ -38,8 +40,13 @@ impl CaFamilies {
 
     /// Counts a request. `operation` comes from a closed list; no status where no answer came.
     pub(super) fn requested(&self, ca: &str, operation: &'static str, status: Option<u16>, took: Duration) {
-        let status = status.map_or_else(|| "error".to_owned(), |status| status.to_string());
-        self.requests.with_label_values(&[ca, operation, &status]).inc();
+        let status = status.map(StatusCode::from_u16);
+        let label = match &status {
+            None => "error",
+            Some(Ok(status)) => code_label(status),
+            Some(Err(_)) => "other",
+        };
+        self.requests.with_label_values(&[ca, operation, label]).inc();
         self.duration.with_label_values(&[ca, operation]).observe(took.as_secs_f64());
     }
 

@@ -6,7 +6,7 @@ use http::StatusCode;
 use prometheus::{Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::families::{counters, gauges, histograms};
-use super::handles::{Retired, labels};
+use super::handles::{Retired, code_label, labels};
 use crate::time::Timestamp;
 
 /// Families with a label `destination`.
@@ -101,7 +101,7 @@ impl EgressMetrics {
     /// Counts an answered request. `method` and `version` come from closed lists.
     pub fn answered(&self, method: &'static str, version: &'static str, status: StatusCode, took: Duration) {
         self.duration.observe(took.as_secs_f64());
-        self.count(&self.requests, &[method, version, status.as_str()]);
+        self.count(&self.requests, &[method, version, code_label(&status)]);
     }
 
     /// Notes that the destination has answered.

@@ -66,7 +66,7 @@ impl RouteMetrics {
         if self.retired.is_set() || listener.retired.is_set() {
             return;
         }
-        self.requests.with_label_values(&[&listener.name, &self.name, method_label(method), status.as_str()]).inc();
+        self.requests.with_label_values(&[&listener.name, &self.name, method_label(method), code_label(&status)]).inc();
     }
 
     /// Counts what the enforcement of HTTPS did.
@@ -213,7 +213,7 @@ impl UpstreamMetrics {
     /// Counts a request that the upstream answered.
     pub fn answered(&self, status: StatusCode) {
         if !self.retired.is_set() {
-            self.requests.with_label_values(&[&self.name, status.as_str()]).inc();
+            self.requests.with_label_values(&[&self.name, code_label(&status)]).inc();
         }
     }
 
@@ -427,6 +427,19 @@ labels! {
         FirstUse = "first_use",
         /// Anything else.
         Other = "other",
+    }
+}
+
+/// A status that is registered, as it is; of others the class, such as `5xx`: a server may answer with any number.
+pub(super) fn code_label(status: &StatusCode) -> &str {
+    match (status.canonical_reason(), status.as_u16()) {
+        (Some(_), _) => status.as_str(),
+        (None, 100..200) => "1xx",
+        (None, 200..300) => "2xx",
+        (None, 300..400) => "3xx",
+        (None, 400..500) => "4xx",
+        (None, 500..600) => "5xx",
+        (None, _) => "other",
     }
 }
 

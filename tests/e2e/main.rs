@@ -44,6 +44,7 @@ mod keeps_authenticated_connections_apart;
 mod keeps_bankid_data_out_of_logs;
 mod keeps_file_certificates_current;
 mod keeps_final_answers_until_delivered;
+mod keeps_its_metrics_bounded;
 mod keeps_ntlm_users_apart;
 mod keeps_requests_within_limits;
 mod keeps_secrets_out_of_the_log;
