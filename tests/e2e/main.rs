@@ -9,6 +9,7 @@ mod egress_stage;
 mod stage;
 
 mod alerts_fire_in_time;
+mod alerts_fit_every_lifetime;
 mod answers_before_bankid_refuses;
 mod answers_on_its_control_socket;
 mod answers_only_for_its_own_names;
