@@ -20,6 +20,7 @@ mod init;
 mod notify;
 mod rehearse;
 mod run;
+mod schema;
 mod settings;
 mod show;
 mod simulate;
@@ -54,6 +55,8 @@ enum Command {
     /// Show the configuration in effect.
     #[command(subcommand)]
     Config(show::Config),
+    /// Print the JSON schema of the configuration, for editors and for checks before a file reaches a machine.
+    Schema(schema::PrintSchema),
     /// Say what a request for a URL gets, and why.
     Explain(explain::Explain),
     /// Play the life of certificates through troubles of the CA, in virtual time.
@@ -113,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Notify(notify) => notify.carry_out(),
         Command::Init(init) => init.carry_out(),
         Command::Config(config) => config.carry_out(),
+        Command::Schema(schema) => schema.carry_out(),
         Command::Explain(explain) => explain.carry_out(),
         Command::Simulate(simulate) => simulate.carry_out(),
         Command::Doctor(doctor) => doctor.carry_out(),

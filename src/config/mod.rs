@@ -58,6 +58,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     duration::parse(text).map_err(|error| error.to_string())
 }
 
+/// The JSON schema (draft 2020-12) of a configuration file.
+pub fn schema() -> serde_json::Value {
+    check::schema()
+}
+
 /// The whole configuration, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {

@@ -556,6 +556,26 @@ static DEFAULTS: LazyLock<Defaults> = LazyLock::new(|| {
     Defaults { root, site, upstream, egress }
 });
 
+/// The default of `key` in the table at `path`, such as `site.https`; `None` where it has none, or follows from something
+/// else.
+pub(super) fn default(path: &str, key: &str) -> Option<Json> {
+    let (mut table, inside) = match path {
+        "egress" => (&DEFAULTS.egress, ""),
+        "site.upstream" | "site.route.upstream" => (&DEFAULTS.upstream, ""),
+        "site" => (&DEFAULTS.site, ""),
+        _ => path.strip_prefix("site.").map_or((&DEFAULTS.root, path), |inside| (&DEFAULTS.site, inside)),
+    };
+    for part in inside.split('.').filter(|part| !part.is_empty()) {
+        table = match &table.get(part)?.node.value {
+            Value::Table(inner) => inner,
+            _ => return None,
+        };
+    }
+    let node = &table.get(key)?.node;
+    let is_filled = matches!(&node.value, Value::Table(inner) if !inner.entries.is_empty());
+    (!is_filled).then(|| Overlay { resolved: None }.json(node))
+}
+
 /// Takes keys out that stand in the sample as an example, or whose default follows from something else.
 fn without(table: &mut Table, examples: &[&str]) {
     table.entries.retain(|entry| !examples.contains(&entry.key.as_str()));

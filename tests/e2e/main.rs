@@ -27,6 +27,7 @@ mod checks_an_identity_by_hand;
 mod counts_what_bankid_answers;
 mod demo_shows_the_main_job;
 mod deploys_on_kubernetes;
+mod describes_its_configuration;
 mod dies_at_every_step;
 mod drains_in_bounded_time;
 mod ends_what_it_let_in;

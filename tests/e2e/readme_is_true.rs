@@ -27,6 +27,7 @@ const BANKID_ORDER: &str = "curl -sS http://127.0.0.1:9443/rp/v6.0/auth -H 'Cont
 const SHOW: &str = "portvakt config show --effective";
 const EXPLAIN: &str = "portvakt explain https://app.example.com/login";
 const SIMULATE: &str = "portvakt simulate --ca-outage 5d";
+const SCHEMA: &str = "portvakt schema > portvakt.schema.json";
 const HELP: &str = "portvakt help PV0204";
 const DOCTOR: &str = "portvakt doctor https://app.example.com/login";
 const STATUS: &str = "portvakt status";
@@ -57,6 +58,7 @@ fn given_the_readme_then_its_commands_are_those_that_are_tested_here() {
             SHOW,
             EXPLAIN,
             SIMULATE,
+            SCHEMA,
             HELP,
             STATUS,
             LIST,
@@ -109,6 +111,7 @@ fn given_the_four_lines_when_followed_then_the_server_is_served_over_https() {
         (SHOW, "# portvakt.toml:4"),
         (EXPLAIN, "HTTPS       goes to upstream 127.0.0.1:"),
         (SIMULATE, "The certificate survives."),
+        (SCHEMA.split(" > ").next().unwrap(), "\"title\": \"portvakt "),
         (HELP, "PV0204: unknown certificate source"),
         (STATUS, "certificate app.example.com (listener): issued"),
         (LIST, "app.example.com  issued"),

@@ -28,6 +28,7 @@ mod notify;
 mod redirect;
 mod resolved;
 mod route;
+mod schema;
 mod section;
 mod shape;
 mod site;
@@ -43,6 +44,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) use self::resolved::Resolved;
 pub(super) use self::route::is_label;
+pub(super) use self::schema::schema;
 use self::section::{Section, Text};
 pub(super) use self::site::is_folder_name;
 use super::code::Code;

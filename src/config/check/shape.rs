@@ -332,7 +332,7 @@ pub(super) static SMTP: Shape = Shape {
 
 pub(super) static EXEC: Shape = Shape { heading: "`exec`", prefix: "notify.exec.", keys: &["command", "timeout"] };
 
-static ALL: [&Shape; 26] = [
+pub(super) static ALL: [&Shape; 26] = [
     &ROOT,
     &LISTEN,
     &LIMITS,
