@@ -1,4 +1,4 @@
-//! The Debian package installs, upgrades, and removes cleanly: what the operator has is kept until he purges it.
+//! The Debian package, which cargo-deb makes, installs, upgrades, and removes cleanly: what the operator has is kept until he purges it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,7 @@ fn given_the_package_when_looked_into_then_it_has_what_belongs_to_it() {
 
     let field =
         |name: &str| text(&Command::new(program("dpkg-deb")).arg("-f").arg(&package).arg(name).output().unwrap());
-    assert_eq!(field("Version"), env!("CARGO_PKG_VERSION"));
+    assert_eq!(field("Version"), concat!(env!("CARGO_PKG_VERSION"), "-1"));
     assert!(field("Depends").starts_with("libc6 (>= 2."), "{}", field("Depends"));
     let unpacked = dir.path().join("unpacked");
     let status = Command::new(program("dpkg-deb")).arg("-x").arg(&package).arg(&unpacked).status().unwrap();
@@ -30,6 +30,8 @@ fn given_the_package_when_looked_into_then_it_has_what_belongs_to_it() {
         "usr/share/bash-completion/completions/portvakt",
         "usr/share/doc/portvakt/copyright",
         "usr/share/doc/portvakt/runbooks/PortvaktAcmeFailing.md",
+        "usr/share/doc/portvakt/grafana/portvakt.json",
+        "usr/share/portvakt/portvakt.schema.json",
     ] {
         assert!(fs::metadata(unpacked.join(path)).unwrap_or_else(|_| panic!("{path}")).len() > 100, "{path}");
     }
@@ -75,13 +77,15 @@ fn build(dir: &Path, version: Option<&str>) -> PathBuf {
     let stripped = dir.join("portvakt");
     let strip = Command::new(program("strip")).arg("-o").arg(&stripped).arg(env!("CARGO_BIN_EXE_portvakt")).status();
     assert!(strip.expect("strip starts").success());
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let cargo_deb = program("cargo-deb").parent().expect("a folder").to_owned();
+    let path = std::env::join_paths(std::iter::once(cargo_deb).chain(std::env::split_paths(&folders))).unwrap();
     let mut build = Command::new(deploy("debian/build"));
-    build.arg(&stripped).arg(dir).args(version).env("DPKG_DEB_COMPRESSOR_TYPE", "gzip");
+    build.arg(&stripped).arg(dir).args([version.unwrap_or_default(), "--fast"]).env("PATH", path);
     let output = build.output().expect("the script starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let architecture = text(&Command::new(program("dpkg")).arg("--print-architecture").output().unwrap());
-    let version = version.unwrap_or(env!("CARGO_PKG_VERSION"));
-    dir.join(format!("portvakt_{version}_{architecture}.deb"))
+    // It tells the path of what it has made.
+    PathBuf::from(text(&output))
 }
 
 /// The smallest Debian of this machine's own release, in a folder.
