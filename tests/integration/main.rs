@@ -15,5 +15,6 @@ mod machine;
 mod samples;
 mod serves_what_clients_get;
 mod shows_the_configuration;
+mod shows_what_it_promises;
 mod tells_about_every_code;
 mod waits_as_the_ca_asks;
