@@ -88,7 +88,7 @@ struct Inner {
     truth: Arc<Truth>,
     record: Arc<Record>,
     notifiers: Arc<Notifiers>,
-    textfile_changed: tokio::sync::Notify,
+    textfile: textfile::Textfile,
     manager: Manager,
     client_identities: ClientIdentities,
     acquaintances: Acquaintances,
@@ -180,7 +180,7 @@ impl App {
             truth,
             record,
             notifiers,
-            textfile_changed: tokio::sync::Notify::new(),
+            textfile: textfile::Textfile::default(),
             manager,
             clients: ClientManager::new(clock, client_identities.clone()),
             client_identities,
@@ -349,7 +349,7 @@ impl App {
         inner.server.egresses().iter().for_each(|egress| egress.close());
         // Lost only when the runtime is.
         let _ = telling.await;
-        inner.write_textfile(&mut None).await;
+        inner.write_textfile().await;
     }
 
     /// Learns every TLS upstream's certificate, so that its expiry is a number: hourly, and each minute until it is known.
@@ -390,7 +390,7 @@ impl Inner {
     fn apply_notifiers(&self, config: &Config) {
         config.notify.iter().for_each(|settings| self.metrics.notifier(&settings.name));
         self.notifiers.apply(&config.notify);
-        self.textfile_changed.notify_one();
+        self.textfile.changed.notify_one();
     }
 
     /// What clients are served is seen from now on on the listeners that are open.

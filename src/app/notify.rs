@@ -140,3 +140,32 @@ fn server(peer: &Peer) -> ServerFact {
         is_healthy: peer.is_healthy(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::{Failure, Reason, Retry, Validity};
+
+    #[test]
+    fn given_what_happens_to_a_certificate_when_told_then_only_what_people_need() {
+        let at = Timestamp::from_unix;
+        let failure = Failure {
+            reason: Reason::Network,
+            retry: Retry::Backoff,
+            detail: "something else is shown".to_owned(),
+            fix: Some("look for it".to_owned()),
+        };
+        let issued = lifecycle::Event::Issued {
+            kind: lifecycle::Kind::Renew,
+            validity: Validity { not_before: at(1), not_after: at(9) },
+            serial: "01".to_owned(),
+            ca: "ca.test".to_owned(),
+        };
+        let told = event("m5", &issued, at(2)).unwrap();
+        assert_eq!((told.kind, told.not_after, told.issuer.as_deref()), (Kind::Renewed, Some(at(9)), Some("ca.test")));
+
+        let told = event("m5", &lifecycle::Event::RolledBack { failure }, at(2)).unwrap();
+        assert_eq!((told.kind, told.detail.as_deref()), (Kind::RolledBack, Some("something else is shown")));
+        assert_eq!(event("m5", &lifecycle::Event::Unseen { detail: String::new() }, at(2)), None);
+    }
+}

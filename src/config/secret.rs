@@ -14,8 +14,13 @@ pub(super) fn masked(text: &str) -> Cow<'_, str> {
         let value = &text[start..end];
         at = end;
         let key = key_before(text, equals);
-        if (is_secret(key) || is_mac_key(key, &text[..equals])) && !is_variable(value) {
+        if is_variable(value) {
+            continue;
+        }
+        if is_secret(key) || is_mac_key(key, &text[..equals]) {
             masked.to_mut().replace_range(start..end, &"*".repeat(value.len()));
+        } else if let Some(path) = path_of_hook(key, &text[..equals], value) {
+            masked.to_mut().replace_range(start + path..end, &"*".repeat(value.len() - path));
         }
     }
     masked
@@ -80,6 +85,15 @@ fn is_mac_key(key: &str, before: &str) -> bool {
     key == "key" && (line.contains("eab") || heading.contains("eab"))
 }
 
+/// Where the path begins in the URL of a webhook, which may be all that guards it.
+fn path_of_hook(key: &str, before: &str, value: &str) -> Option<usize> {
+    let line = before.lines().next_back().unwrap_or_default();
+    let heading = before.lines().rev().find(|line| line.trim_start().starts_with('[')).unwrap_or_default();
+    let is_hook = key == "webhook" || (key == "url" && (line.contains("webhook") || heading.contains("webhook")));
+    let host = value.find("://").filter(|_| is_hook)? + "://".len();
+    Some(host + value[host..].find('/')? + 1)
+}
+
 fn key_before(text: &str, equals: usize) -> &str {
     let before = text[..equals].trim_end().trim_end_matches(['"', '\'']);
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -129,6 +143,17 @@ mod tests {
             ("proxy_pass = 'http://a'", "proxy_pass = 'http://a'"),
             ("path = '/password='", "path = '/password='"),
             ("password = 7", "password = 7"),
+            ("token = 'hunter2'", "token = '*******'"),
+            ("token_file = 'a'", "token_file = 'a'"),
+            ("webhook = 'https://a.b/c/d'", "webhook = 'https://a.b/***'"),
+            (
+                "webhook = { url = 'https://a.b/c', token_file = 'd/e' }",
+                "webhook = { url = 'https://a.b/*', token_file = 'd/e' }",
+            ),
+            ("[notify.webhook]\nurl = 'https://a.b/c'", "[notify.webhook]\nurl = 'https://a.b/*'"),
+            ("webhook = 'https://a.b'", "webhook = 'https://a.b'"),
+            ("webhook = '${HOOK}'", "webhook = '${HOOK}'"),
+            ("upstream = { url = 'https://a.b/c' }", "upstream = { url = 'https://a.b/c' }"),
         ] {
             assert_eq!(masked(line), expected);
         }

@@ -142,11 +142,6 @@ impl Event {
         }
     }
 
-    /// Whether the certificate that it speaks of has ended.
-    pub(super) fn has_ended(&self) -> bool {
-        self.not_after.is_some_and(|end| self.at > end)
-    }
-
     pub(super) fn severity(&self) -> Severity {
         match self.kind {
             Kind::Renewed | Kind::UpstreamChanged | Kind::Test => Severity::Info,

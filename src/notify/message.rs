@@ -89,7 +89,7 @@ impl Told {
     fn of(event: &Event, language: Language) -> Self {
         let needs = event.report.as_ref().map_or(0, |report| report.needs.len());
         let facts = Facts::of(event, language, needs);
-        let title = words::title(event.kind, event.has_ended(), needs).fill(language, &facts.pairs());
+        let title = words::title(event.kind, end(event), needs).fill(language, &facts.pairs());
         let text = sentences(event, language, &facts).join("\n");
         Self { title: line(&title, LONGEST_TITLE), text: block(&text) }
     }
@@ -150,6 +150,14 @@ impl Facts {
 
     fn pairs(&self) -> Vec<(&str, &str)> {
         self.values.iter().map(|(name, value)| (*name, value.as_str())).collect()
+    }
+}
+
+fn end(event: &Event) -> words::End {
+    match event.days_left {
+        _ if event.not_after.is_some_and(|end| event.at > end) => words::End::Over,
+        Some(..2) => words::End::Soon,
+        Some(2..) | None => words::End::Days,
     }
 }
 

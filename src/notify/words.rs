@@ -46,12 +46,15 @@ impl Say {
 }
 
 /// In a line what has happened to `{subject}`.
-pub(super) fn title(kind: Kind, has_ended: bool, needs: usize) -> Say {
+pub(super) fn title(kind: Kind, end: End, needs: usize) -> Say {
     match kind {
         Kind::Renewed => RENEWED,
         Kind::Failing => FAILING,
-        Kind::Expiring if has_ended => ENDED,
-        Kind::Expiring => ENDING,
+        Kind::Expiring => match end {
+            End::Days => ENDING,
+            End::Soon => ENDING_SOON,
+            End::Over => ENDED,
+        },
         Kind::PinChanged => PIN_CHANGED,
         Kind::UpstreamChanged => UPSTREAM_CHANGED,
         Kind::RolledBack => ROLLED_BACK,
@@ -60,6 +63,17 @@ pub(super) fn title(kind: Kind, has_ended: bool, needs: usize) -> Say {
         Kind::Heartbeat => ALIVE_BUT,
         Kind::Test => TEST,
     }
+}
+
+/// How far an end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Two days or more.
+    Days,
+    /// Less than two days.
+    Soon,
+    /// It has passed.
+    Over,
 }
 
 /// What it is, in the middle of a sentence.
@@ -134,8 +148,9 @@ mod all {
     use super::Say;
 
     pub(in super::super) const RENEWED: Say = Say::new("{subject}: new certificate, seen in a handshake", "{subject}: nytt certifikat, sett i en handskakning", "{subject}: nytt sertifikat, sett i et håndtrykk", "{subject}: neues Zertifikat, in einem Handshake gesehen");
-    pub(in super::super) const FAILING: Say = Say::new("{subject}: no new certificate, {failures} failures in a row", "{subject}: inget nytt certifikat, {failures} misslyckanden i rad", "{subject}: intet nytt sertifikat, {failures} feil på rad", "{subject}: kein neues Zertifikat, {failures} Fehlschläge in Folge");
+    pub(in super::super) const FAILING: Say = Say::new("{subject}: no new certificate (failures in a row: {failures})", "{subject}: inget nytt certifikat (misslyckanden i rad: {failures})", "{subject}: intet nytt sertifikat (feil på rad: {failures})", "{subject}: kein neues Zertifikat (Fehlschläge in Folge: {failures})");
     pub(in super::super) const ENDING: Say = Say::new("{subject}: {what} ends in {days} days", "{subject}: {what} går ut om {days} dagar", "{subject}: {what} går ut om {days} dager", "{subject}: {what} läuft in {days} Tagen ab");
+    pub(in super::super) const ENDING_SOON: Say = Say::new("{subject}: {what} ENDS WITHIN TWO DAYS", "{subject}: {what} GÅR UT INOM TVÅ DAGAR", "{subject}: {what} GÅR UT INNEN TO DAGER", "{subject}: {what} LÄUFT INNERHALB VON ZWEI TAGEN AB");
     pub(in super::super) const ENDED: Say = Say::new("{subject}: {what} HAS ENDED", "{subject}: {what} HAR GÅTT UT", "{subject}: {what} HAR GÅTT UT", "{subject}: {what} IST ABGELAUFEN");
     pub(in super::super) const PIN_CHANGED: Say = Say::new("{subject}: the server shows ANOTHER CERTIFICATE than the one that is believed", "{subject}: servern visar ETT ANNAT CERTIFIKAT än det betrodda", "{subject}: serveren viser ET ANNET SERTIFIKAT enn det betrodde", "{subject}: der Server zeigt EIN ANDERES ZERTIFIKAT als das, dem vertraut wird");
     pub(in super::super) const UPSTREAM_CHANGED: Say = Say::new("{subject}: the server has a new certificate", "{subject}: servern har ett nytt certifikat", "{subject}: serveren har et nytt sertifikat", "{subject}: der Server hat ein neues Zertifikat");
@@ -161,10 +176,10 @@ mod all {
     pub(in super::super) const TESTED: Say = Say::new("This is how portvakt tells you when something needs you.", "Så här meddelar portvakt när något behöver dig.", "Slik sier portvakt fra når noe trenger deg.", "So meldet sich portvakt, wenn etwas Sie braucht.");
 
     pub(in super::super) const STANDING: Say = Say::new("{valid} of {all} certificates are valid.", "{valid} av {all} certifikat är giltiga.", "{valid} av {all} sertifikater er gyldige.", "{valid} von {all} Zertifikaten sind gültig.");
-    pub(in super::super) const FIRST_END: Say = Say::new("The first to end: {what} {name}, in {days} days ({until}).", "Först att gå ut: {what} {name}, om {days} dagar ({until}).", "Først ut: {what} {name}, om {days} dager ({until}).", "Als Nächstes läuft ab: {what} {name}, in {days} Tagen ({until}).");
+    pub(in super::super) const FIRST_END: Say = Say::new("The first to end: {what} {name}, {until} (days left: {days}).", "Först att gå ut: {what} {name}, {until} (dagar kvar: {days}).", "Først ut: {what} {name}, {until} (dager igjen: {days}).", "Als Nächstes läuft ab: {what} {name}, {until} (Tage übrig: {days}).");
     pub(in super::super) const NEED_DOWN: Say = Say::new("{name}: nothing valid is served, clients refuse it", "{name}: inget giltigt visas, klienter avvisar det", "{name}: intet gyldig vises, klienter avviser det", "{name}: nichts Gültiges wird gezeigt, Clients weisen es ab");
     pub(in super::super) const NEED_FAILING: Say = Say::new("{name}: cannot be renewed", "{name}: kan inte förnyas", "{name}: kan ikke fornyes", "{name}: lässt sich nicht erneuern");
-    pub(in super::super) const NEED_ENDING: Say = Say::new("{name}: {what} ends in {days} days, and nothing renews it", "{name}: {what} går ut om {days} dagar, och ingenting förnyar det", "{name}: {what} går ut om {days} dager, og ingenting fornyer det", "{name}: {what} läuft in {days} Tagen ab, und nichts erneuert es");
+    pub(in super::super) const NEED_ENDING: Say = Say::new("{name}: {what} ends, and nothing renews it (days left: {days})", "{name}: {what} går ut, och ingenting förnyar det (dagar kvar: {days})", "{name}: {what} går ut, og ingenting fornyer det (dager igjen: {days})", "{name}: {what} läuft ab, und nichts erneuert es (Tage übrig: {days})");
     pub(in super::super) const NEED_UNHEALTHY: Say = Say::new("{name}: no server of it can be reached", "{name}: ingen av dess servrar kan nås", "{name}: ingen av serverne kan nås", "{name}: keiner der Server ist erreichbar");
     pub(in super::super) const NEED_RELOAD: Say = Say::new("the last configuration was not taken over", "den senaste konfigurationen togs inte i bruk", "den siste konfigurasjonen ble ikke tatt i bruk", "die letzte Konfiguration wurde nicht übernommen");
 
@@ -191,7 +206,7 @@ mod tests {
             vec![ISSUED_BY, UNTIL, WHY, SHOWN, FIX, NEXT, STANDING, FIRST_END, NEED_DOWN, NEED_FAILING, NEED_ENDING];
         all.extend([NEED_UNHEALTHY, NEED_RELOAD, REPEATED, LOST, UNSURE, SEVERAL]);
         for kind in Kind::ALL.into_iter().chain([Kind::Test]) {
-            all.extend([title(kind, false, 0), title(kind, true, 1)]);
+            all.extend([title(kind, End::Days, 0), title(kind, End::Soon, 0), title(kind, End::Over, 1)]);
         }
         for say in all {
             let facts = |language| {

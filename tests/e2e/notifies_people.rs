@@ -2,6 +2,7 @@
 //! time; and each week that all is well.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
@@ -215,6 +216,47 @@ fn given_an_upstream_when_it_shows_another_certificate_then_that_is_told() {
     let told = inbox.wait_event("pin_changed");
     assert_eq!((&told["subject"], &told["severity"]), (&"legacy".into(), &"critical".into()));
     assert!(told["text"].as_str().unwrap().contains("portvakt upstream accept"), "{told}");
+}
+
+#[test]
+fn given_a_receiver_that_never_answers_when_served_and_stopped_then_nobody_waits_for_it_and_it_is_said() {
+    let (stage, mut inbox) = (Stage::new(), Inbox::stopped("webhook"));
+    stage.ca.issue_in_days(&["m5.test"], 360, 5).write(stage.home.path(), "m5");
+    stage.configure("", &hook(&stage.home, &inbox, ""));
+    let silent = TcpListener::bind(("127.0.0.1", inbox.port())).unwrap();
+    let mut portvakt = stage.home.start();
+    let _held = silent.accept().unwrap();
+
+    assert_eq!(stage.get("/").status, 200);
+    assert!(portvakt.terminate().success());
+    drop(silent);
+    inbox.go();
+    let portvakt = stage.home.start();
+    refuse_a_reload(&stage, &portvakt);
+
+    inbox.wait_event("reload_refused");
+    assert_eq!(inbox.all()[0]["body"]["unsure"], 1, "{:?}", inbox.all());
+    assert_eq!(inbox.events("expiring").len(), 0, "whether it arrived is not known");
+}
+
+#[test]
+fn given_a_reload_when_notifiers_come_and_go_then_they_are_told_from_then_on_and_counted_as_long_as_they_are_there() {
+    let (stage, inbox) = (Stage::new(), Inbox::webhook());
+    stage.ca.issue_in_days(&["m5.test"], 360, 5).write(stage.home.path(), "m5");
+    stage.configure("", "");
+    let portvakt = stage.home.start();
+    let series = || stage.home.admin("/metrics").text().matches("portvakt_notify_total{channel=\"hook\"").count();
+    assert_eq!(series(), 0);
+
+    stage.configure("", &hook(&stage.home, &inbox, "events = [\"expiring\"]"));
+    assert!(portvakt.reload(&stage.home));
+    inbox.wait_event("expiring");
+    assert_eq!(series(), 3);
+
+    stage.configure("", "");
+    assert!(portvakt.reload(&stage.home));
+    assert_eq!(series(), 0);
+    assert_eq!(inbox.all().len(), 1);
 }
 
 /// `[[notify]]` that posts to `inbox` and shows a token.
