@@ -1,14 +1,21 @@
 //! pingora's callbacks, in the order in which they run.
 
+mod apart;
+mod buffering;
+mod carry_out;
+mod context;
+mod refusals;
+mod tell;
+
 use std::any::Any;
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, StatusCode, Version, header};
+use http::{StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -17,12 +24,15 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
-use tracing::{debug, info, warn};
+use tracing::debug;
 
+use self::apart::{keep_apart, stop_reading};
+use self::buffering::collect_body;
+use self::refusals::{all_down, failure_label, refuse_busy, refuse_certificate, status_of, upstream_error};
 use super::connection::{BODY_PAUSE, Connection};
 use super::describe::{Description, Part};
 use super::expulsion::Lasting;
-use super::limiter::{Busy, Entered};
+use super::limiter::Entered;
 use super::log_id::LogId;
 use super::loops::Loops;
 use super::ntlm;
@@ -38,20 +48,14 @@ use super::troubles::{Look, Troubles};
 use super::words::in_words;
 use super::{Http1Observer, RETRIES, Snapshot};
 use super::{answer, certificate, collected};
-use crate::access::{Query, told_target};
 use crate::challenge::Challenges;
-use crate::metrics::{InFlight, RequestLimit, Rewrite, RouteMetrics, UpstreamMetrics, UpstreamTlsFailure};
+use crate::metrics::{InFlight, RequestLimit, Rewrite, RouteMetrics, UpstreamMetrics};
 use crate::pki::Fingerprint;
 use crate::route::headers::{self, Peer, Received};
-use crate::route::{
-    self, Action, Admission, Agent, Answers, CertificateRefusal, Decision, Facts, Line, Links, News, Original, Outcome,
-    Preset, Reason, Report, Stripped, Trouble,
-};
+use crate::route::{self, Action, Admission, Original, Outcome, Preset, Report, Stripped};
 use crate::time::{Clock, SystemClock};
 use crate::tls::{Proof, Resolver, context_of};
-use crate::upstream::{
-    Affinity, AffinityRule, Chosen, Held, RequestBuffering, TlsFailure, Tried, Upstream, UpstreamError,
-};
+use crate::upstream::{Affinity, Chosen, Held, TlsFailure, Tried, Upstream};
 
 /// What pingora calls.
 pub(super) struct Service {
@@ -129,49 +133,6 @@ pub(super) struct Context {
     _open: TaskTrackerToken,
 }
 
-impl Context {
-    /// Whether the upstream has a peer that this request was not tried on.
-    fn has_another_peer(&self) -> bool {
-        self.target.as_ref().is_some_and(|target| target.upstream.has_another(self.tried))
-    }
-
-    /// Ends the passing on of a collected body.
-    fn give_back(&mut self, session: &mut Session) {
-        if let Some(slot) = self.passing.take() {
-            collected::give_back(session, &slot);
-        }
-    }
-
-    /// Which URLs are those of the upstream, and which the client's.
-    fn links<'a>(&'a self, request: &'a RequestHeader) -> Option<Links<'a>> {
-        let (target, connection) = (self.target.as_ref()?, self.connection.as_ref()?);
-        let is_believed = !connection.is_secure && self.snapshot.is_trusted(connection.peer.ip().to_canonical());
-        let told = |name| request.headers.get(name).and_then(|value| value.to_str().ok()).filter(|_| is_believed);
-        Some(Links {
-            routes: self.snapshot.routes(),
-            site: target.site,
-            is_secure: connection.is_secure,
-            host: told("x-forwarded-host").or_else(|| request_host(request)),
-            is_secure_before: told("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https")),
-            origins: self.snapshot.origins(target.site, target.route),
-            stripped: target.stripped.as_deref(),
-        })
-    }
-
-    /// What is mended in the answer.
-    fn answers(&self) -> Option<&Answers> {
-        let target = self.target.as_ref()?;
-        self.snapshot.route(target.site, target.route).map(|route| &route.answers)
-    }
-
-    /// The site's page for the time when no server can be reached; `None` when one was, or there is no such page.
-    fn maintenance_page(&self, error: &Error) -> Option<Bytes> {
-        let site = self.target.as_ref().map(|target| target.site)?;
-        let page = self.snapshot.site(site)?.maintenance.as_ref()?;
-        (!self.is_reached && *error.esource() == ErrorSource::Upstream).then(|| page.0.clone())
-    }
-}
-
 /// Where a request goes.
 pub(super) struct Target {
     site: usize,
@@ -187,41 +148,6 @@ pub(super) struct Target {
     _entered: [Option<Entered>; 2],
 }
 
-impl Target {
-    /// Bodies have to have a length.
-    fn wants_length(&self) -> bool {
-        self.upstream.settings().request_buffering == RequestBuffering::Length
-    }
-
-    /// The configuration gives each client connections of its own.
-    fn is_own_by_rule(&self) -> bool {
-        self.upstream.settings().affinity == AffinityRule::Connection
-    }
-
-    /// Whether the last try went over plain HTTP.
-    fn is_plain(&self) -> bool {
-        self.peer.as_ref().is_some_and(|peer| peer.settings().tls.is_none())
-    }
-
-    /// Tells the operator why a request got no answer, as often as is of use; what is left out stands at `debug`.
-    fn tell(
-        &self,
-        request_id: &str,
-        trace_id: Option<&str>,
-        status: StatusCode,
-        failure: Option<TlsFailure>,
-        text: &str,
-    ) {
-        let (upstream, status) = (&self.upstream.settings().name, status.as_u16());
-        let fix = failure.map(|failure| format!("{}; more: portvakt help {}", failure.fix(), failure.code()));
-        match self.quota.take() {
-            Some(0) => warn!(upstream, request_id, trace_id, status, fix, "{text}"),
-            Some(untold) => warn!(upstream, request_id, trace_id, status, fix, untold, "{text}"),
-            None => debug!(upstream, request_id, trace_id, status, fix, "{text}"),
-        }
-    }
-}
-
 impl Service {
     pub(super) fn new(
         shared: Shared,
@@ -232,13 +158,6 @@ impl Service {
     ) -> Self {
         let Shared { snapshot, report, troubles } = shared;
         Self { snapshot, resolver, challenges, on_http1, report, troubles, loops: Loops::default(), open }
-    }
-
-    /// Tells a mistake in the set-up behind us, now and then. `about` is an upstream or a route.
-    fn explain(&self, about: &str, path: Option<&str>, trouble: Trouble) {
-        if let Some(count) = self.troubles.note(trouble, about, SystemClock.now()) {
-            warn!(about, path, count, fix = trouble.fix(), "{trouble}: {}", trouble.what());
-        }
     }
 
     /// An answer that goes on for as long as the client would get it again.
@@ -259,157 +178,6 @@ impl Service {
         let shown = self.resolver.shown(&snapshot.site(site)?.name)?;
         let cipher_bits = if cipher.contains("AES_128") { 128 } else { 256 };
         Some(format!("{}|{cipher_bits}|{}|{}", shown.key_bits, shown.issuer, shown.subject))
-    }
-
-    /// Counts and tells when a client is sent to where it is, again and again.
-    fn look_for_loop(
-        &self,
-        session: &Session,
-        ctx: &Context,
-        links: &Links<'_>,
-        response: &ResponseHeader,
-        route: &RouteMetrics,
-    ) {
-        let request = session.req_header();
-        let location = response.headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
-        let is_read = matches!(request.method, Method::GET | Method::HEAD);
-        let (Some(location), Some(connection), true) = (location, &ctx.connection, is_read) else { return };
-        let Ok(target) = route::Target::parse(request.raw_path()) else { return };
-        // What is not corrected leads back by way of our own redirect.
-        let meant = links.url(location);
-        if !response.status.is_redirection()
-            || !links.leads_back(&target.origin_form(), meant.as_deref().unwrap_or(location))
-        {
-            return;
-        }
-        let agent = request.headers.get(header::USER_AGENT).map(http::HeaderValue::as_bytes);
-        let who = (request::client(request, connection, &ctx.snapshot), agent, links.host, request.raw_path());
-        if self.loops.note(who, response.headers.contains_key(header::SET_COOKIE)) {
-            route.looped();
-            self.explain(route.name(), Some(&told_target(&target.origin_form(), Query::Redact)), Trouble::RedirectLoop);
-        }
-    }
-
-    /// Answers an ACME http-01 challenge; `false` when this is none of ours (RFC 8555 §8.3).
-    async fn answer_challenge(&self, session: &mut Session) -> Result<bool> {
-        let request = session.req_header();
-        let Some(token) = route::challenge_token(&request.method, request.raw_path()) else { return Ok(false) };
-        let Some(authorization) = self.challenges.http(token) else { return Ok(false) };
-        info!(host = request_host(request), "answering an http-01 challenge");
-        answer::send(session, StatusCode::OK, &authorization, &[]).await?;
-        Ok(true)
-    }
-
-    /// Answers what is answered here; `false` when an upstream has to.
-    async fn carry_out(&self, session: &mut Session, ctx: &mut Context, decision: Decision) -> Result<bool> {
-        let route = ctx.snapshot.route_metrics(&decision).clone();
-        if let Some(action) = decision.action {
-            route.enforced(action);
-        }
-        ctx.site = decision.site;
-        if let Some(progress) = &ctx.progress {
-            progress.routed(&route);
-        }
-        let answered = match (decision.outcome, decision.site.zip(decision.route)) {
-            (Outcome::Forward { upstream, stripped }, Some((site, of_site))) => {
-                ctx.route = Some(route.clone());
-                let limit = ctx.snapshot.route(site, of_site).and_then(|route| route.limits.body);
-                if limit.is_some_and(|limit| announced_length(session) > limit) {
-                    return refuse_body(session, &route).await.map(|()| true);
-                }
-                let entered = match ctx.snapshot.limiters().enter(site, of_site) {
-                    Ok(entered) => entered,
-                    Err(busy) => return refuse_busy(session, &route, busy).await.map(|()| true),
-                };
-                let quota = ctx.snapshot.quota(upstream);
-                let Some((upstream, metrics)) = ctx.snapshot.upstream(upstream) else {
-                    return Error::e_explain(ErrorType::InternalError, "a route without its upstream");
-                };
-                let (upstream, metrics) = (upstream.clone(), metrics.clone());
-                ctx.outcome = "forwarded";
-                let in_flight = route.begin();
-                let route = of_site;
-                ctx.target = Some(Target {
-                    site,
-                    route,
-                    stripped,
-                    upstream,
-                    peer: None,
-                    metrics,
-                    quota,
-                    body_limit: limit,
-                    _in_flight: in_flight,
-                    _entered: entered,
-                });
-                Ok(false)
-            }
-            (Outcome::Redirect { status, location }, _) => {
-                ctx.outcome = "redirected";
-                let hsts = self.hsts(ctx, decision.site);
-                let mut headers = vec![("location", &*location)];
-                headers.extend(hsts.as_deref().map(|value| ("strict-transport-security", value)));
-                answer::send(session, status, "", &headers).await.map(|()| true)
-            }
-            (Outcome::Refuse(reason), _) => {
-                if reason == Reason::Address {
-                    route.limited(RequestLimit::AllowFrom);
-                }
-                // Whatever body follows belongs to a request that is not wanted.
-                session.set_keepalive(None);
-                let text = format!("{}: {}\n", reason.status(), reason.explanation());
-                answer::send(session, reason.status(), &text, &[("cache-control", "no-store")]).await.map(|()| true)
-            }
-            (Outcome::Forward { .. }, None) => {
-                Error::e_explain(ErrorType::InternalError, "a request without its route")
-            }
-        };
-        ctx.route = Some(route);
-        answered
-    }
-
-    /// Remembers what would have been done with an observed request, and tells what is new.
-    fn remember(&self, facts: &Facts<'_>, request: &RequestHeader, snapshot: &Snapshot) {
-        let Some(observed) = snapshot.routes().observed(facts) else { return };
-        let agent = Agent::of(request.headers.get(header::USER_AGENT).map(|value| value.as_bytes()));
-        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = report.record(SystemClock.now(), observed, agent, facts.method);
-        drop(report);
-        let Some(News { lines, more }) = news else { return };
-        for Line { observed, agent, count, method, .. } in lines {
-            let (site, path) = (observed.site, observed.place.as_deref().unwrap_or("other paths"));
-            let (client, why) = (agent.in_words(), observed.would.why());
-            match observed.would.refuses() {
-                true => info!(site, path, client, method, count, "observed: would be refused over plain HTTP, {why}"),
-                false => info!(site, path, client, method, count, "observed: would be sent to https"),
-            }
-        }
-        if more > 0 {
-            info!(more, "observed: more of it stands on the status page and in /status.json");
-        }
-    }
-
-    /// Looks for a server that knows its clients by their connections, which then are the client's own, over HTTP/1.1 only.
-    fn recognise_ntlm(&self, session: &mut Session, response: &ResponseHeader, ctx: &mut Context) -> Result<()> {
-        let (Some(target), Some(connection)) = (&ctx.target, &ctx.connection) else { return Ok(()) };
-        if matches!(connection.affinity(), Affinity::Own(_)) && ntlm::ends_connection(response) {
-            session.set_keepalive(None);
-        }
-        if !ntlm::is_asked_for(response) {
-            return Ok(());
-        }
-        if let Some(site) = ctx.snapshot.site(target.site).filter(|site| self.resolver.offer_only_http1(&site.name)) {
-            info!(site = site.name, upstream = target.upstream.settings().name, "{NTLM_SEEN}");
-            (self.on_http1)(&site.name);
-        }
-        if ctx.is_http2 {
-            return Err(ntlm::needs_http1());
-        }
-        connection.bind();
-        if !ntlm::is_shown(session.req_header()) && announced_length(session) <= ntlm::READ_ON {
-            ctx.read_on = Some(ntlm::READ_ON);
-            live_on(session);
-        }
-        Ok(())
     }
 
     /// What an answer of our own says about HTTPS.
@@ -907,182 +675,17 @@ impl ProxyHttp for Service {
     }
 }
 
-fn count_rewrites(route: &RouteMetrics, mended: Mended) {
-    if mended.location {
-        route.rewrote(Rewrite::Location);
-    }
-    if mended.cookie {
-        route.rewrote(Rewrite::Cookie);
-    }
-}
-
-/// Gives the client's connection upstream connections of its own, where the server may know the client by them.
-fn keep_apart(session: &mut Session, ctx: &Context, connection: &Connection) -> Result<()> {
-    let is_shown = ntlm::is_shown(session.req_header());
-    let is_asked = ctx.target.as_ref().is_some_and(|target| target.is_own_by_rule());
-    if !is_shown && !is_asked {
-        return Ok(());
-    }
-    if ctx.is_http2 {
-        return Err(ntlm::needs_http1());
-    }
-    connection.bind();
-    if is_shown {
-        // The 401 of an NTLM round comes while the client still sends its body; the connection has to live on.
-        live_on(session);
-    }
-    Ok(())
-}
-
-/// Collects a body of unknown length for a server that wants to know it; `true` when the answer is out already.
-async fn collect_body(session: &mut Session, ctx: &mut Context) -> Result<bool> {
-    let Some(target) = ctx.target.as_ref().filter(|target| target.wants_length() && !ctx.is_upgrade) else {
-        return Ok(false);
-    };
-    if session.req_header().headers.contains_key(header::CONTENT_LENGTH) || session.as_downstream_mut().is_body_empty()
-    {
-        return Ok(false);
-    }
-    if session.req_header().headers.contains_key(header::EXPECT) {
-        session.as_downstream_mut().write_continue_response().await?;
-    }
-    let (most, progress) = (target.body_limit.unwrap_or(collected::MOST), ctx.progress.clone());
-    let heard = || progress.iter().for_each(|progress| progress.body(false));
-    let Some(body) = collected::collect(session.as_downstream_mut(), most, heard).await? else {
-        let route = ctx.route.clone().ok_or_else(|| Error::new(ErrorType::InternalError))?;
-        return refuse_body(session, &route).await.map(|()| true);
-    };
-    let request = session.req_header_mut();
-    request.remove_header(&header::TRANSFER_ENCODING);
-    request.remove_header(&header::EXPECT);
-    request.insert_header(header::CONTENT_LENGTH, body.length())?;
-    progress.iter().for_each(|progress| progress.body(true));
-    if body.length() > 0 {
-        ctx.passing = Some(collected::pass_on(session, body));
-        ctx.is_collected = true;
-    }
-    Ok(false)
-}
-
-/// Lets the connection live on behind an answer that comes before the request's body has.
-fn live_on(session: &mut Session) {
-    session.as_downstream_mut().set_close_on_response_before_downstream_finish(false);
-    session.as_downstream_mut().set_total_drain_timeout(Some(READ_ON_TIME));
-}
-
-/// Ends a request whose answer is out, and whose body has no end.
-fn stop_reading(session: &mut Session, body: &mut Option<Bytes>, ctx: &mut Context) -> Box<Error> {
-    *body = None;
-    session.set_keepalive(None);
-    // It gets the time to read its answer.
-    ctx.is_told = true;
-    Error::explain(ErrorType::InvalidHTTPHeader, "the body goes on for too long behind a 401").into_down()
-}
-
-/// For the rest of a body whose answer is out.
-const READ_ON_TIME: Duration = Duration::from_secs(30);
-
-const NTLM_SEEN: &str = "the server asks for NTLM or Negotiate, which HTTP/2 cannot carry: HTTP/1.1 alone is offered for this \
-                         site from now on";
-
-/// Why no peer was chosen.
-fn all_down(upstream: &Upstream) -> UpstreamError {
-    let why = upstream.peers().iter().find_map(|peer| peer.last_error());
-    UpstreamError::Down { upstream: upstream.settings().name.clone(), why }
-}
-
-/// `Content-Length`, where there is one that can be read.
-fn announced_length(session: &Session) -> u64 {
-    let length = session.req_header().headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    length.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
-}
-
-async fn refuse_body(session: &mut Session, route: &RouteMetrics) -> Result<()> {
-    route.limited(RequestLimit::Body);
-    session.set_keepalive(None);
-    let status = StatusCode::PAYLOAD_TOO_LARGE;
-    let text = format!("{status}: the request's body is larger than what is taken here\n");
-    answer::send(session, status, &text, &[("cache-control", "no-store")]).await
-}
-
 /// `text/event-stream` (HTML §9.2).
 fn is_stream_of_events(response: &ResponseHeader) -> bool {
     let kind = response.headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
     kind.and_then(|kind| kind.get(..17)).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
 }
 
-async fn refuse_certificate(session: &mut Session, route: &RouteMetrics, why: CertificateRefusal) -> Result<()> {
-    route.client_certificate_refused(certificate::label(why));
-    // Whatever body follows belongs to a request that is not wanted; and a new connection brings a new handshake.
-    session.set_keepalive(None);
-    let status = match why {
-        CertificateRefusal::BeforeAChange => StatusCode::MISDIRECTED_REQUEST,
-        CertificateRefusal::Missing | CertificateRefusal::NotListed | CertificateRefusal::Expired => {
-            StatusCode::FORBIDDEN
-        }
-    };
-    let text = format!("{status}: {}\n", why.explanation());
-    answer::send(session, status, &text, &[("cache-control", "no-store")]).await
-}
-
-async fn refuse_busy(session: &mut Session, route: &RouteMetrics, busy: Busy) -> Result<()> {
-    let (limit, status, why, wait) = match busy {
-        Busy::Requests(many) => {
-            (RequestLimit::Requests, StatusCode::TOO_MANY_REQUESTS, "too many requests", many.retry_after())
-        }
-        Busy::Connections => (RequestLimit::Connections, StatusCode::SERVICE_UNAVAILABLE, "too many at once", 1),
-    };
-    route.limited(limit);
-    if !session.as_downstream_mut().is_body_empty() {
-        session.set_keepalive(None);
+fn count_rewrites(route: &RouteMetrics, mended: Mended) {
+    if mended.location {
+        route.rewrote(Rewrite::Location);
     }
-    let (text, wait) = (format!("{status}: {why}\n"), wait.to_string());
-    answer::send(session, status, &text, &[("retry-after", &wait), ("cache-control", "no-store")]).await
-}
-
-const fn failure_label(failure: TlsFailure) -> UpstreamTlsFailure {
-    match failure {
-        TlsFailure::Pin => UpstreamTlsFailure::Pin,
-        TlsFailure::Name => UpstreamTlsFailure::Name,
-        TlsFailure::Expired => UpstreamTlsFailure::Expired,
-        TlsFailure::UnknownCa => UpstreamTlsFailure::UnknownCa,
-        TlsFailure::ClientCertRejected => UpstreamTlsFailure::ClientCertificateRejected,
-        TlsFailure::OldProtocol => UpstreamTlsFailure::OldProtocol,
-        TlsFailure::NoCommonSuite => UpstreamTlsFailure::NoCommonCipher,
-        TlsFailure::WeakKey => UpstreamTlsFailure::WeakKey,
-        TlsFailure::FirstUse => UpstreamTlsFailure::FirstUse,
-        TlsFailure::Other => UpstreamTlsFailure::Other,
-    }
-}
-
-fn upstream_error(target: &Target, error: &UpstreamError, told: &mut Option<TlsFailure>) -> Box<Error> {
-    let text = error.with_causes();
-    *told = error.failure();
-    if let Some(failure) = *told {
-        target.metrics.tls_failed(failure_label(failure));
-    }
-    let status = match error {
-        UpstreamError::Resolve { .. } | UpstreamError::Down { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        UpstreamError::NotBelieved { .. } | UpstreamError::JustTried { .. } | UpstreamError::Unusable { .. } => {
-            StatusCode::BAD_GATEWAY
-        }
-    };
-    Error::explain(ErrorType::HTTPStatus(status.as_u16()), text).into_up()
-}
-
-/// The answer to a failed request; `None` when the client is gone.
-fn status_of(error: &Error) -> Option<StatusCode> {
-    let from_upstream = *error.esource() == ErrorSource::Upstream;
-    let from_downstream = *error.esource() == ErrorSource::Downstream;
-    match error.etype() {
-        ErrorType::HTTPStatus(code) => StatusCode::from_u16(*code).ok(),
-        ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed if from_downstream => None,
-        ErrorType::ReadTimedout if from_downstream => Some(StatusCode::REQUEST_TIMEOUT),
-        _ if from_downstream => Some(StatusCode::BAD_REQUEST),
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout | ErrorType::ReadTimedout if from_upstream => {
-            Some(StatusCode::GATEWAY_TIMEOUT)
-        }
-        _ if from_upstream => Some(StatusCode::BAD_GATEWAY),
-        _ => Some(StatusCode::INTERNAL_SERVER_ERROR),
+    if mended.cookie {
+        route.rewrote(Rewrite::Cookie);
     }
 }

@@ -1,0 +1,39 @@
+//! Bodies of unknown length, collected for servers that want to know it.
+
+use http::header;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
+
+use super::super::collected;
+use super::Context;
+use super::refusals::refuse_body;
+
+/// Collects a body of unknown length for a server that wants to know it; `true` when the answer is out already.
+pub(super) async fn collect_body(session: &mut Session, ctx: &mut Context) -> Result<bool> {
+    let Some(target) = ctx.target.as_ref().filter(|target| target.wants_length() && !ctx.is_upgrade) else {
+        return Ok(false);
+    };
+    if session.req_header().headers.contains_key(header::CONTENT_LENGTH) || session.as_downstream_mut().is_body_empty()
+    {
+        return Ok(false);
+    }
+    if session.req_header().headers.contains_key(header::EXPECT) {
+        session.as_downstream_mut().write_continue_response().await?;
+    }
+    let (most, progress) = (target.body_limit.unwrap_or(collected::MOST), ctx.progress.clone());
+    let heard = || progress.iter().for_each(|progress| progress.body(false));
+    let Some(body) = collected::collect(session.as_downstream_mut(), most, heard).await? else {
+        let route = ctx.route.clone().ok_or_else(|| Error::new(ErrorType::InternalError))?;
+        return refuse_body(session, &route).await.map(|()| true);
+    };
+    let request = session.req_header_mut();
+    request.remove_header(&header::TRANSFER_ENCODING);
+    request.remove_header(&header::EXPECT);
+    request.insert_header(header::CONTENT_LENGTH, body.length())?;
+    progress.iter().for_each(|progress| progress.body(true));
+    if body.length() > 0 {
+        ctx.passing = Some(collected::pass_on(session, body));
+        ctx.is_collected = true;
+    }
+    Ok(false)
+}
