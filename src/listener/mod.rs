@@ -72,6 +72,8 @@ pub struct Limits {
     pub header: Duration,
     /// An unused keep-alive connection.
     pub keep_alive: Duration,
+    /// Bytes in files of bodies that are collected before they go on, over all requests.
+    pub collected: u64,
 }
 
 impl Default for Limits {
@@ -82,6 +84,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(10),
             header: Duration::from_secs(15),
             keep_alive: Duration::from_secs(75),
+            collected: 2 << 30,
         }
     }
 }

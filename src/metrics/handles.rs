@@ -341,6 +341,8 @@ labels! {
         AllowFrom = "allow_from",
         /// Its body is too large.
         Body = "body",
+        /// There is no room for its body, which is to be collected first.
+        Collected = "collected",
         /// Too many requests are in flight.
         Connections = "connections",
         /// The client has sent too many.

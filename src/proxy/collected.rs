@@ -9,7 +9,7 @@
 //! pingora takes a body from the client's session alone. While the collected one goes on, the session is therefore wrapped in
 //! one that gives its pieces, and leaves all else to the client's.
 
-use std::io::SeekFrom;
+use std::io::{self, ErrorKind, SeekFrom};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,54 +28,89 @@ use pingora::{Error, ErrorType, OrErr, Result};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
+use super::room::Place;
+
 /// A collected body.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Body {
     begin: BytesMut,
     /// What comes behind `begin`; nobody else can open it, and it is gone with its last handle.
     rest: Option<File>,
     /// Bytes that are not passed on yet.
     left: u64,
+    /// What it takes of what all may take.
+    place: Place,
+}
+
+/// How collecting a body ended.
+#[derive(Debug)]
+pub(super) enum Collected {
+    /// All of it is here.
+    Whole(Body),
+    /// It is longer than it may be.
+    TooLong,
+    /// There is no room for it beside all others, or none on the disk.
+    NoRoom(io::Error),
 }
 
 /// Where the client's session comes back to.
 pub(super) type Slot = Arc<Mutex<Option<ServerSession>>>;
 
-/// Reads the whole body; `None` when it is longer than `most`. `heard` is told of each piece.
+/// Reads the whole body into `place`, at most `most` bytes. `heard` is told of each piece.
 ///
 /// # Errors
 ///
 /// The downstream's, or that of the folder for temporary files.
-pub(super) async fn collect(client: &mut ServerSession, most: u64, mut heard: impl FnMut()) -> Result<Option<Body>> {
-    let mut body = Body::default();
+pub(super) async fn collect(
+    client: &mut ServerSession,
+    most: u64,
+    place: Place,
+    mut heard: impl FnMut(),
+) -> Result<Collected> {
+    let mut body = Body::new(place);
     while let Some(part) = client.read_request_body().await.map_err(|error| error.into_down())? {
         heard();
         if body.left + part.len() as u64 > most {
-            return Ok(None);
+            return Ok(Collected::TooLong);
         }
-        body.push(&part).await.or_err(ErrorType::InternalError, "cannot keep a request's body")?;
+        if let Err(error) = body.push(&part).await {
+            return not_kept(error);
+        }
     }
-    if let Some(file) = &mut body.rest {
-        let rewound = async {
-            file.flush().await?;
-            file.seek(SeekFrom::Start(0)).await
-        };
-        rewound.await.or_err(ErrorType::InternalError, "cannot keep a request's body")?;
+    match body.rewind().await {
+        Ok(()) => Ok(Collected::Whole(body)),
+        Err(error) => not_kept(error),
     }
-    Ok(Some(body))
+}
+
+/// A disk that is full is as little to be blamed on the request as a room that is.
+fn not_kept(error: io::Error) -> Result<Collected> {
+    match error.kind() {
+        ErrorKind::QuotaExceeded | ErrorKind::StorageFull | ErrorKind::FileTooLarge => Ok(Collected::NoRoom(error)),
+        _ => Err(error).or_err(ErrorType::InternalError, "cannot keep a request's body"),
+    }
 }
 
 impl Body {
+    fn new(place: Place) -> Self {
+        Self { begin: BytesMut::new(), rest: None, left: 0, place }
+    }
+
     /// In bytes, until some were passed on.
     pub(super) fn length(&self) -> u64 {
         self.left
     }
 
-    async fn push(&mut self, part: &Bytes) -> std::io::Result<()> {
-        self.left += part.len() as u64;
-        if self.rest.is_none() && self.begin.len() + part.len() <= IN_MEMORY {
+    async fn push(&mut self, part: &Bytes) -> io::Result<()> {
+        let length = part.len() as u64;
+        self.left += length;
+        let is_short = self.rest.is_none() && self.begin.len() + part.len() <= IN_MEMORY;
+        if is_short && self.place.take_memory(length) {
             self.begin.extend_from_slice(part);
             return Ok(());
+        }
+        if !self.place.take_file(length) {
+            return Err(io::Error::new(ErrorKind::QuotaExceeded, "collected bodies fill `limits.collected`"));
         }
         let file = match &mut self.rest {
             Some(file) => file,
@@ -84,8 +119,14 @@ impl Body {
         file.write_all(part).await
     }
 
+    async fn rewind(&mut self) -> io::Result<()> {
+        let Some(file) = &mut self.rest else { return Ok(()) };
+        file.flush().await?;
+        file.seek(SeekFrom::Start(0)).await.map(drop)
+    }
+
     /// `None` at the end.
-    async fn next(&mut self) -> std::io::Result<Option<Bytes>> {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
         let piece = if !self.begin.is_empty() {
             self.begin.split_to(self.begin.len().min(PIECE)).freeze()
         } else if let Some(file) = &mut self.rest {
@@ -97,15 +138,15 @@ impl Body {
         };
         self.left = self.left.saturating_sub(piece.len() as u64);
         if piece.is_empty() && self.left > 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
+            return Err(ErrorKind::UnexpectedEof.into());
         }
         Ok((!piece.is_empty()).then_some(piece))
     }
 }
 
-async fn unnamed_file() -> std::io::Result<File> {
+async fn unnamed_file() -> io::Result<File> {
     let made = tokio::task::spawn_blocking(tempfile::tempfile).await;
-    made.map_err(std::io::Error::other)?.map(File::from_std)
+    made.map_err(io::Error::other)?.map(File::from_std)
 }
 
 /// Lets pingora find `body` where it looks for the client's.
@@ -315,26 +356,27 @@ impl CustomSession for Passing {
 const IN_MEMORY: usize = 1 << 20;
 /// Passed on at a time.
 const PIECE: usize = 64 * 1024;
-/// Of a body, where neither route nor site says how much: disks are finite.
-pub(super) const MOST: u64 = 1 << 30;
+/// Of a body, where neither route nor site says how much: one client is not to have all of the room.
+pub(super) const MOST: u64 = 256 << 20;
 
 #[cfg(test)]
 mod tests {
+    use pingora::protocols::l4::stream::Stream as L4Stream;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::room::Room;
     use super::*;
 
     #[tokio::test]
     async fn given_pieces_when_pushed_then_they_come_back_whole_from_memory_and_from_a_file() {
         for (length, is_in_file) in [(1, false), (IN_MEMORY, false), (IN_MEMORY + 1, true), (5 * IN_MEMORY, true)] {
             let sent: Vec<u8> = (0..length).map(|index| u8::try_from(index % 251).unwrap()).collect();
-            let mut body = Body::default();
+            let mut body = Body::new(Arc::<Room>::default().place(u64::MAX));
             for part in sent.chunks(50_000) {
                 body.push(&Bytes::copy_from_slice(part)).await.unwrap();
             }
             assert_eq!((body.length(), body.rest.is_some()), (length as u64, is_in_file));
-            if let Some(file) = &mut body.rest {
-                file.flush().await.unwrap();
-                file.rewind().await.unwrap();
-            }
+            body.rewind().await.unwrap();
 
             let mut got = Vec::new();
             while let Some(piece) = body.next().await.unwrap() {
@@ -348,7 +390,47 @@ mod tests {
 
     #[tokio::test]
     async fn given_a_file_that_lost_its_end_when_read_then_an_error_and_no_shorter_body() {
-        let mut body = Body { left: 10, rest: Some(unnamed_file().await.unwrap()), ..Body::default() };
+        let body = Body::new(Arc::<Room>::default().place(0));
+        let mut body = Body { left: 10, rest: Some(unnamed_file().await.unwrap()), ..body };
         assert!(body.next().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn given_a_client_that_leaves_amid_its_body_when_collected_then_its_room_is_free_again() {
+        let room = Arc::<Room>::default();
+        for (body, is_whole) in [("5\r\nhello\r\n0\r\n\r\n", true), ("5\r\nhello\r\n5\r\nwo", false)] {
+            let mut session = session(body).await;
+            let collected = collect(&mut session, 100, room.place(0), || {}).await;
+            assert_eq!(matches!(collected, Ok(Collected::Whole(_))), is_whole, "{body}");
+            drop(collected);
+            assert_eq!(format!("{room:?}"), format!("{:?}", Room::default()), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn given_no_room_in_memory_or_files_when_collected_then_told_and_nothing_is_held() {
+        let room = Arc::<Room>::default();
+        let mut everything = room.place(4);
+        assert!(everything.take_memory(128 << 20));
+
+        let mut session = session("5\r\nhello\r\n0\r\n\r\n").await;
+        let collected = collect(&mut session, 100, room.place(4), || {}).await.unwrap();
+
+        assert!(matches!(&collected, Collected::NoRoom(why) if why.to_string().contains("limits.collected")));
+        drop(collected);
+        assert!(everything.take_file(4));
+    }
+
+    /// Of a client that has sent a request with `body`, and no more follows.
+    async fn session(body: &str) -> ServerSession {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        client.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        drop(client);
+        let accepted = L4Stream::from(listener.accept().await.unwrap().0);
+        let mut session = ServerSession::new_http1(Box::new(accepted));
+        session.read_request().await.unwrap();
+        session
     }
 }

@@ -32,6 +32,7 @@ mod quota;
 mod record;
 mod request;
 mod response;
+mod room;
 mod service;
 mod snapshot;
 mod troubles;

@@ -5,8 +5,9 @@ use std::io::Write;
 
 use crate::stage::Stage;
 use crate::support::echo::{Checksum, pattern};
+use crate::support::clock::PATIENCE;
 use crate::support::home::Portvakt;
-use crate::support::{raw, tls};
+use crate::support::{eventually, raw, tls};
 
 #[test]
 fn given_a_body_in_chunks_when_collected_then_it_has_its_length_and_the_connection_goes_on() {
@@ -88,10 +89,48 @@ fn given_a_collected_body_when_the_server_closes_without_an_answer_then_502_and_
     }
 }
 
+#[test]
+fn given_bodies_that_fill_the_room_when_another_comes_then_503_until_one_of_them_is_gone() {
+    let (stage, _portvakt) = running_with("[limits]\ncollected = \"3MiB\"\n", "");
+    let upload = |path: &str, chunks: usize, end: &str| {
+        let mut stream = stage.connect();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: m5.test\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let chunk = [b"80000\r\n".as_slice(), &vec![b'x'; 0x80000], b"\r\n"].concat();
+        stream.write_all(head.as_bytes()).unwrap();
+        // Once refused, the rest may meet a closed connection.
+        let sent = (0..chunks).try_for_each(|_| stream.write_all(&chunk)).and_then(|()| stream.write_all(end.as_bytes()));
+        (stream, sent)
+    };
+    // 1 MiB of each is in memory. Each way out gives the room back, or the last of these would not get in.
+    for path in ["/upload", "/close", "/upload", "/close"] {
+        let (mut stream, sent) = upload(path, 7, "0\r\n\r\n");
+        sent.unwrap();
+        let expected = if path == "/close" { 502 } else { 200 };
+        assert_eq!(raw::read_reply(&mut stream).unwrap().status, expected, "{path}");
+    }
+    let (unfinished, _) = upload("/upload", 7, "");
+
+    let refusal = eventually("the room is full", PATIENCE, || {
+        let (mut stream, _) = upload("/upload", 4, "0\r\n\r\n");
+        raw::read_reply(&mut stream).ok().filter(|reply| reply.status == 503)
+    });
+    assert!(refusal.header("retry-after").is_some() && refusal.text().contains("no room"), "{refusal:?}");
+    assert!(stage.home.metrics().sum("portvakt_requests_limited_total", &[("reason", "collected")]) >= 1.0);
+    drop(unfinished);
+    eventually("there is room again", PATIENCE, || {
+        let (mut stream, _) = upload("/upload", 4, "0\r\n\r\n");
+        raw::read_reply(&mut stream).ok().filter(|reply| reply.status == 200)
+    });
+}
+
 fn running(site: &str) -> (Stage, Portvakt) {
+    running_with("", site)
+}
+
+fn running_with(top: &str, site: &str) -> (Stage, Portvakt) {
     let stage = Stage::new();
     let upstream = format!("{{ url = \"{}\", request_buffering = \"length\" }}", stage.echo.url());
-    stage.home.configure("", &format!("{}{site}", Stage::site_with(&upstream)));
+    stage.home.configure(top, &format!("{}{site}", Stage::site_with(&upstream)));
     let portvakt = stage.home.start();
     (stage, portvakt)
 }

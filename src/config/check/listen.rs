@@ -90,6 +90,7 @@ fn limits(check: &mut Check<'_>, root: &Section<'_>) -> (Limits, route::Limits) 
         handshake: section.duration(check, "handshake_timeout").unwrap_or(defaults.handshake),
         header: section.duration(check, "header_timeout").unwrap_or(defaults.header),
         keep_alive: section.duration(check, "keep_alive").unwrap_or(defaults.keep_alive),
+        collected: limits::size_of(check, &section, "collected").unwrap_or(defaults.collected),
     };
     (limits, limits::everywhere(check, &section))
 }

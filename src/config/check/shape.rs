@@ -81,6 +81,7 @@ pub(super) static LIMITS: Shape = Shape {
         "handshake_timeout",
         "header_timeout",
         "keep_alive",
+        "collected",
         "body",
         "requests",
     ],

@@ -27,7 +27,6 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::debug;
 
 use self::apart::{keep_apart, stop_reading};
-use self::buffering::collect_body;
 use self::refusals::{all_down, failure_label, refuse_busy, refuse_certificate, status_of, upstream_error};
 use super::connection::{BODY_PAUSE, Connection};
 use super::describe::{Description, Part};
@@ -44,6 +43,7 @@ use super::request::{
     to_origin_form, trace_id,
 };
 use super::response::{self, Mended, correct, make_end_to_end, promise_tls};
+use super::room::Room;
 use super::troubles::{Look, Troubles};
 use super::words::in_words;
 use super::{Http1Observer, RETRIES, Snapshot};
@@ -66,6 +66,8 @@ pub(super) struct Service {
     report: Arc<Mutex<Report>>,
     troubles: Arc<Troubles>,
     loops: Loops,
+    /// For collected bodies.
+    room: Arc<Room>,
     open: TaskTracker,
 }
 
@@ -157,7 +159,17 @@ impl Service {
         open: TaskTracker,
     ) -> Self {
         let Shared { snapshot, report, troubles } = shared;
-        Self { snapshot, resolver, challenges, on_http1, report, troubles, loops: Loops::default(), open }
+        Self {
+            snapshot,
+            resolver,
+            challenges,
+            on_http1,
+            report,
+            troubles,
+            loops: Loops::default(),
+            room: Arc::default(),
+            open,
+        }
     }
 
     /// An answer that goes on for as long as the client would get it again.
@@ -289,7 +301,7 @@ impl ProxyHttp for Service {
         }
         ctx.is_upgrade = session.is_upgrade_req();
         keep_apart(session, ctx, &connection)?;
-        collect_body(session, ctx).await
+        self.collect_body(session, ctx).await
     }
 
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {

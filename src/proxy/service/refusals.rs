@@ -1,12 +1,15 @@
 //! Answers of our own, and what failed requests are answered with.
 
+use std::io;
+
 use http::{StatusCode, header};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::super::limiter::Busy;
+use super::super::request::trace_id;
 use super::super::{answer, certificate};
-use super::Target;
+use super::{Context, Target};
 use crate::metrics::{RequestLimit, RouteMetrics, UpstreamTlsFailure};
 use crate::route::CertificateRefusal;
 use crate::upstream::{TlsFailure, Upstream, UpstreamError};
@@ -29,6 +32,22 @@ pub(super) async fn refuse_body(session: &mut Session, route: &RouteMetrics) -> 
     let status = StatusCode::PAYLOAD_TOO_LARGE;
     let text = format!("{status}: the request's body is larger than what is taken here\n");
     answer::send(session, status, &text, &[("cache-control", "no-store")]).await
+}
+
+/// For a body that cannot be kept until its length is known.
+pub(super) async fn refuse_without_room(session: &mut Session, ctx: &mut Context, why: &io::Error) -> Result<()> {
+    let (status, id) = (StatusCode::SERVICE_UNAVAILABLE, answer::request_id());
+    if let Some(route) = &ctx.route {
+        route.limited(RequestLimit::Collected);
+    }
+    if let Some(target) = &ctx.target {
+        let text = format!("a body of unknown length cannot be kept until its end: {why}");
+        target.tell(&id, trace_id(session.req_header()), status, None, &text);
+    }
+    session.set_keepalive(None);
+    let text = format!("{status}: there is no room for this body right now\nrequest id: {id}\n");
+    let headers = [("retry-after", NO_ROOM_FOR), ("cache-control", "no-store"), (answer::REQUEST_ID, &id)];
+    answer::send(session, status, &text, &headers).await
 }
 
 pub(super) async fn refuse_certificate(
@@ -110,3 +129,6 @@ pub(super) fn status_of(error: &Error) -> Option<StatusCode> {
         _ => Some(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }
+
+/// Seconds: other uploads are done by then, or another try does no harm.
+const NO_ROOM_FOR: &str = "10";
