@@ -65,7 +65,9 @@ impl Answers {
         if self.cookies {
             mended.by(|value| links.stripped?.restore_cookie(value));
             mended.by(|value| without_inner_domain(links, value));
-            mended.by(|value| links.is_secure.then(|| links.routes.secure_cookie(links.site, value))?);
+            mended.by(|value| {
+                (links.is_secure || links.is_secure_before).then(|| links.routes.secure_cookie(links.site, value))?
+            });
         }
         if self.http_only {
             mended.by(|value| (!has(value, b"httponly")).then(|| with(value, b"HttpOnly")));

@@ -153,11 +153,22 @@ impl Links<'_> {
         match (self.is_secure, origin.is_secure) {
             (true, false) => Some(https_origin(&host.in_url(), port) + rest),
             (true, true) => (is_inner_port && origin.port != port).then(|| https_origin(&host.in_url(), port) + rest),
+            (false, false) if self.is_secure_before => Some(self.before(&host)? + rest),
             // The site as clients know it: the application leads them to TLS.
             (false, true) if origin.port == port => None,
             (false, _) if is_inner_port && self.own_origin().as_ref() != Some(&origin) => Some(self.public()? + rest),
             (false, _) => None,
         }
+    }
+
+    /// A host of the site as the client of a TLS-ending proxy before us reaches it.
+    fn before(&self, host: &HostName<'_>) -> Option<String> {
+        let own = self.own_origin()?;
+        Some(if own.host.eq_ignore_ascii_case(host.as_str()) {
+            own.to_string()
+        } else {
+            https_origin(&host.in_url(), own.port)
+        })
     }
 
     /// What the client writes before a path.
@@ -257,6 +268,11 @@ mod tests {
             }
         }
 
+        /// By a proxy before us that ends TLS.
+        fn before(&self) -> Links<'_> {
+            Links { is_secure: false, is_secure_before: true, host: Some("m5.test"), ..self.secure() }
+        }
+
         fn plain(&self) -> Links<'_> {
             Links { is_secure: false, host: Some("m5.test:5002"), ..self.secure() }
         }
@@ -291,6 +307,27 @@ mod tests {
             assert_eq!(scene.secure().url(url).as_deref(), secure, "{url} over TLS");
             assert_eq!(scene.plain().url(url).as_deref(), plain, "{url} in clear");
         }
+    }
+
+    #[test]
+    fn given_a_proxy_before_us_that_ends_tls_when_corrected_then_nothing_leads_to_clear_text() {
+        let scene = Scene::new();
+        for (url, expected) in [
+            ("http://m5.test/a?b", Some("https://m5.test/a?b")),
+            ("http://M5.test", Some("https://m5.test")),
+            ("http://m5.test:8080/a", Some("https://m5.test/a")),
+            ("http://127.0.0.1:8080/a", Some("https://m5.test/a")),
+            ("https://m5.test:8443/a", Some("https://m5.test/a")),
+            ("https://m5.test/a", None),
+            ("http://other.test/a", None),
+            ("/a", None),
+        ] {
+            assert_eq!(scene.before().url(url).as_deref(), expected, "{url}");
+        }
+        let on_a_port = Links { host: Some("m5.test:444"), ..scene.before() };
+        assert_eq!(on_a_port.url("http://m5.test/a").as_deref(), Some("https://m5.test:444/a"));
+        assert!(scene.before().leads_back(b"/a", "https://m5.test/a"));
+        assert!(!scene.before().leads_back(b"/a", "http://m5.test/a"));
     }
 
     /// The upstream has the port of the world, as where it is reached by `https://192.168.10.5`.
@@ -460,7 +497,7 @@ mod tests {
             text in "(https?://(intern|m5\\.test|[a-z.]{0,5})(:[0-9]{0,5})?)?[/?#a;='\" \u{e5}]{0,8}",
         ) {
             let scene = Scene::new();
-            for links in [scene.secure(), scene.plain()] {
+            for links in [scene.secure(), scene.plain(), scene.before()] {
                 if let Some(better) = links.url(&text) {
                     prop_assert_eq!(links.url(&better), None);
                 }

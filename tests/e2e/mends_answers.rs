@@ -50,6 +50,28 @@ fn given_plain_http_when_allowed_then_urls_of_the_inside_become_the_clients_plai
 }
 
 #[test]
+fn given_a_trusted_proxy_that_ends_tls_before_us_when_answered_then_urls_and_cookies_are_of_tls() {
+    let stage = Stage::new();
+    stage.configure("trusted_proxies = [\"127.0.0.0/8\"]\n", "");
+    let _portvakt = stage.home.start();
+    script(
+        &stage,
+        "302 Found",
+        "Location: http://m5.test/a\r\nRefresh: 0;url=http://m5.test/b\r\nSet-Cookie: a=b\r\n",
+        "",
+    );
+    let ask = |more: &str| {
+        let text = format!("GET /scripted HTTP/1.1\r\nHost: m5.test\r\n{more}Connection: close\r\n\r\n");
+        raw::request(stage.home.http, &text)
+    };
+
+    let reply = ask("X-Forwarded-Proto: https\r\n");
+    assert_eq!(reply.header("location"), Some("https://m5.test/a"));
+    assert_eq!(reply.header("refresh"), Some("0;url=https://m5.test/b"));
+    assert_eq!(reply.header("set-cookie"), Some("a=b; Secure"));
+}
+
+#[test]
 fn given_a_prefix_that_is_taken_off_when_answered_then_urls_of_the_inside_get_it_back() {
     let stage = Stage::new();
     let route = format!("[[site.route]]\npath = \"/api/\"\nstrip_prefix = true\nupstream = {:?}\n", stage.echo.url());
