@@ -427,6 +427,8 @@ labels! {
         WeakKey = "weak_key",
         /// What was seen at first use cannot be read or kept.
         FirstUse = "first_use",
+        /// Its certificate cannot be read.
+        Unreadable = "unreadable",
         /// Anything else.
         Other = "other",
     }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use http::Method;
+use http::{Method, StatusCode};
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::{ALPN, Stream};
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::debug;
 
+use super::contained::{Lender, contain};
 use super::expulsion::{Expelled, Expulsion};
 use super::gather::Gathering;
 use super::head::{Flaw, Head};
@@ -232,7 +233,9 @@ async fn serve_http1<P>(proxy: &Arc<P>, stream: Stream, connection: Arc<Connecti
 where
     P: HttpServerApp + Send + Sync + 'static,
 {
-    let mut stream: Stream = Box::new(Gathering::new(stream).until(Expelled::new(connection.clone())));
+    let lender = Lender::default();
+    let gathering = Gathering::new(stream, lender.clone()).until(Expelled::new(connection.clone()));
+    let mut stream: Stream = Box::new(gathering);
     let mut settings: Option<HttpPersistentSettings> = None;
     loop {
         let head = match next_head(&mut stream, &connection).await {
@@ -248,8 +251,13 @@ where
                 session.set_connection_user_context(Some(Box::new(connection.clone())));
             }
         }
+        let method = method_of(&head);
         session.set_pipelined_prefix(head);
-        let reused = proxy.process_new_http(session, &connection.stop).await;
+        lender.begin();
+        let Some(reused) = contain(proxy.process_new_http(session, &connection.stop)).await else {
+            let Some(stream) = lender.take_back() else { return };
+            return tell(stream, &connection, StatusCode::BAD_GATEWAY, PANICKED, method).await;
+        };
         let Some((unused, kept)) = reused.map(ReusedHttpStream::consume) else { return };
         (stream, settings) = (unused, kept);
     }
@@ -324,10 +332,20 @@ async fn rest_of_head(stream: &mut Stream, mut begun: BytesMut) -> Next {
 }
 
 /// Answers a head that is not acted on, and counts it.
-async fn refuse(mut stream: Stream, connection: &Connection, flaw: Flaw, head: &[u8]) {
+async fn refuse(stream: Stream, connection: &Connection, flaw: Flaw, head: &[u8]) {
+    tell(stream, connection, flaw.status(), &flaw.to_string(), method_of(head)).await;
+}
+
+fn method_of(head: &[u8]) -> Method {
+    let method = head.split(|&byte| byte == b' ').next().and_then(|word| Method::from_bytes(word).ok());
+    method.unwrap_or_default()
+}
+
+/// Answers without pingora, counts it and closes.
+async fn tell(mut stream: Stream, connection: &Connection, status: StatusCode, why: &str, method: Method) {
     let began = Instant::now();
-    let (status, id) = (flaw.status(), answer::request_id());
-    let text = format!("{status}: {flaw}\nrequest id: {id}\n");
+    let id = answer::request_id();
+    let text = format!("{status}: {why}\nrequest id: {id}\n");
     let length = text.len();
     let page = format!(
         "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\
@@ -335,14 +353,13 @@ async fn refuse(mut stream: Stream, connection: &Connection, flaw: Flaw, head: &
         SystemClock.now().to_http_date(),
         answer::REQUEST_ID,
     );
-    let method = head.split(|&byte| byte == b' ').next().and_then(|word| Method::from_bytes(word).ok());
-    connection.unrouted.answered(&connection.listener, &method.unwrap_or_default(), status, began.elapsed());
-    debug!(peer = %connection.peer, %status, request_id = id, "refused: {flaw}");
-    let tell = async {
+    connection.unrouted.answered(&connection.listener, &method, status, began.elapsed());
+    debug!(peer = %connection.peer, %status, request_id = id, "refused: {why}");
+    let said = async {
         stream.write_all(page.as_bytes()).await?;
         stream.flush().await
     };
-    if let Ok(Ok(())) = tokio::time::timeout(REFUSAL, tell).await {
+    if let Ok(Ok(())) = tokio::time::timeout(REFUSAL, said).await {
         linger(stream).await;
     }
 }
@@ -361,6 +378,8 @@ async fn linger(mut stream: Stream) {
     let _ = tokio::time::timeout(REFUSAL, drain).await;
 }
 
+/// What a client hears of it.
+const PANICKED: &str = "the request could not be carried out";
 /// How long an idle connection may still bring a request after draining began, which is then answered with
 /// `Connection: close`. Closing at once would meet requests that are on their way.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use pingora::protocols::{Shutdown, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::contained::Lender;
 use super::expulsion::Expelled;
 
 /// A downstream connection that holds small writes back until they are flushed, fill a TLS record, or the proxy turns to
@@ -21,7 +22,9 @@ use super::expulsion::Expelled;
 /// pieces is not kept waiting for its end.
 #[derive(Debug)]
 pub(super) struct Gathering {
-    inner: Stream,
+    /// There until it is dropped.
+    inner: Option<Stream>,
+    lender: Lender,
     held: Vec<u8>,
     /// How much of `held` is sent.
     sent: usize,
@@ -30,18 +33,29 @@ pub(super) struct Gathering {
 }
 
 impl Gathering {
-    pub(super) fn new(inner: Stream) -> Self {
-        Self { inner, held: Vec::new(), sent: 0, expelled: None }
+    /// Goes back to `lender` when it is dropped by a panic.
+    pub(super) fn new(inner: Stream, lender: Lender) -> Self {
+        Self { inner: Some(inner), lender, held: Vec::new(), sent: 0, expelled: None }
     }
 
     /// Nothing is read or written any more when `expelled` says so.
-    pub(super) fn until(self, expelled: Expelled) -> Self {
-        Self { expelled: Some(expelled), ..self }
+    pub(super) fn until(mut self, expelled: Expelled) -> Self {
+        self.expelled = Some(expelled);
+        self
+    }
+
+    fn inner(&self) -> &Stream {
+        self.inner.as_ref().expect("only `drop` takes it")
+    }
+
+    fn inner_mut(&mut self) -> &mut Stream {
+        self.inner.as_mut().expect("only `drop` takes it")
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.held.len() {
-            match ready!(Pin::new(&mut self.inner).poll_write(cx, &self.held[self.sent..]))? {
+            let inner = self.inner.as_mut().expect("only `drop` takes it");
+            match ready!(Pin::new(inner).poll_write(cx, &self.held[self.sent..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.sent += written,
             }
@@ -58,7 +72,7 @@ impl AsyncRead for Gathering {
         if self.expelled.as_mut().is_some_and(|expelled| expelled.poll(cx).is_ready()) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        let read = Pin::new(self.inner_mut()).poll_read(cx, buf);
         if read.is_pending() && !self.held.is_empty() {
             // A connection that broke shows at the next read or write.
             let _ = self.poll_flush(cx);
@@ -72,22 +86,23 @@ impl AsyncWrite for Gathering {
         if self.expelled.as_ref().is_some_and(Expelled::has_come) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
+        self.lender.written();
         if self.held.len() + buf.len() <= RECORD {
             self.held.extend_from_slice(buf);
             return Poll::Ready(Ok(buf.len()));
         }
         ready!(self.poll_send(cx))?;
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        Pin::new(self.inner_mut()).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(cx))?;
-        Pin::new(&mut self.inner).poll_flush(cx)
+        Pin::new(self.inner_mut()).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(cx))?;
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        Pin::new(self.inner_mut()).poll_shutdown(cx)
     }
 }
 
@@ -96,7 +111,15 @@ impl Shutdown for Gathering {
     async fn shutdown(&mut self) {
         // The client may be gone; then there is nobody to tell.
         let _ = std::future::poll_fn(|cx| self.poll_send(cx)).await;
-        self.inner.shutdown().await;
+        self.inner_mut().shutdown().await;
+    }
+}
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.take() {
+            self.lender.give_back(inner);
+        }
     }
 }
 
@@ -167,6 +190,6 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
-        (Gathering::new(Box::new(L4Stream::from(accepted))), client)
+        (Gathering::new(Box::new(L4Stream::from(accepted)), Lender::default()), client)
     }
 }

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::connection::{BODY_PAUSE, Connection};
+use super::contained::contain;
 use super::metered::{Flood, Metered};
 use super::progress::Progress;
 use crate::metrics::ConnectionRejection;
@@ -100,8 +101,8 @@ impl Streams {
         tokio::spawn(async move {
             let _held = (guard, place);
             tokio::select! {
-                _none = proxy.process_new_http(ServerSession::new_http2(session), connection.stop()) => {}
-                // The stream is reset when its session drops.
+                // The stream is reset when its session drops, which it does in a panic too.
+                _none = contain(proxy.process_new_http(ServerSession::new_http2(session), connection.stop())) => {}
                 () = progress.body_stalls(BODY_PAUSE) => tell_stalled(&progress, &connection, &method),
             }
         });

@@ -36,6 +36,14 @@ impl Metered {
     pub(super) fn new(inner: Stream, flood: Arc<Flood>) -> Self {
         Self { inner, meter: FrameMeter::new(Instant::now()), flood }
     }
+
+    fn inner(&self) -> &Stream {
+        &self.inner
+    }
+
+    fn inner_mut(&mut self) -> &mut Stream {
+        &mut self.inner
+    }
 }
 
 impl AsyncRead for Metered {

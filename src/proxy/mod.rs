@@ -14,6 +14,7 @@ mod answer;
 mod certificate;
 mod collected;
 mod connection;
+mod contained;
 mod describe;
 mod egress;
 mod expulsion;

@@ -35,6 +35,8 @@ pub enum TlsFailure {
     FirstUse,
     /// The handshake ended without a reason.
     Other,
+    /// Its certificate cannot be read.
+    Unreadable,
 }
 
 /// What a handshake knew when it failed.
@@ -50,7 +52,7 @@ pub(super) struct Circumstances {
 
 impl TlsFailure {
     /// Every one, by its number.
-    pub const EVERY: [Self; 10] = [
+    pub const EVERY: [Self; 11] = [
         Self::Pin,
         Self::OldProtocol,
         Self::NoCommonSuite,
@@ -61,6 +63,7 @@ impl TlsFailure {
         Self::ClientCertRejected,
         Self::FirstUse,
         Self::Other,
+        Self::Unreadable,
     ];
 
     /// Reads what ended a handshake of our own.
@@ -134,6 +137,7 @@ impl TlsFailure {
             Self::ClientCertRejected => 437,
             Self::FirstUse => 438,
             Self::Other => 439,
+            Self::Unreadable => 443,
         }
     }
 
@@ -155,6 +159,7 @@ impl TlsFailure {
             Self::ClientCertRejected => "an upstream does not accept us as client",
             Self::FirstUse => "what is known of an upstream cannot be read or kept",
             Self::Other => "an upstream ends the handshake without a reason",
+            Self::Unreadable => "an upstream's certificate cannot be read",
         }
     }
 
@@ -174,6 +179,9 @@ impl TlsFailure {
             }
             Self::ClientCertRejected => "it asks for a client certificate, and does not accept what it gets",
             Self::FirstUse => "its certificate of the first use cannot be read or kept",
+            Self::Unreadable => {
+                "its certificate is no X.509 that can be read, so that nothing about it can be believed"
+            }
             Self::Other => {
                 "it ended the handshake without a reason, as old servers do that have nothing in common with us"
             }
@@ -195,6 +203,10 @@ impl TlsFailure {
             }
             Self::ClientCertRejected => {
                 "the upstream asks for a client certificate: give it an `identity` that it accepts, or let it ask no more"
+            }
+            Self::Unreadable => {
+                "give the server a certificate that `openssl x509 -text` reads; if nobody has changed it, somebody stands \
+                 between"
             }
             Self::FirstUse => "let `state_dir` be a folder that portvakt may read and write",
             Self::OldProtocol | Self::NoCommonSuite | Self::Other => {
@@ -222,6 +234,7 @@ impl TlsFailure {
             Self::WeakKey => WEAK_KEY,
             Self::Pin => PIN,
             Self::FirstUse => FIRST_USE,
+            Self::Unreadable => UNREADABLE,
             Self::Name | Self::Expired | Self::UnknownCa => CERTIFICATE,
             Self::ClientCertRejected => CLIENT,
         }
@@ -283,6 +296,14 @@ Ask whoever runs the server for the new fingerprint (on the server itself, not o
 - with `fingerprint` or `pin`: put the new value beside the old one in the upstream's table, and `portvakt reload`.
 
 Counted in `portvakt_upstream_tls_failures_total{reason=\"pin\"}`.";
+
+const UNREADABLE: &str = "\
+What the server shows has the shape of a certificate, but breaks the rules of one (RFC 5280), in its names or dates for instance. A pin or
+fingerprint cannot help: nothing in it can be read to compare. Requests are answered with 502, and nothing is sent to the server.
+
+No usual tool makes such certificates. If it was not changed on purpose, ask who answers at the address: somebody may stand between.
+What it shows: `openssl s_client -connect HOST:PORT </dev/null | openssl x509 -noout -text`.
+Counted in `portvakt_upstream_tls_failures_total{reason=\"unreadable\"}`.";
 
 const FIRST_USE: &str = "\
 With `trust = \"first-use\"` the first certificate of a server is kept in the state directory, and enforced from then on. When it

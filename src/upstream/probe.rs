@@ -62,7 +62,7 @@ pub enum ProbeError {
         limit: Duration,
     },
     /// The certificate cannot be read, so nothing about it can be believed.
-    #[error("the certificate of {address} cannot be read")]
+    #[error("the certificate of {address} cannot be read ({})", TlsFailure::Unreadable.code())]
     Unreadable {
         /// Where.
         address: SocketAddr,
@@ -130,7 +130,7 @@ impl ProbeError {
         match self {
             Self::Connect { .. } | Self::Timeout { .. } | Self::Unfit { .. } => None,
             Self::Handshake { failure, .. } => Some(*failure),
-            Self::Unreadable { .. } => Some(TlsFailure::UnknownCa),
+            Self::Unreadable { .. } => Some(TlsFailure::Unreadable),
             Self::NotPinned { .. } | Self::Changed { .. } => Some(TlsFailure::Pin),
             Self::Forgetful { .. } | Self::Unknown { .. } => Some(TlsFailure::FirstUse),
         }

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use tungstenite::{Message, WebSocket};
 
 use crate::stage::Stage;
+use crate::support::clock::PATIENCE;
 use crate::support::{raw, tls};
 
 #[test]
@@ -53,6 +54,28 @@ fn open_many(affinity: &str) {
     };
 
     std::thread::scope(|scope| (0..10).for_each(|_| drop(scope.spawn(open_in_turn))));
+}
+
+#[test]
+fn given_an_upgrade_that_the_server_does_not_grant_when_answered_then_its_connection_is_closed_at_once() {
+    let stage = Stage::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = format!("\"http://{}\"", listener.local_addr().unwrap());
+    stage.home.configure("", &Stage::site_with(&upstream));
+    let _portvakt = stage.home.start();
+    let server = std::thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        // Less than the time for which connections are kept.
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        raw::read_head(&mut stream).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno").unwrap();
+        stream.read(&mut [0; 16])
+    });
+
+    let text = "GET /ws HTTP/1.1\r\nHost: m5.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let mut client = stage.connect();
+    assert_eq!(tls::exchange(&mut client, text).unwrap().text(), "no");
+    assert_eq!(server.join().unwrap().unwrap(), 0, "the connection has ended");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::fs;
 use std::io::Write;
 
 use crate::stage::Stage;
-use crate::support::echo::{Checksum, pattern};
 use crate::support::clock::PATIENCE;
+use crate::support::echo::{Checksum, pattern};
 use crate::support::home::Portvakt;
 use crate::support::{eventually, raw, tls};
 
@@ -98,7 +98,8 @@ fn given_bodies_that_fill_the_room_when_another_comes_then_503_until_one_of_them
         let chunk = [b"80000\r\n".as_slice(), &vec![b'x'; 0x80000], b"\r\n"].concat();
         stream.write_all(head.as_bytes()).unwrap();
         // Once refused, the rest may meet a closed connection.
-        let sent = (0..chunks).try_for_each(|_| stream.write_all(&chunk)).and_then(|()| stream.write_all(end.as_bytes()));
+        let sent =
+            (0..chunks).try_for_each(|_| stream.write_all(&chunk)).and_then(|()| stream.write_all(end.as_bytes()));
         (stream, sent)
     };
     // 1 MiB of each is in memory. Each way out gives the room back, or the last of these would not get in.

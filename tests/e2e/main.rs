@@ -16,6 +16,7 @@ mod answers_only_for_its_own_names;
 mod asks_cas_when_it_checks;
 mod asks_the_next_ca_in_need;
 mod believes_at_first_use;
+mod believes_keys_and_not_leaves;
 mod believes_only_its_load_balancers;
 mod benchmark_measures_every_proxy;
 mod bounds_what_a_client_may_take;

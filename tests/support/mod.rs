@@ -35,6 +35,7 @@ pub(crate) mod ports;
 pub(crate) mod prometheus;
 pub(crate) mod raw;
 pub(crate) mod s_server;
+pub(crate) mod shifty;
 pub(crate) mod supervisor;
 pub(crate) mod tls;
 pub(crate) mod victims;

@@ -84,7 +84,7 @@ impl State {
         let mut stream = StreamOwned::new(ServerConnection::new(Arc::new(config)).ok()?, stream);
         loop {
             let head = read_head(&mut stream).ok()?;
-            let headers = parse_headers(&head).ok()?;
+            let headers = parse_headers(&head);
             if header(&headers, "content-length").is_some() {
                 read_body(&mut stream, &headers).ok()?;
             }

@@ -205,6 +205,7 @@ impl Finding {
                 | TlsFailure::NoCommonSuite
                 | TlsFailure::WeakKey
                 | TlsFailure::FirstUse
+                | TlsFailure::Unreadable
                 | TlsFailure::Other,
             )
             | None => (Cause::Broken, fix),

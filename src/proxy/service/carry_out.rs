@@ -58,6 +58,7 @@ impl Service {
                     stripped,
                     upstream,
                     peer: None,
+                    is_connecting: false,
                     metrics,
                     quota,
                     body_limit: limit,

@@ -5,10 +5,11 @@ use http::StatusCode;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource};
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::super::collected;
 use super::super::request::request_host;
+use super::refusals::failure_label;
 use super::{Context, Target};
 use crate::route::{Answers, Links};
 use crate::upstream::{AffinityRule, RequestBuffering, TlsFailure};
@@ -88,5 +89,23 @@ impl Target {
             Some(untold) => warn!(upstream, request_id, trace_id, status, fix, untold, "{text}"),
             None => debug!(upstream, request_id, trace_id, status, fix, "{text}"),
         }
+    }
+}
+
+impl Drop for Target {
+    /// Tells and counts that pingora could not read what the server showed, which ends the request in a panic (see
+    /// `contained`); the next connection begins with a handshake that says why.
+    fn drop(&mut self) {
+        if !self.is_connecting || !std::thread::panicking() {
+            return;
+        }
+        let failure = TlsFailure::Unreadable;
+        self.metrics.tls_failed(failure_label(failure));
+        self.metrics.unanswered();
+        if let Some(peer) = &self.peer {
+            peer.doubt();
+        }
+        let (upstream, code, fix) = (&self.upstream.settings().name, failure.code(), failure.fix());
+        error!(upstream, code, fix, "the server behind cannot be talked to: {}", failure.cause());
     }
 }

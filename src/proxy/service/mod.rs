@@ -143,6 +143,8 @@ pub(super) struct Target {
     pub(super) upstream: Arc<Upstream>,
     /// The peer of the last try.
     pub(super) peer: Option<Chosen>,
+    /// A TLS connection is on its way to it.
+    is_connecting: bool,
     metrics: Arc<UpstreamMetrics>,
     quota: Arc<Quota>,
     body_limit: Option<u64>,
@@ -325,6 +327,7 @@ impl ProxyHttp for Service {
         let target_peer = &*target.peer.insert(peer);
         let made = target_peer.connection(&affinity, ctx.is_upgrade).await;
         ctx.shown = made.as_ref().ok().and_then(|connection| target_peer.shown(connection));
+        target.is_connecting = made.is_ok() && !target.is_plain();
         made.map_err(|error| {
             let mut told = upstream_error(target, &error, &mut ctx.tls_failure);
             // Nothing was sent yet.
@@ -342,6 +345,9 @@ impl ProxyHttp for Service {
         mut error: Box<Error>,
     ) -> Box<Error> {
         let is_tls = matches!(error.etype(), ErrorType::TLSHandshakeFailure);
+        if let Some(target) = &mut ctx.target {
+            target.is_connecting = false;
+        }
         // Nothing was sent yet, so any method may be tried again. Who is not believed will not be a moment later either, but
         // a handshake of our own tells why.
         let text = in_words(&error);
@@ -379,6 +385,10 @@ impl ProxyHttp for Service {
         {
             chosen.identity_failed(ctx.shown, &in_words(&error));
         }
+        if !ctx.is_reached {
+            // Who answered was not believed and was told nothing, so that any method may be tried again.
+            return error;
+        }
         let is_body_gone = ctx.is_collected || session.as_ref().retry_buffer_truncated();
         if !session.req_header().method.is_idempotent() || is_body_gone {
             error.set_retry(false);
@@ -405,7 +415,9 @@ impl ProxyHttp for Service {
         digest: Option<&Digest>,
         ctx: &mut Context,
     ) -> Result<()> {
-        let Some(target) = &ctx.target else { return Ok(()) };
+        let Some(target) = &mut ctx.target else { return Ok(()) };
+        target.is_connecting = false;
+        let target = &*target;
         if !reused && let Some(since) = ctx.connecting_since {
             target.metrics.connected(since.elapsed());
         }
@@ -413,7 +425,9 @@ impl ProxyHttp for Service {
         let Some(peer) = &target.peer else { return Ok(()) };
         peer.admit(leaf).await.map_err(|error| {
             let mut told = upstream_error(target, &error, &mut ctx.tls_failure);
-            told.set_retry(ctx.tries <= RETRIES && target.upstream.has_another(ctx.tried));
+            // Nothing was sent yet.
+            let is_worth_it = error.is_changed() || target.upstream.has_another(ctx.tried);
+            told.set_retry(ctx.tries <= RETRIES && is_worth_it);
             told
         })?;
         peer.connected();

@@ -94,6 +94,7 @@ pub(super) const fn failure_label(failure: TlsFailure) -> UpstreamTlsFailure {
         TlsFailure::NoCommonSuite => UpstreamTlsFailure::NoCommonCipher,
         TlsFailure::WeakKey => UpstreamTlsFailure::WeakKey,
         TlsFailure::FirstUse => UpstreamTlsFailure::FirstUse,
+        TlsFailure::Unreadable => UpstreamTlsFailure::Unreadable,
         TlsFailure::Other => UpstreamTlsFailure::Other,
     }
 }
@@ -106,9 +107,10 @@ pub(super) fn upstream_error(target: &Target, error: &UpstreamError, told: &mut 
     }
     let status = match error {
         UpstreamError::Resolve { .. } | UpstreamError::Down { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        UpstreamError::NotBelieved { .. } | UpstreamError::JustTried { .. } | UpstreamError::Unusable { .. } => {
-            StatusCode::BAD_GATEWAY
-        }
+        UpstreamError::NotBelieved { .. }
+        | UpstreamError::JustTried { .. }
+        | UpstreamError::Changed { .. }
+        | UpstreamError::Unusable { .. } => StatusCode::BAD_GATEWAY,
     };
     Error::explain(ErrorType::HTTPStatus(status.as_u16()), text).into_up()
 }

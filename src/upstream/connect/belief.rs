@@ -1,10 +1,11 @@
 //! Whether a peer is who it is said to be.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{AcceptError, HANDSHAKE_EXTRA, Peer, Place, UpstreamError};
+use super::{AcceptError, HANDSHAKE_EXTRA, Peer, Place, UpstreamError, next_generation};
 use crate::causes::with_causes;
 use crate::pki::{Fingerprint, LeafFacts};
 use crate::upstream::handshake::{Handshake, Met};
@@ -15,34 +16,48 @@ use crate::upstream::{TlsFailure, TlsSettings, Trust};
 impl Peer {
     /// Whether a connection whose leaf has the SHA-256 `digest` may carry a request.
     ///
-    /// With trust anchors rustls has decided. With pins an unknown leaf means one new probe, since the certificate may have
-    /// been renewed with the pinned key.
+    /// With trust anchors rustls has decided. With pins an unknown leaf means a new probe, since the certificate may have been
+    /// renewed with the pinned key; a few of them, since behind one address there may be servers with a leaf each.
     ///
     /// # Errors
     ///
-    /// [`UpstreamError::NotBelieved`]; nothing was sent.
+    /// [`UpstreamError::NotBelieved`], or [`UpstreamError::Changed`] when no probe has met that leaf; nothing was sent.
     pub async fn admit(&self, digest: Option<&[u8]>) -> Result<(), UpstreamError> {
         let Some(tls) = &self.settings.tls else { return Ok(()) };
-        let shown: Option<[u8; 32]> = digest.and_then(|d| d.try_into().ok());
-        let shown = shown.map(Fingerprint);
-        let is_known = |shown| match (&tls.trust, &self.acquaintance) {
-            (Trust::Anchors(_), _) => true,
-            (Trust::Pinned { fingerprints, .. }, _) => {
-                fingerprints.contains(&shown) || self.admitted_leaf() == Some(shown)
+        if matches!(tls.trust, Trust::Anchors(_)) {
+            return Ok(());
+        }
+        let shown = digest.and_then(|digest| digest.try_into().ok()).map(Fingerprint);
+        let is_known = || shown.is_some_and(|shown| self.is_known(&tls.trust, shown));
+        let Place::Tcp(addresses) = &self.place else { return Ok(()) };
+        if is_known() {
+            return Ok(());
+        }
+        let _one_at_a_time = self.probing.lock().await;
+        for _ in 0..looks(&tls.trust) {
+            if is_known() {
+                return Ok(());
             }
+            let address = self.resolve(addresses).await?;
+            self.probe_now(address, tls).await?;
+        }
+        if is_known() { Ok(()) } else { Err(self.changed(shown)) }
+    }
+
+    /// Whether a leaf was seen in a handshake that proved its key, and is believed.
+    fn is_known(&self, trust: &Trust, shown: Fingerprint) -> bool {
+        match (trust, &self.acquaintance) {
+            (Trust::Anchors(_), _) => true,
+            (Trust::Pinned { fingerprints, .. }, _) => fingerprints.contains(&shown) || self.leaves.contains(shown),
             // Not what was admitted once: an operator may have accepted another since.
             (Trust::FirstUse, acquaintance) => acquaintance.as_ref().and_then(|it| it.fingerprint()) == Some(shown),
-        };
-        if matches!(tls.trust, Trust::Anchors(_)) || shown.is_some_and(is_known) {
-            return Ok(());
         }
-        let Place::Tcp(addresses) = &self.place else { return Ok(()) };
-        let address = self.resolve(addresses).await?;
-        self.probe_now(address, tls).await?;
-        if shown.is_some() && self.admitted_leaf() == shown {
-            return Ok(());
-        }
-        Err(self.not_believed("its certificate changed between two connections".to_owned()))
+    }
+
+    fn changed(&self, shown: Option<Fingerprint>) -> UpstreamError {
+        let error = UpstreamError::Changed { upstream: self.upstream.clone(), shown, probed: self.admitted_leaf() };
+        self.fail(error.to_string());
+        error
     }
 
     /// Whether the certificate of the first use is what this peer is believed by.
@@ -73,6 +88,8 @@ impl Peer {
         acquaintance.accept(&self.upstream, &shown.chain).await?;
         let leaf = leaf.clone();
         self.admitted.store(Some(Arc::new(shown)));
+        // Connections that showed the one before are not believed any more.
+        self.generation.store(next_generation(), Ordering::Release);
         self.connected();
         Ok(leaf)
     }
@@ -122,7 +139,8 @@ impl Peer {
     /// Whether pingora may meet it.
     pub(super) fn is_settled(&self, tls: &TlsSettings) -> bool {
         match tls.trust {
-            Trust::Anchors(_) => !self.is_doubtful.load(Ordering::Acquire),
+            _ if self.is_doubtful.load(Ordering::Acquire) => false,
+            Trust::Anchors(_) => true,
             Trust::Pinned { .. } | Trust::FirstUse => self.admitted.load().is_some(),
         }
     }
@@ -148,6 +166,9 @@ impl Peer {
                 self.is_doubtful.store(false, Ordering::Release);
                 *self.last_failure() = None;
                 let probed = Arc::new(probed);
+                if let Trust::Pinned { .. } = tls.trust {
+                    self.leaves.add(probed.chain.leaf().fingerprint);
+                }
                 self.admitted.store(Some(probed.clone()));
                 Ok(probed)
             }
@@ -174,5 +195,56 @@ impl Peer {
 
     pub(super) fn admitted_leaf(&self) -> Option<Fingerprint> {
         self.admitted.load().as_ref().map(|probed| probed.chain.leaf().fingerprint)
+    }
+}
+
+/// The leaves that pins have admitted, the last few; they may be shown in any order.
+///
+/// # Why
+///
+/// A pin is for a key, which may be in several leaves at once: an old connection still has the one before, and servers behind
+/// one address have one each. Whoever has shown one of them has proven that key.
+#[derive(Debug, Default)]
+pub(super) struct Leaves(Mutex<VecDeque<Fingerprint>>);
+
+impl Leaves {
+    fn contains(&self, leaf: Fingerprint) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&leaf)
+    }
+
+    fn add(&self, leaf: Fingerprint) {
+        let mut leaves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if leaves.contains(&leaf) {
+            return;
+        }
+        leaves.truncate(LEAVES - 1);
+        leaves.push_front(leaf);
+    }
+}
+
+/// How often an unknown leaf is looked for; only a key can be in several.
+fn looks(trust: &Trust) -> usize {
+    match trust {
+        Trust::Pinned { pins, .. } if !pins.is_empty() => 3,
+        Trust::Pinned { .. } | Trust::FirstUse | Trust::Anchors(_) => 1,
+    }
+}
+
+/// More than a load balancer has servers whose certificates were made apart.
+const LEAVES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_more_leaves_than_are_kept_when_added_then_the_oldest_is_forgotten() {
+        let leaves = Leaves::default();
+        let leaf = |number| Fingerprint([number; 32]);
+        (0..=8).chain([8]).for_each(|number| leaves.add(leaf(number)));
+        assert_eq!(
+            (0..=8).filter(|number| leaves.contains(leaf(*number))).collect::<Vec<_>>(),
+            (1..=8).collect::<Vec<_>>()
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::causes::with_causes;
-use crate::pki::LeafFacts;
+use crate::pki::{Fingerprint, LeafFacts};
 use crate::store::StoreError;
 use crate::upstream::TlsFailure;
 use crate::upstream::acquaintance::in_words;
@@ -49,6 +49,20 @@ pub enum UpstreamError {
         /// What a check met.
         why: Option<Arc<String>>,
     },
+    /// A connection showed another leaf than the probes that followed, which were believed.
+    #[error(
+        "upstream `{upstream}` is not believed: its certificate changed between two connections; one showed {}, another {}",
+        or_nothing(.shown),
+        or_nothing(.probed)
+    )]
+    Changed {
+        /// Its label.
+        upstream: String,
+        /// What the connection showed.
+        shown: Option<Fingerprint>,
+        /// What the probe saw.
+        probed: Option<Fingerprint>,
+    },
     /// It cannot be used as it is.
     #[error("upstream `{upstream}` cannot be used: {why}")]
     Unusable {
@@ -65,8 +79,13 @@ impl UpstreamError {
         match self {
             Self::NotBelieved { source, .. } => source.is_unreachable(),
             Self::JustTried { unreachable, .. } => *unreachable,
-            Self::Resolve { .. } | Self::Down { .. } | Self::Unusable { .. } => false,
+            Self::Resolve { .. } | Self::Down { .. } | Self::Changed { .. } | Self::Unusable { .. } => false,
         }
+    }
+
+    /// Whether the next connection may well be believed: two of them differed.
+    pub fn is_changed(&self) -> bool {
+        matches!(self, Self::Changed { .. })
     }
 
     /// What is the matter with the server, where one has answered.
@@ -74,6 +93,7 @@ impl UpstreamError {
         match self {
             Self::NotBelieved { source, .. } => source.failure(),
             Self::JustTried { failure, .. } => *failure,
+            Self::Changed { .. } => Some(TlsFailure::Pin),
             Self::Unusable { .. } => TlsFailure::in_text(&self.to_string()),
             Self::Resolve { .. } | Self::Down { .. } => None,
         }
@@ -106,4 +126,8 @@ pub enum AcceptError {
     /// It cannot be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn or_nothing(fingerprint: &Option<Fingerprint>) -> String {
+    fingerprint.map_or_else(|| "nothing".to_owned(), |fingerprint| format!("the fingerprint {fingerprint}"))
 }

@@ -16,6 +16,7 @@ use pingora::utils::tls::{WrappedX509, parse_x509};
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use self::belief::Leaves;
 pub use self::error::{AcceptError, UpstreamError};
 use super::acquaintance::Acquaintance;
 use super::affinity::Affinity;
@@ -38,8 +39,11 @@ pub struct Peer {
     index: usize,
     settings: PeerSettings,
     timeouts: Timeouts,
-    /// Part of every pool key: unique in the process, so that a reload never meets an old connection.
-    generation: u64,
+    /// Unique in the process.
+    id: u64,
+    /// Part of every pool key: unique in the process, so that neither a reload nor a newly accepted certificate meets an old
+    /// connection.
+    generation: AtomicU64,
     place: Place,
     roots: Option<Arc<[WrappedX509]>>,
     /// Who we are there.
@@ -51,6 +55,8 @@ pub struct Peer {
     last_failure: Mutex<Option<TlsFailure>>,
     /// The leaf seen by the last good probe.
     admitted: ArcSwapOption<Probed>,
+    /// Those that a pin has admitted.
+    leaves: Leaves,
     probing: tokio::sync::Mutex<()>,
     failed_probes: AtomicU64,
     /// The last of them found nobody.
@@ -103,10 +109,12 @@ impl Peer {
             identity: identity.map(|name| Shown::new(identities.get(name))),
             settings,
             timeouts,
-            generation: NEXT_GENERATION.fetch_add(1, Ordering::Relaxed),
+            id: next_generation(),
+            generation: AtomicU64::new(next_generation()),
             place,
             roots,
             admitted: ArcSwapOption::empty(),
+            leaves: Leaves::default(),
             probing: tokio::sync::Mutex::const_new(()),
             failed_probes: AtomicU64::new(0),
             was_unreachable: AtomicBool::new(false),
@@ -147,21 +155,23 @@ impl Peer {
         if long_lived && matches!(affinity, Affinity::Shared) {
             // Somebody else's connection would not hesitate.
             peer.options.custom_l4 = Some(upgrade::connector(self.timeouts.connect));
+            // Nobody could use it again where the server does not upgrade, and it would take a place in the pool.
+            peer.options.idle_timeout = Some(Duration::ZERO);
         }
         let generation = match &self.identity {
             Some(identity) => {
                 let number = identity.put_on(&mut peer).ok_or_else(|| self.without_identity())?;
-                mix(self.generation, number)
+                mix(self.generation.load(Ordering::Acquire), number)
             }
-            None => self.generation,
+            None => self.generation.load(Ordering::Acquire),
         };
         peer.group_key = match affinity {
-            Affinity::Shared if long_lived => mix(NEXT_GENERATION.fetch_add(1, Ordering::Relaxed), 0),
+            Affinity::Shared if long_lived => mix(next_generation(), 0),
             Affinity::Shared => mix(generation, 0),
             Affinity::Own(bond) => mix(generation, bond.id()),
         };
         if let (Affinity::Own(bond), Place::Tcp(_)) = (affinity, &self.place) {
-            bond.tie(self.generation, &mut peer);
+            bond.tie(self.id, &mut peer);
         }
         Ok(Box::new(peer))
     }
@@ -192,12 +202,6 @@ impl Peer {
             self.fail(error.with_causes());
             error
         })
-    }
-
-    fn not_believed(&self, why: String) -> UpstreamError {
-        let error = UpstreamError::Unusable { upstream: self.upstream.clone(), why };
-        self.fail(error.to_string());
-        error
     }
 
     fn without_identity(&self) -> UpstreamError {
@@ -270,6 +274,10 @@ const fn mix(generation: u64, owner: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
+}
+
+fn next_generation() -> u64 {
+    NEXT_GENERATION.fetch_add(1, Ordering::Relaxed)
 }
 
 static NEXT_GENERATION: AtomicU64 = AtomicU64::new(1);
