@@ -58,16 +58,15 @@ impl Answers {
     /// A `Set-Cookie` value mended; `None` where it stays as it is, byte for byte.
     ///
     /// The path gets the prefix back; a `Domain` that names the upstream's inside goes, so that the cookie is the site's;
-    /// `Secure` comes where nothing in clear can reach the cookie ([`super::Routes::secure_cookie`]). A cookie that has a
+    /// `Secure` comes where nothing in clear can reach the cookie ([`super::Routes::secure_cookie`]), and where the client came by
+    /// TLS to a proxy before us. A cookie that has a
     /// `SameSite` keeps it; `None` is added to those with `Secure` only.
     pub fn cookie(&self, links: &Links<'_>, value: &[u8]) -> Option<Vec<u8>> {
         let mut mended = Mended { original: value, better: None };
         if self.cookies {
             mended.by(|value| links.stripped?.restore_cookie(value));
             mended.by(|value| without_inner_domain(links, value));
-            mended.by(|value| {
-                (links.is_secure || links.is_secure_before).then(|| links.routes.secure_cookie(links.site, value))?
-            });
+            mended.by(|value| secured(links, value));
         }
         if self.http_only {
             mended.by(|value| (!has(value, b"httponly")).then(|| with(value, b"HttpOnly")));
@@ -94,6 +93,17 @@ impl Mended<'_> {
             self.better = Some(better);
         }
     }
+}
+
+/// # Why
+///
+/// A proxy that ends TLS before us comes by plain HTTP, so that the site has to allow that. It says nothing of what clients
+/// may do, of whom this one came by TLS. A cookie with `Domain` goes to other sites, of which that is not known.
+fn secured(links: &Links<'_>, value: &[u8]) -> Option<Vec<u8>> {
+    if links.is_secure {
+        return links.routes.secure_cookie(links.site, value);
+    }
+    (links.is_secure_before && !has(value, b"secure") && !has(value, b"domain")).then(|| with(value, b"Secure"))
 }
 
 /// Only the last `Domain` counts (RFC 6265 §5.2.3), but no other may come to count instead.

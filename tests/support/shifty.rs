@@ -106,15 +106,13 @@ impl State {
     }
 }
 
-/// A leaf whose names no X.509 library reads, while TLS needs none of them.
+/// A leaf whose dates no X.509 library reads, while a handshake needs none of them.
 pub(crate) fn unreadable(leaf: &Leaf) -> Leaf {
-    // A name is a SET of attributes, here CN (2.5.4.3): it becomes a SEQUENCE.
+    // UTCTime is `YYMMDDhhmmssZ` (RFC 5280 §4.1.2.5.1).
     let mut der = leaf.der.to_vec();
-    let places: Vec<_> = (0..der.len().saturating_sub(9))
-        .filter(|&at| der[at] == 0x31 && der[at + 2] == 0x30 && der[at + 4..at + 9] == [6, 3, 0x55, 4, 3])
-        .collect();
-    assert!(!places.is_empty(), "the certificate has a name");
-    places.into_iter().for_each(|at| der[at] = 0x30);
+    let at = der.windows(15).position(|window| window[..2] == [0x17, 13] && window[14] == b'Z');
+    let at = at.expect("a certificate has a date");
+    der[at + 4..at + 6].copy_from_slice(b"99");
     Leaf { chain: String::new(), key: leaf.key.clone(), der: CertificateDer::from(der) }
 }
 
