@@ -91,7 +91,7 @@ impl Families {
             redirect_loops: counters(
                 r,
                 "portvakt_redirect_loops_total",
-                "Clients that were sent to where they are, again and again.",
+                "Clients that were sent to where they are or were, again and again.",
                 &["route"],
             )?,
             upstream_requests: counters(r, "portvakt_upstream_requests_total", UPSTREAM, &["upstream", "code"])?,

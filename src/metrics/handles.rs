@@ -84,7 +84,7 @@ impl RouteMetrics {
         self.rewrites[kind as usize].inc();
     }
 
-    /// Counts a client that is sent to where it is, again and again.
+    /// Counts a client that is sent to where it is or was, again and again.
     pub fn looped(&self) {
         self.redirect_loops.inc();
     }

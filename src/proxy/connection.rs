@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use super::contained::{Lender, contain};
 use super::expulsion::{Expelled, Expulsion};
 use super::gather::Gathering;
 use super::head::{Flaw, Head};
+use super::loops::Trail;
 use super::{answer, http2};
 use crate::listener::{Limits, Place};
 use crate::metrics::{ListenerMetrics, RouteMetrics};
@@ -51,6 +52,8 @@ pub(super) struct Connection {
     pub(super) expulsion: Expulsion,
     /// Who wants to know whether the last answer has arrived.
     receipt: Mutex<Option<Receipt>>,
+    /// The redirects that it follows.
+    trail: Mutex<Option<Box<Trail>>>,
     stop: watch::Receiver<bool>,
 }
 
@@ -89,8 +92,14 @@ impl Connection {
             proof: OnceLock::new(),
             expulsion: Expulsion::default(),
             receipt: Mutex::default(),
+            trail: Mutex::default(),
             stop,
         }
+    }
+
+    /// The redirects that it follows, if it does.
+    pub(super) fn trail(&self) -> MutexGuard<'_, Option<Box<Trail>>> {
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Seconds that the connection may stay unused after this request; `None` closes it.

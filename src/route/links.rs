@@ -112,20 +112,41 @@ impl Links<'_> {
         (better != value).then_some(better)
     }
 
-    /// Whether an answer to a GET of `target` sends the client to where it is; `location` is corrected already.
-    pub fn leads_back(&self, target: &[u8], location: &str) -> bool {
-        let location = location.split('#').next().unwrap_or_default();
-        let rest = match Url::split(location) {
-            Some(url) => {
-                let (Some((origin, rest)), Some(own)) = (url.origin(), self.own_origin()) else { return false };
-                if origin != own {
-                    return false;
+    /// A WebDAV `If` with its tagged lists as the upstream has to read them (RFC 4918 §10.4.2), which name a resource each;
+    /// `None` where it stays as it is. Tokens and entity tags, in their parentheses, are none of ours.
+    pub fn conditions(&self, value: &str, is_secure: bool, host: &str) -> Option<String> {
+        let (mut better, mut rest, mut is_changed) = (String::with_capacity(value.len()), value, false);
+        while let Some(at) = rest.find(['<', '(']) {
+            let (front, found) = rest.split_at(at);
+            better.push_str(front);
+            let length = if found.starts_with('<') { found.find('>')? + 1 } else { list(found)? };
+            let (found, behind) = found.split_at(length);
+            let tagged = found.strip_prefix('<').and_then(|tag| tag.strip_suffix('>'));
+            match tagged.and_then(|tag| self.destination(tag, is_secure, host)) {
+                Some(tag) => {
+                    better.extend(["<", &tag, ">"]);
+                    is_changed = true;
                 }
-                if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") }
+                None => better.push_str(found),
             }
-            None => location.to_owned(),
+            rest = behind;
+        }
+        better.push_str(rest);
+        is_changed.then_some(better)
+    }
+
+    /// Path and query of a `Location` that leads to where the client is already, corrected or as it came; `None` for every
+    /// other host, and for what is relative to a path.
+    pub fn place(&self, location: &str) -> Option<String> {
+        let location = location.split('#').next().unwrap_or_default();
+        let Some(url) = Url::split(location) else {
+            return location.starts_with('/').then(|| location.to_owned());
         };
-        rest.as_bytes() == target
+        let (origin, rest) = url.origin()?;
+        if origin != self.own_origin()? {
+            return None;
+        }
+        Some(if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") })
     }
 
     /// Whether a cookie with this `Domain` would be refused by the client, since it names the upstream's inside.
@@ -228,6 +249,22 @@ impl<'a> Url<'a> {
     }
 }
 
+/// How long the list of conditions in parentheses is that `text` begins with; tokens and entity tags may have any marks.
+fn list(text: &str) -> Option<usize> {
+    let mut until = None;
+    for (at, mark) in text.char_indices() {
+        match (until, mark) {
+            (Some(end), _) if mark == end => until = None,
+            (Some(_), _) => {}
+            (None, '<') => until = Some('>'),
+            (None, '"') => until = Some('"'),
+            (None, ')') => return Some(at + 1),
+            (None, _) => {}
+        }
+    }
+    None
+}
+
 const fn default_port(is_secure: bool) -> u16 {
     if is_secure { 443 } else { 80 }
 }
@@ -326,8 +363,8 @@ mod tests {
         }
         let on_a_port = Links { host: Some("m5.test:444"), ..scene.before() };
         assert_eq!(on_a_port.url("http://m5.test/a").as_deref(), Some("https://m5.test:444/a"));
-        assert!(scene.before().leads_back(b"/a", "https://m5.test/a"));
-        assert!(!scene.before().leads_back(b"/a", "http://m5.test/a"));
+        assert_eq!(scene.before().place("https://m5.test/a").as_deref(), Some("/a"));
+        assert_eq!(scene.before().place("http://m5.test/a"), None);
     }
 
     /// The upstream has the port of the world, as where it is reached by `https://192.168.10.5`.
@@ -439,6 +476,26 @@ mod tests {
     }
 
     #[test]
+    fn given_conditions_of_webdav_when_led_then_tagged_resources_alone_change() {
+        let scene = Scene::new();
+        let links = Links { stripped: Some(&scene.stripped), ..scene.secure() };
+        let token = "(<opaquelocktoken:https://m5.test:5001/Api/x> [\"a)b\"] Not <DAV:no-lock>)";
+        for (tag, expected) in [
+            ("https://m5.test:5001/Api/a%20b", Some("http://intern/a%20b")),
+            ("/Api/a", Some("/a")),
+            ("https://other.test/Api/a", None),
+            ("urn:x", None),
+        ] {
+            let value = |tag: &str| format!("<{tag}> {token} {token}  <urn:y> {token}");
+            let better = links.conditions(&value(tag), false, "intern");
+            assert_eq!(better, expected.map(value), "{tag}");
+        }
+        for untouched in [token, "", "<", "(", "<https://m5.test:5001/Api/a", "<https://m5.test:5001/Api/a> (<x"] {
+            assert_eq!(links.conditions(untouched, false, "intern"), None, "{untouched}");
+        }
+    }
+
+    #[test]
     fn given_a_location_when_compared_with_the_request_then_only_the_same_place_leads_back() {
         #[rustfmt::skip]
         let table = [
@@ -455,10 +512,11 @@ mod tests {
         ];
         let scene = Scene::new();
         for (location, expected) in table {
-            assert_eq!(scene.secure().leads_back(b"/a?b", location), expected, "{location}");
+            let place = scene.secure().place(location);
+            assert_eq!(place.as_deref() == Some("/a?b"), expected, "{location}");
         }
-        assert!(scene.secure().leads_back(b"/", "https://m5.test:5001"));
-        assert!(scene.plain().leads_back(b"/a", "http://m5.test:5002/a"));
+        assert_eq!(scene.secure().place("https://m5.test:5001").as_deref(), Some("/"));
+        assert_eq!(scene.plain().place("http://m5.test:5002/a").as_deref(), Some("/a"));
     }
 
     #[test]
@@ -504,7 +562,9 @@ mod tests {
                 links.refresh(&text);
                 links.refresh(&format!("0;url={text}"));
                 links.destination(&text, false, "intern");
-                links.leads_back(text.as_bytes(), &text);
+                links.place(&text);
+                links.conditions(&text, false, "intern");
+                links.conditions(&format!("<{text}> (<a>)"), false, "intern");
             }
         }
     }

@@ -52,7 +52,7 @@ fn given_plain_http_when_allowed_then_urls_of_the_inside_become_the_clients_plai
 #[test]
 fn given_a_trusted_proxy_that_ends_tls_before_us_when_answered_then_urls_and_cookies_are_of_tls() {
     let stage = Stage::new();
-    stage.configure("trusted_proxies = [\"127.0.0.0/8\"]\n", "");
+    stage.configure("trusted_proxies = [\"127.0.0.0/8\"]\n", "https = { rest = \"allow\" }\n");
     let _portvakt = stage.home.start();
     script(
         &stage,
@@ -69,6 +69,9 @@ fn given_a_trusted_proxy_that_ends_tls_before_us_when_answered_then_urls_and_coo
     assert_eq!(reply.header("location"), Some("https://m5.test/a"));
     assert_eq!(reply.header("refresh"), Some("0;url=https://m5.test/b"));
     assert_eq!(reply.header("set-cookie"), Some("a=b; Secure"));
+    let in_clear = ask("X-Forwarded-Proto: http\r\n");
+    assert_eq!(in_clear.header("location"), Some("http://m5.test/a"));
+    assert_eq!(in_clear.header("set-cookie"), Some("a=b"));
 }
 
 #[test]
@@ -183,6 +186,28 @@ fn given_descriptions_to_be_corrected_when_something_else_is_asked_for_or_answer
 }
 
 #[test]
+fn given_a_server_that_compresses_whatever_is_asked_when_described_then_corrected_and_compressed_again() {
+    use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+    let (stage, _portvakt) = running("answers = { xml = true }\n");
+    let sent = format!("<w:Address>{}/Door.svc</w:Address>", stage.echo.url());
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(sent.as_bytes()).unwrap();
+    let body = encoder.finish().unwrap();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stage.echo.script(&[head.as_bytes(), &body].concat());
+
+    let reply = stage.get("/scripted?wsdl");
+
+    let mut text = String::new();
+    GzDecoder::new(&*reply.body).read_to_string(&mut text).unwrap();
+    assert_eq!(reply.header("content-encoding"), Some("gzip"));
+    assert_eq!(text, format!("<w:Address>{}</w:Address>", stage.url("/Door.svc")));
+}
+
+#[test]
 fn given_a_head_of_a_description_when_asked_for_then_no_length_that_is_wrong() {
     let (stage, _portvakt) = running("answers = { xml = true }\n");
     let sent = WSDL.replace("INNER", &stage.echo.url());
@@ -224,6 +249,63 @@ fn given_clients_sent_to_where_they_are_when_it_goes_on_then_told_once_and_count
         ask("/scripted?token=geheim", "POST");
     }
     assert_eq!(stage.home.metrics().sum("portvakt_redirect_loops_total", &[]), 2.0);
+}
+
+#[test]
+fn given_clients_sent_round_by_way_of_another_url_when_it_goes_on_then_told_and_counted_and_else_not() {
+    let stage = Stage::new();
+    let (port, host) = (redirecting(), format!("m5.test:{}", stage.home.https));
+    stage.home.configure("", &Stage::site_with(&format!("\"http://127.0.0.1:{port}\"")));
+    let portvakt = stage.home.start();
+    for version in ["--http1.1", "--http2"] {
+        let followed = stage.curl().with(&[version, "-L", "--max-redirs", "20"]).try_get(&stage.url("/a?token=geheim"));
+        assert!(followed.is_err(), "curl goes round too: {followed:?}");
+    }
+    let line = portvakt.child.wait_line("the explanation", |line| line.contains("PV0319"));
+    assert!(!line.contains("geheim"), "{line}");
+    let counted = || stage.home.metrics().sum("portvakt_redirect_loops_total", &[]);
+    let before = counted();
+    assert!(before >= 2.0, "{before}");
+
+    // The same redirect for each page, and one that ends.
+    let mut stream = stage.connect();
+    for target in ["/once", "/once", "/there", "/once", "/there", "/once", "/there", "/once", "/there", "/once"] {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert!(tls::exchange(&mut stream, &request).unwrap().status < 400);
+    }
+    assert_eq!(counted(), before);
+}
+
+/// A server whose `/a`, `/b` and `/c` lead to each other in a circle, and `/once` to `/there`, where it ends.
+fn redirecting() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serve = |mut stream: std::net::TcpStream| {
+        while let Ok(head) = read_head(&mut stream) {
+            let head = String::from_utf8_lossy(&head).into_owned();
+            let path = head.split(['?', ' ']).nth(1).unwrap_or_default();
+            let next = match path {
+                "/a" => Some("/b"),
+                "/b" => Some("/c"),
+                "/c" => Some("/a?token=geheim"),
+                "/once" => Some("/there"),
+                _ => None,
+            };
+            let answer = match next {
+                Some(next) => format!("HTTP/1.1 302 Found\r\nLocation: {next}\r\nContent-Length: 0\r\n\r\n"),
+                None => "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_owned(),
+            };
+            if stream.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || serve(stream));
+        }
+    });
+    port
 }
 
 /// The usual scene with `lines` in its site.

@@ -7,6 +7,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use tracing::{info, warn};
 
+use super::super::loops::Trail;
 use super::super::{Snapshot, request};
 use super::{Context, Service};
 use crate::access::{Query, told_target};
@@ -22,7 +23,7 @@ impl Service {
         }
     }
 
-    /// Counts and tells when a client is sent to where it is, again and again.
+    /// Counts and tells when a client is sent to where it is or was, again and again.
     pub(super) fn look_for_loop(
         &self,
         session: &Session,
@@ -32,22 +33,34 @@ impl Service {
         route: &RouteMetrics,
     ) {
         let request = session.req_header();
-        let location = response.headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
         let is_read = matches!(request.method, Method::GET | Method::HEAD);
-        let (Some(location), Some(connection), true) = (location, &ctx.connection, is_read) else { return };
-        let Ok(target) = route::Target::parse(request.raw_path()) else { return };
-        // What is not corrected leads back by way of our own redirect.
-        let meant = links.url(location);
-        if !response.status.is_redirection()
-            || !links.leads_back(&target.origin_form(), meant.as_deref().unwrap_or(location))
-        {
+        let (Some(connection), true) = (&ctx.connection, is_read) else { return };
+        let to = redirected_to(response, links);
+        let mut trail = connection.trail();
+        if to.is_none() && trail.is_none() {
             return;
         }
+        let Ok(target) = route::Target::parse(request.raw_path()) else { return };
+        let from = target.origin_form();
         let agent = request.headers.get(header::USER_AGENT).map(http::HeaderValue::as_bytes);
-        let who = (request::client(request, connection, &ctx.snapshot), agent, links.host, request.raw_path());
-        if self.loops.note(who, response.headers.contains_key(header::SET_COOKIE)) {
+        let who = (request::client(request, connection, &ctx.snapshot), agent, links.host);
+        let is_loop = match to {
+            None => {
+                Trail::arrived(&mut trail, || self.loops.key((who, &*from)));
+                false
+            }
+            Some(to) if to.as_bytes() == &*from => {
+                self.loops.note((who, request.raw_path()), response.headers.contains_key(header::SET_COOKIE))
+            }
+            Some(to) => {
+                let [from, to] = [&*from, to.as_bytes()].map(|url| self.loops.key((who, url)));
+                Trail::redirected(&mut trail, from, to)
+            }
+        };
+        drop(trail);
+        if is_loop {
             route.looped();
-            self.explain(route.name(), Some(&told_target(&target.origin_form(), Query::Redact)), Trouble::RedirectLoop);
+            self.explain(route.name(), Some(&told_target(&from, Query::Redact)), Trouble::RedirectLoop);
         }
     }
 
@@ -71,4 +84,15 @@ impl Service {
             info!(more, "observed: more of it stands on the status page and in /status.json");
         }
     }
+}
+
+/// Where on this site an answer sends its client, in origin form.
+fn redirected_to(response: &ResponseHeader, links: &Links<'_>) -> Option<String> {
+    if !response.status.is_redirection() {
+        return None;
+    }
+    let location = response.headers.get(header::LOCATION)?.to_str().ok()?;
+    // What is not corrected leads back by way of our own redirect.
+    let meant = links.url(location);
+    links.place(meant.as_deref().unwrap_or(location))
 }
