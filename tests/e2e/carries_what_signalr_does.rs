@@ -40,6 +40,28 @@ fn given_no_setting_then_a_poll_of_110_s_is_within_the_time_for_an_answer() {
     assert!(default.first_byte.as_secs() >= 300 && default.websocket_idle.as_secs() >= 600, "{default:?}");
 }
 
+/// As [`given_no_setting_then_a_poll_of_110_s_is_within_the_time_for_an_answer`], lived through.
+#[test]
+#[ignore = "long: a poll of 110 s"]
+fn given_a_long_poll_of_110_s_when_answered_at_its_end_then_the_client_has_it_over_h1_and_h2() {
+    let (stage, _portvakt) = Stage::running();
+    std::thread::scope(|scope| {
+        let polls = ["--http1.1", "--http2"].map(|version| {
+            let curl = stage.curl().with(&[version, "--max-time", "200"]);
+            let url = stage.url("/hold?transport=longPolling");
+            scope.spawn(move || curl.get(&url))
+        });
+        eventually("both polls are at the server", PATIENCE, || (stage.echo.requests().len() == 2).then_some(()));
+        std::thread::sleep(std::time::Duration::from_secs(110));
+        stage.echo.release();
+        stage.echo.release();
+        for poll in polls {
+            let answer = poll.join().expect("an answer");
+            assert_eq!((answer.status, answer.text().as_str()), (200, "released\n"));
+        }
+    });
+}
+
 fn read_until(stream: &mut tls::Stream, wanted: &str) {
     let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
     while !String::from_utf8_lossy(&seen).contains(wanted) {

@@ -105,6 +105,73 @@ fn given_affinity_by_rule_when_clients_come_then_each_has_its_own_connection_and
     assert!(of[0] == of[2] && of[1] == of[3] && of[0] != of[1], "{of:?}");
 }
 
+/// Kerberos in SPNEGO (RFC 4178), which Windows may bind to the connection as it does NTLM.
+#[test]
+fn given_negotiate_with_a_token_that_is_no_ntlm_when_a_connection_is_authenticated_then_it_is_one_clients() {
+    let stage = Stage::new();
+    stage.home.configure("", &Stage::site_with(&format!("\"http://127.0.0.1:{}\"", negotiating())));
+    let _portvakt = stage.home.start();
+    let shown = |name: &str| format!("Authorization: Negotiate {}\r\n", spnego(name));
+    assert_eq!(ask(&mut stage.connect(), "").status, 401);
+    let (mut alice, mut bob) = (stage.connect(), stage.connect());
+    assert_eq!(ask(&mut alice, &shown("alice")).text(), "alice");
+    assert_eq!(ask(&mut bob, &shown("bob")).text(), "bob");
+
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| (0..5).for_each(|_| assert_eq!(ask(&mut stage.connect(), "").status, 401)));
+        }
+    });
+    for _ in 0..3 {
+        assert_eq!((ask(&mut alice, "").text(), ask(&mut bob, "").text()), ("alice".to_owned(), "bob".to_owned()));
+    }
+    drop(alice);
+    assert_eq!(ask(&mut stage.connect(), "").status, 401);
+}
+
+/// A `NegTokenInit` as far as a server looks at it that believes everybody; the name stands for the ticket.
+fn spnego(name: &str) -> String {
+    use base64::Engine;
+    let kerberos = [0x60, 0x30, 6, 6, 0x2b, 6, 1, 5, 5, 2, 0xa0, 0x26];
+    base64::engine::general_purpose::STANDARD.encode([&kerberos[..], name.as_bytes()].concat())
+}
+
+/// A server that asks for Negotiate, and knows its client by the connection from then on.
+fn negotiating() -> u16 {
+    use base64::Engine;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serve = |mut stream: std::net::TcpStream| {
+        let mut user: Option<String> = None;
+        while let Ok(head) = raw::read_head(&mut stream) {
+            let headers = raw::parse_headers(&head);
+            let token = raw::header(&headers, "authorization").and_then(|value| value.strip_prefix("Negotiate "));
+            let token = token.and_then(|token| base64::engine::general_purpose::STANDARD.decode(token).ok());
+            if let Some(token) = token.filter(|token| token.first() == Some(&0x60)) {
+                user = Some(String::from_utf8_lossy(&token[12..]).into_owned());
+            }
+            let answer = match &user {
+                Some(user) => format!(
+                    "HTTP/1.1 200 OK\r\nWWW-Authenticate: Negotiate oQcwBaADCgEA\r\nContent-Length: {}\r\n\r\n{user}",
+                    user.len()
+                ),
+                None => {
+                    "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n".to_owned()
+                }
+            };
+            if stream.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || serve(stream));
+        }
+    });
+    port
+}
+
 fn ask(stream: &mut tls::Stream, headers: &str) -> Reply {
     stream.write_all(format!("GET /ntlm HTTP/1.1\r\nHost: m5.test\r\n{headers}\r\n").as_bytes()).unwrap();
     raw::read_reply(stream).unwrap()

@@ -1,6 +1,8 @@
 //! What the server behind learns about the client comes from us, not from the client; hop-by-hop headers end here.
 
 use crate::stage::Stage;
+use crate::support::Nginx;
+use crate::support::ca::self_signed;
 use crate::support::echo::Received;
 use crate::support::raw;
 
@@ -33,6 +35,44 @@ fn given_forged_headers_when_forwarded_then_none_of_their_values_arrives() {
     let head = String::from_utf8_lossy(&received.head).to_lowercase();
     for forged in ["203.0.113.7", "gopher", "evil", "forged", "/admin", "front-end-https", "delete"] {
         assert!(!head.contains(forged), "{forged} in:\n{head}");
+    }
+}
+
+/// What nginx makes of them, which reads headers as an application does.
+#[test]
+fn given_forged_headers_when_nginx_reads_what_arrives_then_it_is_told_the_truth_by_every_preset() {
+    let names = [
+        "x_forwarded_for",
+        "x_forwarded_proto",
+        "x_forwarded_host",
+        "x_forwarded_port",
+        "front_end_https",
+        "x_arr_ssl",
+    ];
+    let names: Vec<_> =
+        names.into_iter().chain(["x_original_host", "x_original_url", "x_real_ip", "client_cert"]).collect();
+    let shown: String = names.iter().map(|name| format!("{name}=$http_{name} ")).collect();
+    let more = format!(" location = /headers {{ return 200 \"{shown}forwarded=$http_forwarded.\"; }}");
+    let identity = self_signed(&["legacy.local"]);
+    let nginx = Nginx::start_tls_with(&identity, &more);
+    for preset in ["", ", preset = \"iis\"", ", preset = \"arr\""] {
+        let stage = Stage::new();
+        let upstream = format!("{{ url = \"http://127.0.0.1:{}\"{preset} }}", nginx.http);
+        stage.home.configure("", &Stage::site_with(&upstream));
+        let _portvakt = stage.home.start();
+
+        let reply = stage.request(&format!("GET /headers HTTP/1.1\r\nHost: m5.test\r\n{FORGED}\r\n"));
+
+        let text = reply.text();
+        let has = |wanted: &str| assert!(text.contains(wanted), "{preset}: {wanted:?} in {text}");
+        has("x_forwarded_for=127.0.0.1 x_forwarded_proto=https x_forwarded_host=m5.test ");
+        has(&format!("x_forwarded_port={} ", stage.home.https));
+        has("x_real_ip= client_cert= forwarded=.");
+        has(if preset.contains("iis") { "front_end_https=on x_arr_ssl= " } else { "front_end_https=" });
+        has(if preset.contains("arr") { "x_arr_ssl=256|256|" } else { "x_arr_ssl= " });
+        for forged in ["203.0.113.7", "gopher", "evil", "forged", "/admin"] {
+            assert!(!text.contains(forged), "{preset}: {forged} in {text}");
+        }
     }
 }
 
