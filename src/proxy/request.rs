@@ -101,14 +101,21 @@ pub(super) fn tell_as(preset: Preset, original: &Original<'_>, request: &mut Req
     Ok(())
 }
 
-/// Lets the upstream find the place that `Destination` of WebDAV names; what is no text is no URL of ours.
+/// Lets the upstream find the places that `Destination` and `If` of WebDAV name; what is no text is no URL of ours.
 pub(super) fn lead_destination(request: &mut RequestHeader, links: &Links<'_>, is_tls: bool) -> Result<()> {
     let text = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST.as_str()).unwrap_or_default();
-    match text(DESTINATION).and_then(|destination| links.destination(destination, is_tls, host)) {
-        Some(better) => request.insert_header(DESTINATION, better),
-        None => Ok(()),
+    let destination = text(DESTINATION).and_then(|destination| links.destination(destination, is_tls, host));
+    let conditions = text(CONDITIONS).and_then(|conditions| links.conditions(conditions, is_tls, host));
+    if let Some(better) = destination {
+        request.insert_header(DESTINATION, better)?;
     }
+    conditions.map_or(Ok(()), |better| request.insert_header(CONDITIONS, better))
+}
+
+/// Whether a request names a place beside its own, as WebDAV does.
+pub(super) fn names_places(request: &RequestHeader) -> bool {
+    [DESTINATION, CONDITIONS].into_iter().any(|name| request.headers.contains_key(name))
 }
 
 /// The trace that a request belongs to, when it says so soundly and once.
@@ -169,4 +176,5 @@ const FORWARDED_PROTO: &str = "x-forwarded-proto";
 const FORWARDED_HOST: &str = "x-forwarded-host";
 const FORWARDED_PREFIX: &str = "x-forwarded-prefix";
 const DESTINATION: &str = "destination";
+const CONDITIONS: &str = "if";
 const FORWARDED_PORT: &str = "x-forwarded-port";

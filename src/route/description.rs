@@ -27,14 +27,23 @@ pub fn is_xml(content_type: &str) -> bool {
     (matches!(&*kind, "text/xml" | "application/xml") || kind.ends_with("+xml") && kind.contains('/')) && !is_wide
 }
 
-/// A description with its addresses corrected by `url`; `None` where nothing changes, or it is no XML that can be read.
-pub fn rewrite(document: &[u8], url: impl Fn(&str) -> Option<String>) -> Option<Vec<u8>> {
+/// What a document of XML is about, and so where its addresses stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A service: WSDL, DISCO, a schema.
+    Service,
+    /// Files: `DAV:multistatus` (RFC 4918 §13), whose `href` is an address.
+    Files,
+}
+
+/// A document with its addresses corrected by `url`; `None` where nothing changes, or it is no XML that can be read.
+pub fn rewrite(document: &[u8], kind: Kind, url: impl Fn(&str) -> Option<String>) -> Option<Vec<u8>> {
     if document.contains(&0) {
         return None;
     }
     let mut better = Vec::with_capacity(document.len() + 256);
     let mut copied = 0;
-    for place in addresses(document)? {
+    for place in addresses(document, kind)? {
         let Ok(old) = std::str::from_utf8(&document[place.clone()]) else { continue };
         let Some(new) = url(old).filter(|new| is_as_harmless(old, new)) else { continue };
         better.extend_from_slice(&document[copied..place.start]);
@@ -55,7 +64,7 @@ fn is_as_harmless(old: &str, new: &str) -> bool {
 }
 
 /// Where addresses stand, in their order; `None` for a document that is broken, or that declares entities.
-fn addresses(document: &[u8]) -> Option<Vec<Range<usize>>> {
+fn addresses(document: &[u8], kind: Kind) -> Option<Vec<Range<usize>>> {
     let (mut places, mut at) = (Vec::new(), 0);
     while let Some(open) = find(document, at, b"<") {
         let rest = &document[open..];
@@ -70,14 +79,14 @@ fn addresses(document: &[u8]) -> Option<Vec<Range<usize>>> {
                 end + 1
             }
             None if rest.starts_with(b"</") => find(document, open, b">")? + 1,
-            None => element(document, open + 1, &mut places)?,
+            None => element(document, open + 1, kind, &mut places)?,
         };
     }
     Some(places)
 }
 
 /// Reads a start tag whose name begins at `at`; gives where it ends.
-fn element(document: &[u8], at: usize, places: &mut Vec<Range<usize>>) -> Option<usize> {
+fn element(document: &[u8], at: usize, kind: Kind, places: &mut Vec<Range<usize>>) -> Option<usize> {
     let mut end = at + document[at..].iter().position(|byte| is_space(byte) || matches!(byte, b'/' | b'>'))?;
     let name = local(&document[at..end]);
     loop {
@@ -98,13 +107,13 @@ fn element(document: &[u8], at: usize, places: &mut Vec<Range<usize>>) -> Option
         let open = equals + 1 + document[equals + 1..].iter().position(|byte| !is_space(byte))?;
         let quote = Some(document[open]).filter(|quote| matches!(quote, b'"' | b'\''))?;
         let close = open + 1 + document[open + 1..].iter().position(|byte| *byte == quote)?;
-        if ADDRESSES.contains(&(name, attribute)) {
+        if kind == Kind::Service && ADDRESSES.contains(&(name, attribute)) {
             places.push(open + 1..close);
         }
         end = close + 1;
     }
     let is_empty = document[end - 1] == b'/';
-    if name == ENDPOINT && !is_empty {
+    if name == kind.address() && !is_empty {
         let text = &document[end + 1..find(document, end, b"<")?];
         let begin = end + 1 + (text.len() - text.trim_ascii_start().len());
         places.push(begin..begin + text.trim_ascii().len());
@@ -149,8 +158,15 @@ const ADDRESSES: [(&[u8], &[u8]); 9] = [
     (b"soap", b"address"),
 ];
 
-/// Its text is the address (WS-Addressing 1.0 §2.1).
-const ENDPOINT: &[u8] = b"Address";
+impl Kind {
+    /// The element whose text is an address (WS-Addressing 1.0 §2.1, RFC 4918 §14.7).
+    fn address(self) -> &'static [u8] {
+        match self {
+            Self::Service => b"Address",
+            Self::Files => b"href",
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -160,7 +176,7 @@ mod tests {
 
     fn rewritten(document: &str) -> Option<String> {
         let url = |url: &str| url.strip_prefix("http://in/").map(|rest| format!("https://m5.test/{rest}"));
-        rewrite(document.as_bytes(), url).map(|document| String::from_utf8(document).unwrap())
+        rewrite(document.as_bytes(), Kind::Service, url).map(|document| String::from_utf8(document).unwrap())
     }
 
     #[test]
@@ -192,11 +208,23 @@ mod tests {
     }
 
     #[test]
+    fn given_files_when_rewritten_then_the_text_of_href_alone() {
+        let document = "<D:multistatus xmlns:D=\"DAV:\"><D:response><D:href>http://in/a%20b</D:href><D:Address>http://in/</D:Address>\
+                        <x location=\"http://in/\"/></D:response><D:href/></D:multistatus>";
+        let url = |url: &str| url.strip_prefix("http://in/").map(|rest| format!("https://m5.test/{rest}"));
+        let better = rewrite(document.as_bytes(), Kind::Files, url).unwrap();
+        assert_eq!(
+            String::from_utf8(better).unwrap(),
+            document.replace("<D:href>http://in/", "<D:href>https://m5.test/")
+        );
+    }
+
+    #[test]
     fn given_a_new_address_with_marks_of_xml_when_rewritten_then_nothing_changes() {
         let document = br#"<address location="http://in/a"/>"#;
-        assert_eq!(rewrite(document, |_| Some("https://m5.test/'/a".to_owned())), None);
-        assert_eq!(rewrite(&[document.as_slice(), &[0]].concat(), |_| Some(String::new())), None);
-        assert_eq!(rewrite(b"<address location=\"\xff\"/>", |_| Some(String::new())), None);
+        assert_eq!(rewrite(document, Kind::Service, |_| Some("https://m5.test/'/a".to_owned())), None);
+        assert_eq!(rewrite(&[document.as_slice(), &[0]].concat(), Kind::Service, |_| Some(String::new())), None);
+        assert_eq!(rewrite(b"<address location=\"\xff\"/>", Kind::Service, |_| Some(String::new())), None);
     }
 
     #[test]
@@ -241,8 +269,8 @@ mod tests {
         fn given_any_bytes_when_rewritten_then_no_panic_and_what_is_no_address_stays(
             document in "(<|>|/|=|\"|'| |!--|-->|address|location|Address|http://in/|\\?|\\[|a){0,30}", noise: Vec<u8>,
         ) {
-            rewrite(&noise, |_| Some("x".to_owned()));
-            let marked = rewrite(document.as_bytes(), |_| Some("\u{1}".to_owned()));
+            rewrite(&noise, Kind::Files, |_| Some("x".to_owned()));
+            let marked = rewrite(document.as_bytes(), Kind::Service, |_| Some("\u{1}".to_owned()));
             if let Some(marked) = marked {
                 let places = addresses(document.as_bytes()).unwrap();
                 let mut at = 0;

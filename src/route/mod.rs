@@ -40,7 +40,7 @@ pub use certificate::{
 pub use client::{AllowList, believed_client};
 pub use decide::{Routes, challenge_token};
 pub use decision::{Action, Decision, Facts, Outcome, Reason};
-pub use description::{is_description, is_xml, rewrite};
+pub use description::{Kind as DocumentKind, is_description, is_xml, rewrite};
 pub use edit::{HeaderEdits, Unsettable, asks_for_connection_authentication, is_connection_authentication};
 pub use host::{HostError, HostName};
 pub use limit::{Limits, Rate, TooMany};

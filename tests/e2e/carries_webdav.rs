@@ -55,6 +55,46 @@ fn given_a_destination_on_another_host_when_sent_then_it_arrives_as_it_is() {
 }
 
 #[test]
+fn given_conditions_on_a_resource_when_sent_then_the_server_reads_them_as_its_own() {
+    let (stage, _portvakt) = Stage::running();
+    let list = "(<opaquelocktoken:https://m5.test/x> [\"a)\"])";
+    for (tag, expected) in [
+        (stage.url("/files/a"), format!("<http://m5.test/files/a> {list}")),
+        ("https://other.test/a".to_owned(), format!("<https://other.test/a> {list}")),
+    ] {
+        let request =
+            format!("PUT /files/a HTTP/1.1\r\nHost: m5.test\r\nIf: <{tag}> {list}\r\nContent-Length: 1\r\n\r\nx");
+        assert_eq!(stage.request(&request).status, 200);
+        assert_eq!(stage.echo.last().header("if").as_deref(), Some(&*expected), "{tag}");
+    }
+}
+
+#[test]
+fn given_a_list_of_files_when_documents_are_corrected_then_its_addresses_are_the_clients() {
+    let stage = Stage::new();
+    let route = format!(
+        "[[site.route]]\npath = \"/dav/\"\nstrip_prefix = true\nupstream = {:?}\nanswers = {{ xml = true }}\n",
+        stage.echo.url()
+    );
+    stage.configure("", &route);
+    let _portvakt = stage.home.start();
+    let (inner, outer) = (stage.echo.url(), stage.url(""));
+    let list = |first: &str, second: &str| {
+        format!("<D:multistatus xmlns:D=\"DAV:\"><D:href>{first}</D:href><D:href>{second}</D:href></D:multistatus>")
+    };
+    let body = list(&format!("{inner}/files/a%20b"), "/files/");
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 207 Multi-Status\r\nContent-Type: application/xml\r\nContent-Length: {length}\r\n\r\n");
+    stage.echo.script(format!("{head}{body}").as_bytes());
+
+    let reply =
+        stage.request("PROPFIND /dav/scripted HTTP/1.1\r\nHost: m5.test\r\nDepth: 1\r\nContent-Length: 0\r\n\r\n");
+
+    assert_eq!((reply.status, reply.text()), (207, list(&format!("{outer}/dav/files/a%20b"), "/dav/files/")));
+}
+
+#[test]
 fn given_methods_of_webdav_when_sent_then_each_arrives_and_its_207_comes_back() {
     let (stage, _portvakt) = Stage::running();
     let body = "<?xml version=\"1.0\"?><D:multistatus xmlns:D=\"DAV:\"/>";

@@ -514,7 +514,7 @@ impl ProxyHttp for Service {
         if let Some(host) = host_to_send(configured, ctx.snapshot.site(target.site), request) {
             request.insert_header(header::HOST, host)?;
         }
-        if request.headers.contains_key("destination")
+        if request::names_places(request)
             && let Some(links) = ctx.links(session.req_header())
         {
             lead_destination(request, &links, !target.is_plain())?;
@@ -623,12 +623,12 @@ impl ProxyHttp for Service {
             Part::Held => *body = None,
             Part::TooLong(held) => *body = Some(held.freeze()),
             Part::Whole(held) => {
-                let better =
-                    ctx.links(session.req_header()).and_then(|links| route::rewrite(&held, |url| links.url(url)));
+                let links = ctx.links(session.req_header());
+                let better = links.and_then(|links| held.corrected(|url| links.url(url)));
                 if let (Some(_), Some(route)) = (&better, &ctx.route) {
                     route.rewrote(Rewrite::Xml);
                 }
-                *body = Some(better.map_or_else(|| held.freeze(), Bytes::from));
+                *body = Some(better.map_or_else(|| held.into_bytes(), Bytes::from));
             }
         }
         Ok(None)
