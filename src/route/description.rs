@@ -272,7 +272,7 @@ mod tests {
             rewrite(&noise, Kind::Files, |_| Some("x".to_owned()));
             let marked = rewrite(document.as_bytes(), Kind::Service, |_| Some("\u{1}".to_owned()));
             if let Some(marked) = marked {
-                let places = addresses(document.as_bytes()).unwrap();
+                let places = addresses(document.as_bytes(), Kind::Service).unwrap();
                 let mut at = 0;
                 let mut expected = Vec::new();
                 for place in places {

@@ -298,11 +298,11 @@ Ask whoever runs the server for the new fingerprint (on the server itself, not o
 Counted in `portvakt_upstream_tls_failures_total{reason=\"pin\"}`.";
 
 const UNREADABLE: &str = "\
-What the server shows has the shape of a certificate, but breaks the rules of one (RFC 5280), in its names or dates for instance. A pin or
-fingerprint cannot help: nothing in it can be read to compare. Requests are answered with 502, and nothing is sent to the server.
+What the server shows has the shape of a certificate, but breaks the rules of one (RFC 5280), in its dates for instance. A pin
+or fingerprint cannot help: nothing in it can be read to compare. Requests get 502, and nothing is sent to the server.
 
-No usual tool makes such certificates. If it was not changed on purpose, ask who answers at the address: somebody may stand between.
-What it shows: `openssl s_client -connect HOST:PORT </dev/null | openssl x509 -noout -text`.
+No usual tool makes such certificates. If it was not changed on purpose, ask who answers at the address: somebody may stand
+between. What it shows: `openssl s_client -connect HOST:PORT </dev/null | openssl x509 -noout -text`.
 Counted in `portvakt_upstream_tls_failures_total{reason=\"unreadable\"}`.";
 
 const FIRST_USE: &str = "\

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 
 use crate::stage::Stage;
 use crate::support::raw::{self, read_head};
-use crate::support::{Portvakt, home};
+use crate::support::{Portvakt, home, tls};
 
 const WSDL: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n<wsdl:definitions xmlns:soap=\"http://schemas.xmlsoap.org/wsdl/soap/\">\r\n\
     <!-- location=\"INNER/Door.asmx\" -->\r\n<wsdl:import location=\"INNER/Door.svc?wsdl=wsdl0&amp;x\" namespace=\"INNER/\" />\r\n\
@@ -170,7 +170,7 @@ fn given_descriptions_to_be_corrected_when_something_else_is_asked_for_or_answer
         ("/scripted", "text/xml", &sent),
         ("/scripted?x=wsdl", "text/xml", &sent),
         ("/scripted?wsdl", "text/html", &sent),
-        ("/scripted?wsdl", "text/xml\r\nContent-Encoding: gzip", &sent),
+        ("/scripted?wsdl", "text/xml\r\nContent-Encoding: br", &sent),
         ("/scripted?wsdl", "text/xml", &long),
     ] {
         script(&stage, "200 OK", &format!("Content-Type: {content_type}\r\n"), body);
