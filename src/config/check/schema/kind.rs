@@ -102,6 +102,7 @@ pub(super) static KINDS: &[(&Shape, &[(&str, Kind)])] = &[
             ("header_timeout", Duration),
             ("keep_alive", Duration),
             ("body", Size),
+            ("collected", Size),
             ("requests", REQUESTS),
         ],
     ),
