@@ -43,6 +43,28 @@ pub enum InfoAnswer {
     },
 }
 
+impl InfoAnswer {
+    /// The window as our clock will show it, when the CA's is `skew` seconds ahead of ours.
+    ///
+    /// Let's Encrypt lifts its limits for renewals within the window, by its own clock (RFC 9773 leaves that to the CA); one that
+    /// comes hours early by a clock of ours that is wrong uses them up. The emergency guard stays on our clock. A clock that is
+    /// a little off, as most are, changes nothing.
+    pub fn by_our_clock(self, skew: i64) -> Self {
+        match self {
+            Self::Window { window, ask_again } if skew.unsigned_abs() >= A_WRONG_CLOCK => {
+                // Steps of ten minutes: the moment is drawn anew when the window changes.
+                let shifted = |at: Timestamp| Timestamp::from_unix(at.as_unix().saturating_sub(skew / 600 * 600));
+                let window = Window { start: shifted(window.start), end: shifted(window.end), ..window };
+                Self::Window { window, ask_again }
+            }
+            other => other,
+        }
+    }
+}
+
+/// In seconds: beyond an hour it is no slow answer and no drift.
+const A_WRONG_CLOCK: u64 = 3_600;
+
 /// What is kept of the answers for one certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Info {

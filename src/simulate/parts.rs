@@ -161,7 +161,10 @@ impl Parts for SimulatedParts {
         };
         locked(&self.world).judge.info_asked(self.site);
         match self.ask(ca, asked).await {
-            Ok((window, ask_again)) => InfoAnswer::Window { window, ask_again: Some(self.now() + ask_again) },
+            Ok((window, ask_again)) => {
+                let skew = super::ca::seconds(self.timeline.now()).as_unix() - self.now().as_unix();
+                InfoAnswer::Window { window, ask_again: Some(self.now() + ask_again) }.by_our_clock(skew)
+            }
             Err(trouble) => {
                 InfoAnswer::Failed { temporary: trouble.is_temporary(), ask_again: None, detail: trouble.detail() }
             }
