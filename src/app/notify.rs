@@ -6,7 +6,9 @@ use super::{AppError, Inner, rights, status};
 use crate::config::Config;
 use crate::lifecycle;
 use crate::metrics::{CertificateRole, CertificateStatus, Metrics, NotifyResult};
-use crate::notify::{CertificateFact, Event, Facts, FailureFact, Kind, Message, Role, SendError, Sent, ServerFact};
+use crate::notify::{
+    CertificateFact, Count, Event, Facts, FailureFact, Kind, Message, Role, SendError, Sent, ServerFact,
+};
 use crate::platform;
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::upstream::{Peer, TlsFailure};
@@ -44,7 +46,7 @@ pub fn become_notifier(config: &Config) -> Result<(), AppError> {
 }
 
 /// Counts what becomes of messages.
-pub(super) fn counter(metrics: Arc<Metrics>) -> Arc<dyn Fn(&str, Sent) + Send + Sync> {
+pub(super) fn counter(metrics: Arc<Metrics>) -> Arc<Count> {
     Arc::new(move |name, sent| {
         let result = match sent {
             Sent::Ok => NotifyResult::Ok,

@@ -12,7 +12,7 @@ use crate::platform;
 ///
 /// The system's own; the file before is unharmed then.
 pub fn write_textfile(path: &Path, text: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     // Collectors pass over names that do not end in `.prom`. Removed when it is dropped before it got its name.
     let mut file = tempfile::Builder::new().prefix(".portvakt-").suffix(".new").tempfile_in(folder)?;
     file.write_all(text)?;

@@ -30,8 +30,11 @@ pub struct NotifiersParts {
     /// Says how everything stands; may wait for the disk.
     pub facts: Arc<dyn Fn() -> Facts + Send + Sync>,
     /// Hears how each try ended, by the notifier's name.
-    pub count: Arc<dyn Fn(&str, Sent) + Send + Sync>,
+    pub count: Arc<Count>,
 }
+
+/// Counts a try to send.
+pub type Count = dyn Fn(&str, Sent) + Send + Sync;
 
 /// How a try to send ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

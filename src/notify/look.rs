@@ -119,7 +119,7 @@ impl Memory {
         shown.drain(..surplus);
         let event = Event::new(Kind::UpstreamChanged, &*server.upstream, now);
         let detail = format!("{}: SHA-256 {sha256}", server.address);
-        (!is_first).then(|| Event { not_after: server.not_after, detail: Some(detail), ..event })
+        (!is_first).then_some(Event { not_after: server.not_after, detail: Some(detail), ..event })
     }
 
     fn heartbeat(&mut self, facts: &Facts, now: Timestamp) -> Option<Event> {

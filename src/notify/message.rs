@@ -275,7 +275,7 @@ pub(super) fn line(text: &str, most: usize) -> String {
 /// A few lines, whatever others have written into them.
 fn block(text: &str) -> String {
     let lines = text.lines().filter(|line| !line.trim().is_empty()).take(MOST_LINES);
-    lines.map(|text| line_kept(text)).collect::<Vec<_>>().join("\n")
+    lines.map(line_kept).collect::<Vec<_>>().join("\n")
 }
 
 /// As [`line`], with the spaces that it begins with.

@@ -33,7 +33,7 @@ mod settings;
 mod webhook;
 mod words;
 
-pub use carrier::{Notifiers, NotifiersParts, Sent};
+pub use carrier::{Count, Notifiers, NotifiersParts, Sent};
 pub use event::{Event, Kind};
 pub use facts::{CertificateFact, Facts, FailureFact, Role, ServerFact};
 pub use look::{Ending, Need, Report};

@@ -135,8 +135,10 @@ fn keys() -> Vec<(Station, &'static str, &'static Kind)> {
     stations().into_iter().flat_map(keys).collect()
 }
 
+type Takes = fn(&Kind) -> bool;
+
 /// A value of each type of TOML, and whether a kind takes the type.
-const PROBES: [(&str, fn(&Kind) -> bool); 8] = [
+const PROBES: [(&str, Takes); 8] = [
     ("'text'", |kind| !matches!(kind, Kind::Boolean | Kind::Number(..) | Kind::Numbers(..)) && !is_table(kind)),
     ("7", |kind| matches!(kind, Kind::Number(..) | Kind::Numbers(..) | Kind::Size)),
     ("true", |kind| matches!(kind, Kind::Boolean)),
