@@ -11,7 +11,7 @@
 //! level 2   store   tls   metrics   access
 //! level 1   lifecycle   route   egress  pure decisions
 //!           dns                         questions to name servers
-//! level 0   pki   challenge   time   platform   causes
+//! level 0   pki   challenge   time   platform   causes   language   html
 //! ```
 //!
 //! Arrows point down. Requests: config → listener → tls accept → route → upstream.
@@ -29,6 +29,8 @@ pub mod dns;
 pub mod doctor;
 pub mod egress;
 pub mod explain;
+mod html;
+pub mod language;
 pub mod lifecycle;
 pub mod listener;
 pub mod manager;

@@ -3,24 +3,27 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::header::{
+    ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::Full;
 
-use super::{State, page};
+use super::{Report, SCHEMA, State, page};
+use crate::language::Lang;
 use crate::metrics;
 use crate::route::HostName;
 
 /// Answers one request; its body is not looked at.
 pub(super) fn answer<B>(state: &dyn State, request: &Request<B>) -> Response<Full<Bytes>> {
-    let answered =
-        admit(request).map(|()| find(state, request.uri().path(), request.uri().query().unwrap_or_default()));
+    let answered = admit(request).map(|()| find(state, request));
     let Answer { status, content_type, body } = answered.unwrap_or_else(|refused| refused);
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.extend(FIXED_HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    headers.extend(fixed_headers().map(|(name, value)| (name, HeaderValue::from_static(value))));
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     }
@@ -67,18 +70,27 @@ fn is_local(host: &str) -> bool {
     })
 }
 
-fn find(state: &dyn State, path: &str, query: &str) -> Answer {
-    match path {
-        "/" => Answer::ok("text/html; charset=utf-8", page::render(&state.status())),
+fn find<B>(state: &dyn State, request: &Request<B>) -> Answer {
+    let query = request.uri().query().unwrap_or_default();
+    match request.uri().path() {
+        "/" => {
+            Answer::ok("text/html; charset=utf-8", page::render(&state.status(), language(request.headers(), query)))
+        }
         "/metrics" => Answer::ok(metrics::CONTENT_TYPE, state.metrics()),
         "/status.json" => status_json(state),
+        "/status.schema.json" => Answer::ok("application/schema+json", SCHEMA),
         "/livez" if state.is_live() => Answer::text(StatusCode::OK, "live\n"),
         "/livez" => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "not live\n"),
         "/readyz" => readiness(state, query.split('&').any(|pair| pair == "cert=strict")),
-        _ => {
-            Answer::text(StatusCode::NOT_FOUND, "not found; there are /, /metrics, /livez, /readyz and /status.json\n")
-        }
+        _ => Answer::text(StatusCode::NOT_FOUND, NOT_FOUND),
     }
+}
+
+/// What was chosen on the page, else what the browser likes best.
+fn language(headers: &HeaderMap, query: &str) -> Lang {
+    let chosen = query.split('&').find_map(|pair| Lang::from_tag(pair.strip_prefix("lang=")?));
+    let accepted = || Lang::accepted(headers.get(ACCEPT_LANGUAGE)?.to_str().ok()?);
+    chosen.or_else(accepted).unwrap_or_default()
 }
 
 fn readiness(state: &dyn State, strict: bool) -> Answer {
@@ -89,19 +101,21 @@ fn readiness(state: &dyn State, strict: bool) -> Answer {
 }
 
 fn status_json(state: &dyn State) -> Answer {
-    match serde_json::to_vec_pretty(&state.status()) {
+    match serde_json::to_vec_pretty(&Report::of(state.status())) {
         Ok(json) => Answer::ok("application/json", json),
         Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
 }
 
-/// The page loads nothing, runs nothing, and cannot be framed.
-const FIXED_HEADERS: [(HeaderName, &str); 4] = [
-    (CACHE_CONTROL, "no-store"),
-    (
-        CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-    (REFERRER_POLICY, "no-referrer"),
-    (http::header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-];
+const NOT_FOUND: &str = "not found; there are /, /metrics, /livez, /readyz, /status.json and /status.schema.json\n";
+
+/// The page loads nothing, runs nothing, and cannot be framed; its language is the reader's.
+fn fixed_headers() -> [(HeaderName, &'static str); 5] {
+    [
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_SECURITY_POLICY, page::policy()),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (VARY, "Accept-Language"),
+    ]
+}

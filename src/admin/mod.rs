@@ -1,16 +1,20 @@
 //! The operators' listener: metrics, health, status.
 //!
-//! In: a [`State`] to ask. Out: `/metrics`, `/livez`, `/readyz`, `/status.json` and a page at `/`, over plain HTTP/1.1 on an
-//! address of their own, loopback by default. May import: `metrics`, `lifecycle`, `route`'s host names, `time`.
+//! In: a [`State`] to ask. Out: `/metrics`, `/livez`, `/readyz`, `/status.json` with its schema and a page at `/` in four
+//! languages, over plain HTTP/1.1 on an address of their own, loopback by default. What is wrong is judged once, in `problem`, for
+//! all of them. May import: `metrics`, `lifecycle`, `route`'s host names, `pki`'s digest, `language`, `html`, `time`.
 //!
-//! Standards: HTTP/1.1 (RFC 9112); the text format 0.0.4 of Prometheus.
+//! Standards: HTTP/1.1 (RFC 9112); the text format 0.0.4 of Prometheus; WCAG 2.2 AA; CSP 3; JSON Schema 2020-12.
 //!
 //! Promises: nothing can be changed from here; nothing secret is shown; a web page that points its own name at this
 //! address (DNS rebinding) gets nothing, since only IP addresses and `localhost` are taken as `Host`.
 
 mod answer;
 mod page;
+mod problem;
+mod report;
 mod status;
+mod words;
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -25,10 +29,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
+pub use report::{Report, SCHEMA};
 pub use status::{
-    Acme, Certificate, ClientIdentity, Http1Only, IdentityAction, IdentityRefusal, IdentityTrial, Listener,
-    ListenerKind, Next, Observed, Observing, Peer, PeerCertificate, Reload, RenewalInformation, Served, ShownIdentity,
-    Status, Trouble, Upstream,
+    Acme, AcmeCertificate, Allowance, Certificate, CertificateFailure, ClientIdentity, Enforced, Event, EventKind,
+    Http1Only, IdentityAction, IdentityRefusal, IdentityTrial, Listener, ListenerKind, Next, Observed, Observing, Peer,
+    PeerCertificate, Phase, Reload, RenewalInformation, Served, ShownIdentity, Status, Trouble, Upstream,
 };
 
 /// What the operators' listener asks.

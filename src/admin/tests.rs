@@ -4,7 +4,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::language::Lang;
 use crate::lifecycle;
+use crate::lifecycle::budget::Limit;
+use crate::lifecycle::outlook::Todo;
 use crate::metrics::{CertificateRole, CertificateStatus};
 use crate::time::Timestamp;
 
@@ -55,6 +58,7 @@ fn bankid() -> ClientIdentity {
     };
     ClientIdentity {
         destination: "bankid".to_owned(),
+        is_bankid: true,
         in_use: Some("identity"),
         why: Some("`next` has not been accepted by the server yet".to_owned()),
         identities: vec![shown("identity", true, 12), shown("next", false, 900)],
@@ -65,7 +69,7 @@ fn bankid() -> ClientIdentity {
         }),
         last_trial: None,
         last_answer: Some(Timestamp::from_unix(20)),
-        next: IdentityAction { action: "order a new one at your bank".to_owned(), at: None },
+        next: IdentityAction { todo: Todo::OrderNow, action: "order a new one at your bank".to_owned(), at: None },
     }
 }
 
@@ -99,14 +103,22 @@ fn status() -> Status {
         }),
         stored: Some(true),
     };
+    let failure = lifecycle::LastFailure {
+        at: Timestamp::from_unix(50),
+        reason: lifecycle::Reason::Connection,
+        detail: "& so on".to_owned(),
+        fix: Some("open <port> 80".to_owned()),
+    };
     let next = Next {
-        action: "try again".to_owned(),
+        action: "issue".to_owned(),
         at: Some(Timestamp::from_unix(120)),
-        reason: "renewal_planned",
-        why: "the CA said `rateLimited`".to_owned(),
+        reason: "retry_after",
+        why: "the CA asks to wait".to_owned(),
     };
     Status {
         version: "0.1.0".to_owned(),
+        host: "door".to_owned(),
+        phase: Phase::Ready,
         now: Timestamp::from_unix(60),
         started: Timestamp::from_unix(0),
         uptime: 60,
@@ -115,6 +127,16 @@ fn status() -> Status {
         descriptor_limit: Some(1024),
         listeners: vec![Listener { kind: ListenerKind::Https, address: "127.0.0.1:5001".to_owned() }],
         http1_only: vec![Http1Only { site: "m5.test".to_owned(), since: Some(Timestamp::from_unix(20)) }],
+        enforcement: vec![Enforced {
+            site: "m5.test".to_owned(),
+            mode: "observe",
+            redirected: 0,
+            rejected: 0,
+            credential_blocked: 0,
+            allowed: 12_345,
+            would_redirect: 0,
+            would_reject: 7,
+        }],
         observe: vec![Observing {
             site: "m5.test".to_owned(),
             since: Timestamp::from_unix(0),
@@ -132,7 +154,7 @@ fn status() -> Status {
                 last_seen: Timestamp::from_unix(50),
             }],
         }],
-        certificates: vec![Certificate::new(facts, Some(next), Some("& so on".to_owned()))],
+        certificates: vec![Certificate::new(facts, Some(next), Some(failure))],
         served: vec![Served {
             certificate: "m5".to_owned(),
             listener: "https 0.0.0.0:443".to_owned(),
@@ -153,7 +175,13 @@ fn status() -> Status {
                 state: "ejected",
                 requests: 1,
                 last_error: Some("refused".to_owned()),
-                certificate: None,
+                trust: Some("pinned"),
+                certificate: Some(PeerCertificate {
+                    subject: "legacy".to_owned(),
+                    sha256: "cd".to_owned(),
+                    not_before: Timestamp::from_unix(0),
+                    not_after: Timestamp::from_unix(5 * 86_400),
+                }),
             }],
         }],
         troubles: vec![Trouble {
@@ -166,7 +194,29 @@ fn status() -> Status {
             first_seen: Timestamp::from_unix(30),
             last_seen: Timestamp::from_unix(40),
         }],
-        acme: vec![Acme { directory: "https://ca.test/dir".to_owned(), account: None }],
+        acme: vec![Acme {
+            directory: "https://ca.test/dir".to_owned(),
+            name: None,
+            account: None,
+            limits: vec![],
+            certificates: vec![AcmeCertificate {
+                name: "m5".to_owned(),
+                limits: vec![Allowance {
+                    limit: Limit::SameSet,
+                    of: "m5.test".to_owned(),
+                    left: 0,
+                    capacity: 5,
+                    next: Some(Timestamp::from_unix(4000)),
+                }],
+                retry_after: Some(Timestamp::from_unix(5000)),
+            }],
+        }],
+        events: vec![Event {
+            at: Timestamp::from_unix(40),
+            kind: EventKind::Failed,
+            about: "m5".to_owned(),
+            detail: "<u>refused".to_owned(),
+        }],
     }
 }
 
@@ -213,7 +263,8 @@ async fn given_each_path_when_asked_then_its_answer() {
         ("/readyz",              "200 OK",        "text/plain; charset=utf-8",                "ready\n"),
         ("/readyz?cert=strict",  "200 OK",        "text/plain; charset=utf-8",                "ready\n"),
         ("/status.json",         "200 OK",        "application/json",                         "\"version\": \"0.1.0\""),
-        ("/",                    "200 OK",        "text/html; charset=utf-8",                 "<h1>portvakt 0.1.0</h1>"),
+        ("/",                    "200 OK",        "text/html; charset=utf-8",                 "<h1>"),
+        ("/status.schema.json",  "200 OK",        "application/schema+json",                  "json-schema.org"),
         ("/nothing",             "404 Not Found", "text/plain; charset=utf-8",                "not found"),
         ("/metrics/",            "404 Not Found", "text/plain; charset=utf-8",                "not found"),
     ];
@@ -231,8 +282,8 @@ async fn given_a_foreign_certificate_and_a_word_of_the_ca_when_asked_then_both_a
     let server = Running::start(healthy()).await;
 
     let page = server.get("/").await;
-    assert!(page.contains("<b class=bad>another certificate is shown: sha256 &lt;ab&gt;</b>"), "{page}");
-    assert!(page.contains("The CA explains: <code>https://ca.test/?a&amp;b</code>"), "{page}");
+    assert!(page.contains("another certificate is shown: sha256 &lt;ab&gt;"), "{page}");
+    assert!(page.contains("<code>https://ca.test/?a&amp;b</code>"), "{page}");
     let status: serde_json::Value = serde_json::from_str(body(&server.get("/status.json").await)).unwrap();
     assert_eq!(status["served"][0]["as_published"], false);
     assert_eq!(status["certificates"][0]["renewal_information"]["explanation"], "https://ca.test/?a&b");
@@ -304,6 +355,15 @@ async fn given_a_status_when_asked_as_json_then_times_are_rfc_3339() {
         ("/upstreams/0/healthy",       serde_json::json!(false)),
         ("/troubles/0/code",           serde_json::json!("PV0317")),
         ("/acme/0/account",            serde_json::Value::Null),
+        ("/acme/0/certificates/0/limits/0/limit", serde_json::json!("duplicate_set")),
+        ("/phase",                     serde_json::json!("ready")),
+        ("/ok",                        serde_json::json!(false)),
+        ("/problems/0/level",          serde_json::json!("broken")),
+        ("/problems/0/matter",         serde_json::json!("not_served")),
+        ("/certificates/0/last_error", serde_json::json!("& so on; open <port> 80 (portvakt help PV0281)")),
+        ("/certificates/0/last_failure/reason", serde_json::json!("connection")),
+        ("/events/0/kind",             serde_json::json!("failed")),
+        ("/client_identities/0/next/todo", serde_json::json!("order_now")),
     ];
     for (pointer, value) in table {
         assert_eq!(json.pointer(pointer), Some(&value), "{pointer}");
@@ -316,14 +376,107 @@ async fn given_a_status_when_asked_as_page_then_everything_is_told_and_escaped()
     let page = server.get("/").await;
     #[rustfmt::skip]
     let told = [
-        "Running for 1 min", "/etc/portvakt.toml", "error[PV0204]: &lt;b&gt;", "PV0317", "legacy&lt;", "m5.test", "placeholder", "in 89 d", "try again",
-        "rateLimited", "&amp; so on", "unreachable", "refused", "127.0.0.1:5001", "&lt;script&gt;", "https://ca.test/dir",
+        "/etc/portvakt.toml", "error[PV0204]: &lt;b&gt;", "portvakt help PV0317", "legacy&lt;", "m5.test", "placeholder", "things need you",
+        "Open port 80", "portvakt help PV0281", "&amp; so on", "open &lt;port&gt; 80", "the CA asks to wait until then", "127.0.0.1:5001", "&lt;script&gt;",
+        "https://ca.test/dir", "12\u{202f}345", "0 / 5", "&lt;u&gt;refused", "FP &lt;Testcert&gt; 5", "What would break on m5.test",
+        "portvakt help PV0204", "in 4 days",
     ];
     for part in told {
         assert!(page.contains(part), "{part}: {page}");
     }
-    assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("href=http"));
-    assert!(page.contains("content-security-policy: default-src 'none'"));
+    assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("href=\"http"));
+    assert!(page.contains("content-security-policy: default-src 'none'; style-src 'sha256-"), "{page}");
+}
+
+#[tokio::test]
+async fn given_a_language_when_chosen_or_preferred_then_the_page_speaks_it() {
+    let server = Running::start(healthy()).await;
+    let asked = async |target: &str, preferred: &str| {
+        let head =
+            format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept-Language: {preferred}\r\nConnection: close");
+        let answer = server.send(&format!("{head}\r\n\r\n")).await;
+        assert!(answer.contains("vary: Accept-Language\r\n"), "{answer}");
+        Lang::ALL.into_iter().find(|lang| answer.contains(&format!("<html lang=\"{}\">", lang.tag())))
+    };
+    assert_eq!(asked("/", "sv-SE,en;q=0.5").await, Some(Lang::Sv));
+    assert_eq!(asked("/", "fr").await, Some(Lang::En));
+    assert_eq!(asked("/?lang=de", "sv").await, Some(Lang::De));
+    assert_eq!(asked("/?lang=%3Cscript%3E", "nb").await, Some(Lang::Nb));
+}
+
+#[test]
+fn given_hostile_words_everywhere_when_rendered_then_none_is_markup_in_any_language() {
+    let hostile = "<img/src=x onerror=alert(1)>\"'&\u{202e}";
+    let text = serde_json::to_string(&status_of(hostile)).expect("JSON");
+    assert!(text.matches("onerror").count() > 30, "every text of the status is hostile");
+    for lang in Lang::ALL {
+        let page = page::render(&status_of(hostile), lang);
+        assert!(page.contains("&lt;img/src=x onerror"), "{page}");
+        assert!(!page.contains("<img") && !page.contains('\u{202e}'), "{page}");
+        // Every attribute is quoted, so that a quote is all that could end it.
+        let body = &page[page.find("<body>").expect("a body")..];
+        assert!(!body.contains("\"'&"), "{page}");
+    }
+}
+
+#[test]
+fn given_the_policy_when_held_against_the_page_then_the_one_style_is_the_one_that_is_let_through() {
+    let page = page::render(&status(), Lang::En);
+    let style = page.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>")).expect("a style").0;
+    let digest =
+        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, crate::pki::sha256(style.as_bytes()));
+    assert!(page::policy().contains(&format!("style-src 'sha256-{digest}'")), "{}", page::policy());
+    assert!(!page.contains(" style="), "an attribute would not be let through");
+}
+
+/// The usual status, in which every text from outside is `text`.
+fn status_of(text: &str) -> Status {
+    let own = || text.to_owned();
+    let mut status = status();
+    status.host = own();
+    status.config_file = Some(own());
+    status.last_reload.error = Some(own());
+    status.http1_only[0].site = own();
+    status.observe[0].site = own();
+    status.observe[0].requests[0].path = Some(own());
+    status.enforcement[0].site = own();
+    status.listeners[0].address = own();
+    let certificate = &mut status.certificates[0];
+    certificate.names = vec![own(), own(), own(), own(), own()];
+    for field in [
+        &mut certificate.name,
+        &mut certificate.issuer,
+        &mut certificate.serial,
+        &mut certificate.sha256,
+        &mut certificate.key_type,
+    ] {
+        *field = own();
+    }
+    certificate.rehearsal = Some(own());
+    certificate.last_failure.iter_mut().for_each(|failure| {
+        failure.detail = own();
+        failure.fix = Some(own());
+    });
+    certificate.next.iter_mut().for_each(|next| (next.reason, next.why) = ("of another version", own()));
+    certificate.renewal_information.iter_mut().for_each(|told| told.explanation = Some(own()));
+    let served = &mut status.served[0];
+    (served.certificate, served.listener, served.name, served.found) = (own(), own(), own(), own());
+    let identity = &mut status.client_identities[0];
+    (identity.destination, identity.why) = (own(), Some(own()));
+    for shown in &mut identity.identities {
+        (shown.subject, shown.display_name, shown.issuer, shown.sha256) = (own(), own(), own(), own());
+        (shown.file, shown.trouble) = (Some(own()), Some(own()));
+    }
+    identity.last_refusal.iter_mut().for_each(|told| told.detail = own());
+    let upstream = &mut status.upstreams[0];
+    (upstream.name, upstream.address, upstream.last_error) = (own(), own(), Some(own()));
+    (upstream.peers[0].address, upstream.peers[0].last_error) = (own(), Some(own()));
+    (status.troubles[0].code, status.troubles[0].about) = (own(), own());
+    let ca = &mut status.acme[0];
+    (ca.directory, ca.account, ca.certificates[0].name) = (own(), Some(own()), own());
+    ca.certificates[0].limits[0].of = own();
+    (status.events[0].about, status.events[0].detail) = (own(), own());
+    status
 }
 
 #[tokio::test]

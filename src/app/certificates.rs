@@ -1,4 +1,4 @@
-//! Between `manager` and those who want to hear of certificates: handshakes, metrics, log.
+//! Between `manager` and those who want to hear of certificates: handshakes, metrics, log, the status page.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 
+use super::events::Events;
 use crate::config::Config;
 use crate::lifecycle::{Event, Kind, Reason};
 use crate::manager::{self, NotSeen, Observe, Publish};
@@ -63,15 +64,16 @@ impl Publish for Certificates {
     }
 }
 
-/// Turns events into log lines, numbers and messages.
+/// Turns events into log lines, numbers, messages and what the status page remembers.
 pub(super) struct Record {
     metrics: Arc<Metrics>,
     notifiers: Arc<Notifiers>,
+    events: Arc<Events>,
 }
 
 impl Record {
-    pub(super) fn new(metrics: Arc<Metrics>, notifiers: Arc<Notifiers>) -> Self {
-        Self { metrics, notifiers }
+    pub(super) fn new(metrics: Arc<Metrics>, notifiers: Arc<Notifiers>, events: Arc<Events>) -> Self {
+        Self { metrics, notifiers, events }
     }
 
     /// Lets the counters of all CAs stand at zero.
@@ -100,6 +102,7 @@ const INTERNAL: &str = "internal";
 impl Observe for Record {
     fn event(&self, certificate: &str, event: &Event) {
         manager::log(certificate, event);
+        self.events.certificate(certificate, event);
         if let Some(event) = super::notify::event(certificate, event, SystemClock.now()) {
             self.notifiers.tell(&event);
         }

@@ -8,7 +8,7 @@ use crate::metrics::{CertificateRole, CertificateStatus, ClientIdentityStatus};
 use crate::pki::Identity;
 use crate::time::Timestamp;
 
-use super::status::of_chain;
+use super::certificate_status::of_chain;
 
 /// For the metrics.
 pub(super) fn numbers(status: &ClientStatus) -> ClientIdentityStatus {
@@ -51,6 +51,7 @@ pub(super) fn shown(status: ClientStatus, now: Timestamp) -> ClientIdentity {
     let origin = status.view.rotation.origin();
     ClientIdentity {
         destination: status.name,
+        is_bankid: status.is_bankid,
         in_use: in_use.is_some().then(|| origin.map_or("replaced", Slot::as_str)),
         why: status.why.map(|why| why.to_string()),
         identities,
@@ -70,7 +71,7 @@ pub(super) fn shown(status: ClientStatus, now: Timestamp) -> ClientIdentity {
             detail: last.detail,
         }),
         last_answer: status.view.last_answer,
-        next: IdentityAction { action: status.next.action, at: status.next.at },
+        next: IdentityAction { todo: status.next.todo, action: status.next.action, at: status.next.at },
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn crls(inner: &Weak<Inner>) -> Vec<ClientCrlStatus> {
 /// Of the trust anchors of each site's clients the one that ends first, for the metrics.
 pub(super) fn anchors(config: &Config) -> Vec<CertificateStatus> {
     let of = |(site, chain): (&str, CertificateChain)| {
-        super::status::of_chain(site, CertificateRole::ClientCa, State::Static, &chain)
+        super::certificate_status::of_chain(site, CertificateRole::ClientCa, State::Static, &chain)
     };
     let mut first: BTreeMap<&str, CertificateChain> = BTreeMap::new();
     for (site, chain) in all_anchors(config) {

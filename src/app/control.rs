@@ -8,7 +8,7 @@ use serde_json::json;
 use tracing::{info, warn};
 
 use super::{App, describe_in, status};
-use crate::admin::State as _;
+use crate::admin::{Report, State as _};
 use crate::causes::with_causes;
 use crate::config::Style;
 use crate::control::{Handler, Reply, Request, Server};
@@ -51,7 +51,7 @@ impl Handler for App {
         match request {
             Request::Status => {
                 let status = status::View(self.clone()).status();
-                Reply::Done(json!(status))
+                Reply::Done(json!(Report::of(status)))
             }
             Request::Rehearse { site, directory } => match self.rehearse(site.as_deref(), directory.as_deref()).await {
                 Ok(rehearsal) => Reply::Done(json!(rehearsal)),

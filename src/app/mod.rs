@@ -7,6 +7,7 @@
 //! configuration serves on when it fails; a stop drains within `drain`; an upgrade that fails leaves this process serving.
 
 mod acme;
+mod certificate_status;
 mod certificates;
 mod client_status;
 mod client_trust;
@@ -14,6 +15,7 @@ mod control;
 mod demo;
 mod dns_record;
 mod egress;
+mod events;
 mod http1;
 mod inherited;
 mod listeners;
@@ -46,6 +48,7 @@ use self::certificates::{Certificates, Record};
 pub use self::demo::demo;
 pub use self::dns_record::{DnsRecordFacts, dns_records};
 use self::egress::{LocalSockets, SocketError};
+use self::events::Events;
 use self::http1::NtlmSites;
 pub use self::inherited::Inherited;
 use self::listeners::{Kind, Listeners};
@@ -86,6 +89,7 @@ struct Inner {
     resolver: Arc<Resolver>,
     certificates: Arc<Certificates>,
     truth: Arc<Truth>,
+    events: Arc<Events>,
     record: Arc<Record>,
     notifiers: Arc<Notifiers>,
     textfile: textfile::Textfile,
@@ -132,7 +136,7 @@ impl App {
         let started = clock.now();
         let whole: Arc<OnceLock<Weak<Inner>>> = Arc::default();
         let seen = whole.clone();
-        let certificates_now = move || seen.get().map(status::certificates).unwrap_or_default();
+        let certificates_now = move || seen.get().map(certificate_status::certificates).unwrap_or_default();
         let metrics = Arc::new(Metrics::new(BuildInfo::current(), started, Arc::new(certificates_now))?);
         let seen = whole.clone();
         metrics
@@ -154,12 +158,14 @@ impl App {
         let access_log = ArcSwapOption::new(access_log(&config, None, &metrics)?);
         let client_identities = ClientIdentities::new(clock.clone());
         let acquaintances = Acquaintances::new(store.clone());
-        let tellers = (&metrics, &notifiers);
-        let snapshot = snapshot(&config, &[], access_log.load_full(), tellers, (&client_identities, &acquaintances))?;
+        let events = Arc::new(Events::default());
+        let tellers = (&metrics, &notifiers, &events);
+        let known = (&client_identities, &acquaintances);
+        let snapshot = snapshot(&config, &[], access_log.load_full(), tellers, known)?;
         let ntlm_sites = Arc::new(NtlmSites::new(store.clone(), resolver.clone()));
         ntlm_sites.apply();
         let server = Server::new(snapshot, resolver.clone(), challenges.clone(), ntlm_sites.observer())?;
-        let record = Arc::new(Record::new(metrics.clone(), notifiers.clone()));
+        let record = Arc::new(Record::new(metrics.clone(), notifiers.clone(), events.clone()));
         let manager = Manager::new(ManagerParts {
             store: store.clone(),
             challenges: challenges.clone(),
@@ -178,6 +184,7 @@ impl App {
             resolver,
             certificates,
             truth,
+            events,
             record,
             notifiers,
             textfile: textfile::Textfile::default(),
@@ -284,6 +291,8 @@ impl App {
         rights::tell(inner.descriptors, &config);
         inner.tell(&[Notice::Ready, Notice::Status(&inner.status_line())]);
         tokio::spawn(self.clone().keep_supervisor_informed());
+        inner.events.begin();
+        tokio::spawn(self.clone().watch_identities());
         tokio::spawn(self.clone().probe_upstreams());
         tokio::spawn(self.clone().keep_textfile_current());
         tokio::spawn(self.clone().tell_what_clients_are_judged_by());
@@ -481,11 +490,12 @@ fn snapshot(
     config: &Config,
     running: &[Arc<Upstream>],
     access_log: Option<Arc<AccessLog>>,
-    (metrics, notifiers): (&Arc<Metrics>, &Arc<Notifiers>),
+    (metrics, notifiers, events): (&Arc<Metrics>, &Arc<Notifiers>, &Arc<Events>),
     (identities, acquaintances): (&ClientIdentities, &Acquaintances),
 ) -> Result<Snapshot, UpstreamError> {
-    let (numbers, notifiers) = (metrics.clone(), notifiers.clone());
+    let (numbers, notifiers, events) = (metrics.clone(), notifiers.clone(), events.clone());
     let observer: Observer = Arc::new(move |change| {
+        events.upstream(change);
         numbers.upstream_health(change.upstream, change.peer, change.is_healthy, change.is_any_healthy);
         notifiers.look();
     });

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{AppError, Inner, rights, status};
+use super::{AppError, Inner, certificate_status, rights};
 use crate::config::Config;
 use crate::lifecycle;
 use crate::metrics::{CertificateRole, CertificateStatus, Metrics, NotifyResult};
@@ -78,7 +78,7 @@ pub(super) fn event(certificate: &str, event: &lifecycle::Event, now: Timestamp)
 
 /// How everything stands. Nothing once the process is gone.
 pub(super) fn facts(inner: &Weak<Inner>) -> Facts {
-    let certificates = status::certificates(inner);
+    let certificates = certificate_status::certificates(inner);
     let Some(inner) = inner.upgrade() else { return Facts::default() };
     let own = inner.manager.statuses();
     let failure = |status: &CertificateStatus| {

@@ -8,6 +8,7 @@ use tracing::{error, info, warn};
 
 use super::watch::{INTERVAL, Snapshot, Watch};
 use super::{App, AppError, Inner, listener_label};
+use crate::admin::EventKind;
 use crate::config::{self, Config, Loaded, Purpose, Style};
 use crate::metrics::Live;
 use crate::notify::{Event, Kind};
@@ -62,8 +63,9 @@ impl App {
         let outcome = self.try_reload(why).await;
         let at = SystemClock.now();
         let error = match &outcome {
-            Ok(_) => {
+            Ok(reloaded) => {
                 inner.metrics.reload_succeeded(at);
+                inner.events.push(EventKind::Reloaded, "", &reloaded.changes.join("; "));
                 None
             }
             Err(error) => {
@@ -72,6 +74,7 @@ impl App {
                 let file = inner.file.as_deref().map(|file| file.display().to_string()).unwrap_or_default();
                 let event = Event::new(Kind::ReloadRefused, file, at);
                 inner.notifiers.tell(&Event { detail: Some(text.clone()), ..event });
+                inner.events.push(EventKind::ReloadFailed, "", first_error(&text));
                 error!(why, "reload failed; the old configuration serves on\n{text}");
                 Some(text)
             }
@@ -104,7 +107,7 @@ impl App {
             &new,
             &inner.server.upstreams(),
             access_log.clone(),
-            (&inner.metrics, &inner.notifiers),
+            (&inner.metrics, &inner.notifiers, &inner.events),
             (&inner.client_identities, &inner.acquaintances),
         )?;
         let egresses = inner.prepare_egresses(&new)?;
@@ -160,6 +163,13 @@ impl App {
         let look = tokio::task::spawn_blocking(move || Snapshot::take(&files));
         look.await.unwrap_or_else(|_| Snapshot::take(&[]))
     }
+}
+
+/// Of what is printed, the line that says what refused it.
+fn first_error(text: &str) -> &str {
+    let mut lines = text.lines();
+    let error = lines.clone().find(|line| line.starts_with("error"));
+    error.or_else(|| lines.next()).unwrap_or_default()
 }
 
 impl Inner {

@@ -2,30 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{PoisonError, Weak};
 
 use tokio::time::Instant;
 
 use super::listeners::Kind;
-use super::{App, Inner, client_status, client_trust};
+use super::{App, Inner, certificate_status, client_status};
 use crate::admin::{
-    self, Acme, Certificate, Http1Only, Listener, ListenerKind, Next, Observed, Observing, Reload, Status,
+    self, Acme, AcmeCertificate, Allowance, Enforced, Http1Only, Listener, ListenerKind, Observed, Observing, Reload,
+    Status,
 };
+use crate::lifecycle::State;
 use crate::lifecycle::budget::{Limit, Standing};
-use crate::lifecycle::{Action, LastFailure, State};
-use crate::manager;
-use crate::metrics::{
-    BudgetLeft, CertificateRole, CertificateStatus, ClientIdentityStatus, RenewalInformation, ServedStatus,
-};
-use crate::pki::{CertificateChain, LeafFacts};
+use crate::metrics::{BudgetLeft, ClientIdentityStatus, ServedStatus};
+use crate::platform;
 use crate::probe::{Finding, Sight, Truth};
 use crate::proxy::Seen;
-use crate::route::{Line, Mode};
-use crate::source::acme::{self, CaBudget, account_url};
-use crate::source::{self, Settings};
-use crate::time::{Clock, SystemClock};
+use crate::route::{Action, Line, Mode, Site};
+use crate::source;
+use crate::source::acme::{self, CaBudget, CertificateBudget};
+use crate::time::{Clock, SystemClock, Timestamp};
 use crate::tls::SiteSettings;
-use crate::upstream::{self, Peer, Probed, Trust, Upstream};
+use crate::upstream::{Peer, Trust, Upstream};
 
 /// Where the process stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +49,12 @@ impl admin::State for View {
         let now = SystemClock.now();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: platform::host_name(),
+            phase: match *inner.phase.borrow() {
+                Phase::Starting => admin::Phase::Starting,
+                Phase::Ready => admin::Phase::Ready,
+                Phase::Draining => admin::Phase::Draining,
+            },
             now,
             started: inner.started,
             uptime: now.since(inner.started).as_secs(),
@@ -59,13 +63,15 @@ impl admin::State for View {
             descriptor_limit: inner.descriptors,
             listeners: inner.listeners().open().into_iter().map(listener).collect(),
             http1_only: http1_only(inner),
+            enforcement: enforced(inner),
             observe: observing(inner),
-            certificates: shown(inner),
+            certificates: certificate_status::shown(inner),
             served: inner.truth.sights().into_iter().map(sight).collect(),
             client_identities: inner.clients.statuses().into_iter().map(|it| client_status::shown(it, now)).collect(),
             upstreams: inner.server.upstreams().iter().map(|upstream| self::upstream(upstream)).collect(),
             troubles: inner.server.troubles().into_iter().map(trouble).collect(),
-            acme: accounts(inner),
+            acme: allowances(inner, now),
+            events: inner.events.newest(),
         }
     }
 
@@ -87,13 +93,6 @@ impl admin::State for View {
         }
         if missing.is_empty() { Ok(()) } else { Err(missing) }
     }
-}
-
-/// Every certificate that is used or seen, for the metrics. Nothing once the process is gone.
-pub(super) fn certificates(inner: &Weak<Inner>) -> Vec<CertificateStatus> {
-    let Some(inner) = inner.upgrade() else { return Vec::new() };
-    let own = inner.manager.statuses().into_iter().map(own);
-    own.chain(inner.foreign()).chain(inner.internal_ca()).collect()
 }
 
 /// What our own listeners were seen to serve, for the metrics.
@@ -164,31 +163,6 @@ impl Inner {
             None => Reload { ok: true, at: self.started, error: None },
         }
     }
-
-    /// Certificates of others and for others: shown to us by servers, believed by us, shown to servers by us.
-    fn foreign(&self) -> Vec<CertificateStatus> {
-        let now = SystemClock.now();
-        let of_clients = self.clients.statuses();
-        let mut all: Vec<_> = of_clients.iter().flat_map(|status| client_status::certificates(status, now)).collect();
-        for upstream in self.server.upstreams() {
-            // One series for each upstream: of several peers the certificate that ends first.
-            let shown = upstream.peers().iter().filter_map(|peer| peer.certificate());
-            all.extend(seen(upstream.settings(), shown.min_by_key(|probed| probed.chain.leaf().not_after)));
-        }
-        for egress in self.server.egresses() {
-            all.extend(seen(egress.client().settings(), egress.client().certificate()));
-        }
-        all.extend(client_trust::anchors(&self.config.load()));
-        all
-    }
-
-    fn internal_ca(&self) -> Option<CertificateStatus> {
-        let config = self.config.load();
-        let is_used = config.certificates.iter().any(|c| matches!(c.source, Settings::Internal));
-        let identity = is_used.then(|| self.store.internal_ca().ok().flatten())??;
-        let role = CertificateRole::InternalCa;
-        Some(of_chain("internal-ca", role, State::Static, identity.chain()))
-    }
 }
 
 /// The sites that HTTP/2 is not offered for.
@@ -201,6 +175,52 @@ fn http1_only(inner: &Inner) -> Vec<Http1Only> {
     };
     let of = |site: &SiteSettings| Some(Http1Only { site: site.name.clone(), since: why(site)? });
     config.tls.iter().filter_map(of).collect()
+}
+
+/// What was done with plain requests, of every site.
+fn enforced(inner: &Inner) -> Vec<Enforced> {
+    let config = inner.config.load();
+    let of = |site: &Site| {
+        let routes: Vec<_> = site.labels().iter().map(|label| inner.metrics.route(label)).collect();
+        let count = |action| routes.iter().map(|route| route.enforced_so_far(action)).sum();
+        Enforced {
+            site: site.name.clone(),
+            mode: site.https.mode.as_str(),
+            redirected: count(Action::Redirected),
+            rejected: count(Action::Rejected),
+            credential_blocked: count(Action::CredentialBlocked),
+            allowed: count(Action::Allowed),
+            would_redirect: count(Action::WouldRedirect),
+            would_reject: count(Action::WouldReject),
+        }
+    };
+    config.route.sites.iter().map(of).collect()
+}
+
+/// What ACME CAs still allow. Nothing where the ledger cannot be read, which the log tells.
+fn allowances(inner: &Inner, now: Timestamp) -> Vec<Acme> {
+    let config = inner.config.load();
+    let all = acme::budgets(&inner.store, &config.certificates, now).unwrap_or_default();
+    all.into_iter().map(|budget| allowance(budget.with_waits(&inner.store, now))).collect()
+}
+
+fn allowance(budget: CaBudget) -> Acme {
+    let limits = |standings: Vec<Standing>| {
+        let of = |Standing { limit, of, left, capacity, next }| Allowance { limit, of, left, capacity, next };
+        standings.into_iter().map(of).collect()
+    };
+    let certificate = |of: CertificateBudget| AcmeCertificate {
+        name: of.name,
+        limits: limits(of.standings),
+        retry_after: of.retry_after,
+    };
+    Acme {
+        directory: budget.directory,
+        name: budget.name,
+        account: budget.account,
+        limits: limits(budget.standings),
+        certificates: budget.certificates.into_iter().map(certificate).collect(),
+    }
 }
 
 /// The sites in `observe`, and what was seen of them.
@@ -242,104 +262,6 @@ fn observed(line: &Line) -> Observed {
 /// As `cd` does not change it.
 fn absolute(file: &Path) -> String {
     std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display().to_string()
-}
-
-fn shown(inner: &Inner) -> Vec<Certificate> {
-    let own = inner.manager.statuses().into_iter().map(|status| {
-        let life = &status.life;
-        let next = Next {
-            action: life.next.action.as_str().to_owned(),
-            at: life.next.at,
-            reason: life.next.reason,
-            why: life.next.why.clone(),
-        };
-        let error = life.last_failure.as_ref().map(LastFailure::told);
-        let rehearsal = life.rehearsal.as_ref().map(ToString::to_string);
-        Certificate { rehearsal, ..Certificate::new(self::own(status), Some(next), error) }
-    });
-    let seen = inner.foreign().into_iter().chain(inner.internal_ca());
-    own.chain(seen.map(|status| Certificate::new(status, None, None))).collect()
-}
-
-/// A certificate of ours.
-fn own(status: manager::CertificateStatus) -> CertificateStatus {
-    let life = &status.life;
-    let leaf = status.leaf.as_ref();
-    let text = |of: fn(&LeafFacts) -> String| leaf.map(of).unwrap_or_default();
-    CertificateStatus {
-        role: CertificateRole::Listener,
-        state: life.state,
-        // A placeholder has dates too, but nobody is to plan with them.
-        not_before: life.not_before,
-        not_after: life.not_after,
-        chain_not_after: life.not_after.and(status.chain_not_after),
-        renewal_due: life.renewal_due,
-        emergency: life.emergency.filter(|_| status.source != "files"),
-        renewal_manual: status.source == "files",
-        issuer: text(|leaf| leaf.issuer.clone()),
-        serial: text(|leaf| leaf.serial.clone()),
-        sha256: text(|leaf| leaf.fingerprint.to_string()),
-        key_type: text(|leaf| leaf.key_type.clone()),
-        profile: String::new(),
-        sans: leaf.map_or(status.identifiers, |leaf| leaf.names.clone()),
-        consecutive_failures: life.consecutive_failures,
-        last_attempt: life.last_attempt,
-        last_success: life.last_success,
-        next_attempt: life.next.at,
-        next_action: life.next.action.as_str(),
-        next_reason: life.next.reason,
-        information: life.info.as_ref().map(|info| RenewalInformation {
-            window: info.window.as_ref().map(|window| (window.start, window.end)),
-            asked_at: info.asked_at,
-            explanation: info.window.as_ref().and_then(|window| window.explanation.clone()),
-        }),
-        stored: status.stored,
-        name: status.name,
-    }
-}
-
-/// The certificate that an upstream showed, and the trust anchors that it is judged by.
-fn seen(upstream: &upstream::Settings, shown: Option<Arc<Probed>>) -> Vec<CertificateStatus> {
-    let name = &upstream.name;
-    let mut all = Vec::new();
-    all.extend(shown.map(|probed| of_chain(name, CertificateRole::UpstreamPeer, State::Static, &probed.chain)));
-    let tls = upstream.peers.iter().find_map(|peer| peer.tls.as_ref());
-    if let Some(Trust::Anchors(anchors)) = tls.map(|tls| &tls.trust) {
-        // Of several anchors the one that ends first; all of Mozilla's would be noise.
-        let chains = anchors.certificates().iter().filter_map(|der| CertificateChain::from_der(vec![der.clone()]).ok());
-        let first = chains.min_by_key(|chain| chain.leaf().not_after).filter(|_| anchors.certificates().len() <= FEW);
-        all.extend(first.map(|chain| of_chain(name, CertificateRole::TrustAnchor, State::Static, &chain)));
-    }
-    all
-}
-
-pub(super) fn of_chain(name: &str, role: CertificateRole, state: State, chain: &CertificateChain) -> CertificateStatus {
-    let leaf = chain.leaf();
-    CertificateStatus {
-        name: name.to_owned(),
-        role,
-        state,
-        not_before: Some(leaf.not_before),
-        not_after: Some(leaf.not_after),
-        chain_not_after: Some(chain.not_after()),
-        renewal_due: None,
-        emergency: None,
-        renewal_manual: true,
-        issuer: leaf.issuer.clone(),
-        serial: leaf.serial.clone(),
-        sha256: leaf.fingerprint.to_string(),
-        key_type: leaf.key_type.clone(),
-        profile: String::new(),
-        sans: leaf.names.clone(),
-        consecutive_failures: 0,
-        last_attempt: None,
-        last_success: None,
-        next_attempt: None,
-        next_action: Action::Nothing.as_str(),
-        next_reason: "by_hand",
-        information: None,
-        stored: None,
-    }
 }
 
 fn listener((kind, address): (Kind, std::net::SocketAddr)) -> Listener {
@@ -385,33 +307,19 @@ fn peer(peer: &Peer) -> admin::Peer {
         state: peer.availability(Instant::now()).as_str(),
         requests: peer.in_flight(),
         last_error: peer.last_error().map(|error| error.to_string()),
+        trust: peer.settings().tls.as_ref().map(|tls| match &tls.trust {
+            Trust::Anchors(_) => "trust_anchors",
+            Trust::Pinned { .. } => "pinned",
+            Trust::FirstUse => "first_use",
+        }),
         certificate: peer.certificate().map(|probed| {
             let leaf = probed.chain.leaf();
             admin::PeerCertificate {
                 subject: leaf.common_name.clone(),
                 sha256: leaf.fingerprint.to_string(),
+                not_before: leaf.not_before,
                 not_after: leaf.not_after,
             }
         }),
     }
 }
-
-fn accounts(inner: &Inner) -> Vec<Acme> {
-    let config = inner.config.load();
-    let mut directories: Vec<_> = config
-        .certificates
-        .iter()
-        .filter_map(|certificate| match &certificate.source {
-            Settings::Acme(cas) => Some(cas),
-            Settings::Internal | Settings::Files(_) => None,
-        })
-        .flat_map(|cas| cas.iter().map(|ca| ca.directory.clone()))
-        .collect();
-    directories.sort();
-    directories.dedup();
-    let account = |directory: &str| account_url(&inner.store.load_account(directory).ok().flatten()?);
-    directories.into_iter().map(|directory| Acme { account: account(&directory), directory }).collect()
-}
-
-/// More trust anchors than this are a list that somebody else keeps.
-const FEW: usize = 8;

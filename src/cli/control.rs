@@ -26,15 +26,17 @@ pub(super) struct Socket {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code 1: no process answers, for 4 s at most.
+#[command(
+    after_help = "The verdict comes first, then what somebody has to do. Exit code 1: no process answers, for 4 s at most.
 
 Examples:
   portvakt status
-  portvakt status --json | jq '.certificates[].not_after'")]
+  portvakt status --json | jq '.certificates[].not_after'"
+)]
 pub(super) struct ShowStatus {
     #[command(flatten)]
     socket: Socket,
-    /// Print JSON, as /status.json of the admin listener has it.
+    /// Print JSON, as /status.json of the admin listener has it; `portvakt help status-json` prints its schema.
     #[arg(long)]
     json: bool,
 }

@@ -4,6 +4,7 @@ use clap::{Args, Command, CommandFactory};
 
 use super::failure::Failure;
 use super::{Arguments, print_out};
+use crate::admin;
 use crate::config::{Code, closest};
 use crate::doctor;
 use crate::egress::bankid::Refusal;
@@ -16,9 +17,10 @@ use crate::upstream::TlsFailure;
   portvakt help run
   portvakt help PV0204    # why, how to mend it, a wrong and a right configuration
   portvakt help codes     # every code
-  portvakt help doctor-json    # the keys of `portvakt doctor --json`")]
+  portvakt help doctor-json    # the keys of `portvakt doctor --json`
+  portvakt help status-json    # the JSON schema of `portvakt status --json` and of /status.json")]
 pub(super) struct Help {
-    /// Codes such as PV0204, `codes` for a list of all, `doctor-json`, or a verb.
+    /// Codes such as PV0204, `codes` for a list of all, `doctor-json`, `status-json`, or a verb.
     #[arg(value_name = "TOPIC")]
     topics: Vec<String>,
 }
@@ -37,6 +39,9 @@ fn text(topics: &[String]) -> Result<String, Failure> {
     }
     if rest.is_empty() && first == "doctor-json" {
         return Ok(doctor::JSON_SHAPE.to_owned());
+    }
+    if rest.is_empty() && first == "status-json" {
+        return Ok(admin::SCHEMA.to_owned());
     }
     if begins_like_a_code(first) {
         let pages = topics.iter().map(|topic| page(topic)).collect::<Result<Vec<_>, _>>()?;
@@ -194,6 +199,12 @@ mod tests {
             assert!(text.starts_with("PV0204: unknown certificate source\n"), "{text}");
             assert!(text.contains("How to mend it:") && text.contains("    certificate = \"acme\""), "{text}");
         }
+    }
+
+    #[test]
+    fn given_the_schema_of_the_status_when_asked_then_it_is_json() {
+        let schema: serde_json::Value = serde_json::from_str(&help(&["status-json"]).unwrap()).unwrap();
+        assert_eq!(schema["properties"]["now"]["format"], "date-time");
     }
 
     #[test]

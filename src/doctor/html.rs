@@ -6,22 +6,23 @@ use super::judge::{Diagnosis, Verdict};
 use super::sight::Sight;
 use super::text::{criteria, house_sentences, level, looked_at, looked_at_by, outlook, seen, sentences};
 use super::words::{FRAME, Lang, tell};
+use crate::html::{Html, escaped};
 
 /// The whole document.
 pub(super) fn page(sight: &Sight, diagnosis: &Diagnosis, lang: Lang) -> String {
     let target = sight.target.to_string();
     let title = format!("{}: {target}", FRAME.title.to(lang));
-    let mut body = Body::default();
+    let mut body = Html::default();
     body.tag("p", "kind", FRAME.title.to(lang));
     url(&mut body, sight, diagnosis, lang);
     footer(&mut body, lang);
-    document(lang, &title, &body.0)
+    document(lang, &title, &body.into_string())
 }
 
 /// A configuration, and each of its sites on a page of its own.
 pub(super) fn house(call: &HouseCall, lang: Lang) -> String {
     let file = call.config.display().to_string();
-    let mut body = Body::default();
+    let mut body = Html::default();
     body.tag("p", "kind", FRAME.house_title.to(lang));
     body.tag("h1", "", &file);
     body.tag("p", "when", &looked_at_by(call.at, &call.from, lang));
@@ -35,10 +36,10 @@ pub(super) fn house(call: &HouseCall, lang: Lang) -> String {
         body.close("div");
     }
     footer(&mut body, lang);
-    document(lang, &format!("{}: {file}", FRAME.house_title.to(lang)), &body.0)
+    document(lang, &format!("{}: {file}", FRAME.house_title.to(lang)), &body.into_string())
 }
 
-fn url(body: &mut Body, sight: &Sight, diagnosis: &Diagnosis, lang: Lang) {
+fn url(body: &mut Html, sight: &Sight, diagnosis: &Diagnosis, lang: Lang) {
     body.tag("h1", "", &sight.target.to_string());
     body.tag("p", "when", &looked_at(sight, lang));
     body.tag("h2", "", FRAME.verdict.to(lang));
@@ -56,14 +57,14 @@ fn url(body: &mut Body, sight: &Sight, diagnosis: &Diagnosis, lang: Lang) {
     seen_table(body, sight, lang);
 }
 
-fn findings(body: &mut Body, findings: &[Finding], lang: Lang) {
+fn findings(body: &mut Html, findings: &[Finding], lang: Lang) {
     if !findings.is_empty() {
         body.tag("h2", "", FRAME.findings.to(lang));
     }
     findings.iter().for_each(|it| finding(body, it, lang));
 }
 
-fn footer(body: &mut Body, lang: Lang) {
+fn footer(body: &mut Html, lang: Lang) {
     body.open("footer", "");
     let version = [("version", env!("CARGO_PKG_VERSION").to_owned())];
     body.tag("span", "", &FRAME.made_with.fill(lang, &version));
@@ -82,7 +83,7 @@ fn document(lang: Lang, title: &str, body: &str) -> String {
     )
 }
 
-fn criteria_table(body: &mut Body, diagnosis: &Diagnosis, lang: Lang) {
+fn criteria_table(body: &mut Html, diagnosis: &Diagnosis, lang: Lang) {
     body.open("table", "criteria");
     for ((name, answer), met) in criteria(&diagnosis.criteria, lang).into_iter().zip(diagnosis.criteria.each()) {
         let class = match met {
@@ -98,7 +99,7 @@ fn criteria_table(body: &mut Body, diagnosis: &Diagnosis, lang: Lang) {
     body.close("table");
 }
 
-fn finding(body: &mut Body, finding: &Finding, lang: Lang) {
+fn finding(body: &mut Html, finding: &Finding, lang: Lang) {
     let told = tell(finding, lang);
     let class = match finding.level {
         Level::Broken => "finding broken",
@@ -124,7 +125,7 @@ fn finding(body: &mut Body, finding: &Finding, lang: Lang) {
     body.close("section");
 }
 
-fn seen_table(body: &mut Body, sight: &Sight, lang: Lang) {
+fn seen_table(body: &mut Html, sight: &Sight, lang: Lang) {
     body.open("table", "seen");
     for (name, lines) in seen(sight, lang) {
         body.open("tr", "");
@@ -156,71 +157,11 @@ fn capital(text: &str) -> String {
     }
 }
 
-/// HTML in which every text is escaped.
-#[derive(Default)]
-struct Body(String);
-
-impl Body {
-    fn open(&mut self, tag: &str, class: &str) {
-        match class {
-            "" => self.0.extend(["<", tag, ">"]),
-            class => self.0.extend(["<", tag, " class=\"", class, "\">"]),
-        }
-    }
-
-    fn close(&mut self, tag: &str) {
-        self.0.extend(["</", tag, ">\n"]);
-    }
-
-    fn text(&mut self, text: &str) {
-        self.0.push_str(&escaped(text));
-    }
-
-    /// What stands between backticks is set as code.
-    fn prose(&mut self, text: &str) {
-        for (index, part) in text.split('`').enumerate() {
-            match index % 2 {
-                0 => self.text(part),
-                _ => self.0.extend(["<code>", &escaped(part), "</code>"]),
-            }
-        }
-    }
-
-    fn tag(&mut self, tag: &str, class: &str, text: &str) {
-        self.open(tag, class);
-        self.text(text);
-        self.close(tag);
-    }
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() => out.push('?'),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 const STYLE: &str = include_str!("report.css");
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn given_what_a_server_may_write_when_shown_then_it_is_text() {
-        let mut body = Body::default();
-        body.tag("p", "", "<script>alert('x')</script> & \"y\"\u{1b}[31m");
-        assert_eq!(body.0, "<p>&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;y&quot;?[31m</p>\n");
-    }
 
     #[test]
     fn given_a_sentence_when_it_begins_with_a_word_then_with_a_capital() {

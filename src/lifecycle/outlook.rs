@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::time::Timestamp;
 
 /// What is left of a certificate that a human has to order anew.
@@ -26,6 +28,22 @@ pub enum Level {
     Urgent,
     /// Too late.
     Expired,
+}
+
+/// What comes next for an identity that a human orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Todo {
+    /// Somebody: put an identity into the files.
+    PutIn,
+    /// Somebody: order another, since the server refuses what there is.
+    Replace,
+    /// Nobody: the next one takes over.
+    TakeOver,
+    /// Somebody: order a new one, in time.
+    OrderBy,
+    /// Somebody: order a new one now.
+    OrderNow,
 }
 
 impl Outlook {

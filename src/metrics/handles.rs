@@ -74,6 +74,11 @@ impl RouteMetrics {
         self.enforcement[action as usize].inc();
     }
 
+    /// How often the enforcement of HTTPS did so.
+    pub fn enforced_so_far(&self, action: Action) -> u64 {
+        self.enforcement[action as usize].get()
+    }
+
     /// Counts a request that was refused because of a limit, or because of who sent it.
     pub fn limited(&self, limit: RequestLimit) {
         self.limited[limit as usize].inc();

@@ -48,6 +48,7 @@ pub use identity::{Identity, IdentityError};
 pub use key::{KeyError, KeyType, PrivateKey};
 pub use password::{Password, PasswordError};
 pub use pem::PemError;
+pub(crate) use pin::sha256;
 pub use pin::{Fingerprint, PinError, SpkiPin};
 pub use pkcs12::{Pkcs12, Pkcs12Error};
 pub use renewal_id::RenewalId;

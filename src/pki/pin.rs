@@ -95,7 +95,8 @@ pub enum PinError {
     },
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+/// The digest of `bytes`.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest(&SHA256, bytes).as_ref());
     out

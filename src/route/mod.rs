@@ -133,6 +133,17 @@ pub enum Mode {
     Permanent,
 }
 
+impl Mode {
+    /// As in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Temporary => "temporary",
+            Self::Permanent => "permanent",
+        }
+    }
+}
+
 /// What a plain HTTP request gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PlainPolicy {

@@ -95,6 +95,7 @@ mod serves_on_when_its_disk_fails;
 mod serves_only_listed_clients;
 mod sets_forwarding_headers;
 mod shares_its_state;
+mod shows_a_page_that_everybody_can_read;
 mod shows_a_page_while_servers_are_away;
 mod shows_an_upstream_who_we_are;
 mod shows_certificates_by_hand;

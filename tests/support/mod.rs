@@ -8,6 +8,7 @@
 pub(crate) mod acme_dns;
 pub(crate) mod bankid;
 pub(crate) mod bind;
+pub(crate) mod browser;
 pub(crate) mod ca;
 pub(crate) mod caddy;
 pub(crate) mod child;

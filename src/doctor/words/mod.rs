@@ -8,71 +8,10 @@ mod reach;
 
 use super::finding::{Facts, Finding};
 use super::topic::Topic;
+pub use crate::language::Lang;
+pub(super) use crate::language::Say;
 
 pub(super) use frame::FRAME;
-
-/// A language.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Lang {
-    /// English.
-    #[default]
-    En,
-    /// Swedish.
-    Sv,
-    /// Norwegian, bokmål.
-    Nb,
-    /// German.
-    De,
-}
-
-impl Lang {
-    /// As in `lang` of HTML (BCP 47).
-    pub const fn tag(self) -> &'static str {
-        match self {
-            Self::En => "en",
-            Self::Sv => "sv",
-            Self::Nb => "nb",
-            Self::De => "de",
-        }
-    }
-}
-
-/// The same in every language. `{name}` is the place of a fact.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Say {
-    pub(super) en: &'static str,
-    pub(super) sv: &'static str,
-    pub(super) nb: &'static str,
-    pub(super) de: &'static str,
-}
-
-impl Say {
-    pub(super) const fn to(self, lang: Lang) -> &'static str {
-        match lang {
-            Lang::En => self.en,
-            Lang::Sv => self.sv,
-            Lang::Nb => self.nb,
-            Lang::De => self.de,
-        }
-    }
-
-    /// With facts in their places. What is filled in is not looked at again.
-    pub(super) fn fill(self, lang: Lang, facts: &[(&str, String)]) -> String {
-        let mut out = String::new();
-        let mut rest = self.to(lang);
-        while let Some((before, after)) = rest.split_once('{') {
-            out.push_str(before);
-            let Some((name, tail)) = after.split_once('}') else { break };
-            match facts.iter().find(|(fact, _)| *fact == name) {
-                Some((_, value)) => out.push_str(value),
-                None => out.extend(["<", name, ">"]),
-            }
-            rest = tail;
-        }
-        out.push_str(rest);
-        out
-    }
-}
 
 /// What is said about one topic.
 #[derive(Clone, Copy, Debug)]
@@ -198,13 +137,6 @@ mod tests {
             }
             assert!(places(page.title.en).is_empty(), "{topic}");
         }
-    }
-
-    #[test]
-    fn given_facts_when_filled_in_then_they_are_not_read_as_places() {
-        let say = Say { en: "{a} and {b}", sv: "", nb: "", de: "" };
-        assert_eq!(say.fill(Lang::En, &[("a", "{b}".to_owned()), ("b", "2".to_owned())]), "{b} and 2");
-        assert_eq!(say.fill(Lang::En, &[("a", "1".to_owned())]), "1 and <b>");
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::words::Words;
-use crate::lifecycle::outlook::{Level, Outlook};
+use crate::lifecycle::outlook::{Level, Outlook, Todo};
 use crate::lifecycle::rotation::{Slot, Why};
 use crate::pki::Identity;
-use crate::source::ClientIdentitySettings;
+use crate::source::{ClientIdentitySettings, Trial};
 use crate::time::Timestamp;
 use crate::upstream::{ClientIdentity, View};
 
@@ -33,11 +33,15 @@ pub struct ClientStatus {
     pub outlook: Option<Outlook>,
     /// What happens next, or what somebody has to do.
     pub next: NextAction,
+    /// It is for BankID, and comes from a bank.
+    pub is_bankid: bool,
 }
 
 /// What happens next to a client identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextAction {
+    /// What.
+    pub todo: Todo,
     /// In words.
     pub action: String,
     /// When; `None` for now.
@@ -115,6 +119,7 @@ impl Shown {
             why: view.rotation.why(now),
             last_trial: seen.last_trial,
             next: next_action(&view, outlook, &Words::of(&self.settings), now),
+            is_bankid: matches!(self.settings.trial, Trial::BankId { .. }),
             outlook,
             view,
         }
@@ -123,19 +128,23 @@ impl Shown {
 
 fn next_action(view: &View, outlook: Option<Outlook>, words: &Words, now: Timestamp) -> NextAction {
     let Some(outlook) = outlook else {
-        let action = match view.rotation.in_use() {
-            Some(_) => format!("the server refuses it: {}", words.order),
-            None => "put an identity into the files".to_owned(),
+        let (todo, action) = match view.rotation.in_use() {
+            Some(_) => (Todo::Replace, format!("the server refuses it: {}", words.order)),
+            None => (Todo::PutIn, "put an identity into the files".to_owned()),
         };
-        return NextAction { action, at: None };
+        return NextAction { todo, action, at: None };
     };
     let takes_over = view.rotation.takes_over_at().filter(|at| *at > now);
     match (takes_over, outlook.level) {
-        (Some(at), Level::Fine | Level::Order) => NextAction { action: "`next` takes over".to_owned(), at: Some(at) },
-        (_, Level::Fine) => NextAction { action: words.order.to_owned(), at: Some(outlook.order_by()) },
+        (Some(at), Level::Fine | Level::Order) => {
+            NextAction { todo: Todo::TakeOver, action: "`next` takes over".to_owned(), at: Some(at) }
+        }
+        (_, Level::Fine) => {
+            NextAction { todo: Todo::OrderBy, action: words.order.to_owned(), at: Some(outlook.order_by()) }
+        }
         (_, Level::Order | Level::Urgent | Level::Expired) => {
             let action = format!("{}: the last one {}", words.order, outlook.in_words());
-            NextAction { action, at: None }
+            NextAction { todo: Todo::OrderNow, action, at: None }
         }
     }
 }

@@ -2,16 +2,22 @@
 //!
 //! What another version does not send is left out, so that an older process can be asked by a newer program.
 
+mod verdict;
+
 use std::fmt::Write;
 
 use serde::Deserialize;
 
+use self::verdict::{Paint, Problem};
 use crate::time::Timestamp;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Status {
+    ok: Option<bool>,
+    problems: Vec<Problem>,
     version: String,
+    host: String,
     now: String,
     uptime: u64,
     config_file: Option<String>,
@@ -159,7 +165,9 @@ impl Status {
     }
 
     fn write(&self, out: &mut String, paint: Paint) -> std::fmt::Result {
-        writeln!(out, "portvakt {}, up {}", self.version, duration(self.uptime))?;
+        verdict::write(out, self.ok, &self.problems, paint)?;
+        let on = if self.host.is_empty() { String::new() } else { format!(" on {}", self.host) };
+        writeln!(out, "portvakt {}{on}, up {}", self.version, duration(self.uptime))?;
         let file = self.config_file.as_deref().unwrap_or("none: everything came from the command line");
         writeln!(out, "configuration  {file}")?;
         match self.last_reload.ok {
@@ -314,24 +322,6 @@ impl Trouble {
         let Self { code, about, what, fix, count, last_seen } = self;
         writeln!(out, "\nto be mended: {about}: {}\n  why          {what}\n  fix          {fix}", paint.bad(code))?;
         writeln!(out, "  seen         {count} times, last {last_seen}")
-    }
-}
-
-/// Colours, where there is a terminal.
-#[derive(Clone, Copy)]
-struct Paint(bool);
-
-impl Paint {
-    fn good(self, text: &str) -> String {
-        self.with("32", text)
-    }
-
-    fn bad(self, text: &str) -> String {
-        self.with("31", text)
-    }
-
-    fn with(self, color: &str, text: &str) -> String {
-        if self.0 { format!("\u{1b}[{color}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 }
 

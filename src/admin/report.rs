@@ -1,0 +1,61 @@
+//! The status and the judgement on it, as programs get them.
+
+use serde::{Serialize, Serializer};
+
+use super::Status;
+use super::problem::{Problem, is_well, judge};
+use super::words::{Lang, tell};
+
+/// `/status.json`, and the answer to `portvakt status`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Nobody has to do anything, and connections are accepted.
+    ok: bool,
+    /// What is wrong, the worst first.
+    #[serde(serialize_with = "problems")]
+    problems: Vec<Problem>,
+    #[serde(flatten)]
+    status: Status,
+}
+
+impl Report {
+    /// Judges a status.
+    pub fn of(status: Status) -> Self {
+        let problems = judge(&status);
+        Self { ok: is_well(&status, &problems), problems, status }
+    }
+}
+
+/// A problem for programs. Its words are English and may change; its level and its matter do not.
+#[derive(Serialize)]
+struct Shown<'a> {
+    level: &'static str,
+    matter: &'static str,
+    about: &'a str,
+    what: String,
+    why: Option<&'static str>,
+    fix: String,
+    detail: Option<&'a str>,
+    remedy: Option<&'a str>,
+    code: Option<&'a str>,
+}
+
+fn problems<S: Serializer>(problems: &[Problem], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(problems.iter().map(|problem| {
+        let told = tell(problem, Lang::En);
+        Shown {
+            level: problem.level.as_str(),
+            matter: problem.matter.as_str(),
+            about: &problem.about,
+            what: told.title,
+            why: told.why,
+            fix: told.fix,
+            detail: problem.detail.as_deref(),
+            remedy: problem.remedy.as_deref(),
+            code: problem.code.as_deref(),
+        }
+    }))
+}
+
+/// The JSON Schema (2020-12) of a [`Report`].
+pub const SCHEMA: &str = include_str!("status.schema.json");

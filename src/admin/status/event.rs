@@ -1,0 +1,74 @@
+//! What happened last.
+
+use serde::Serialize;
+
+use super::time;
+use crate::time::Timestamp;
+
+/// Something that an operator may want to know of afterwards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// When.
+    #[serde(serialize_with = "time")]
+    pub at: Timestamp,
+    /// What.
+    pub kind: EventKind,
+    /// The certificate, upstream or destination; empty where it is the whole process.
+    pub about: String,
+    /// More of it, as in the log; may be empty.
+    pub detail: String,
+}
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// The process began to serve.
+    Started,
+    /// A first certificate came.
+    Issued,
+    /// A newer one came.
+    Renewed,
+    /// Another one was read from files, or from the state directory.
+    Loaded,
+    /// An attempt gave no certificate.
+    Failed,
+    /// The certificate before is served again.
+    RolledBack,
+    /// Clients get a self-signed certificate.
+    Placeholder,
+    /// Something outside of an attempt went wrong: files, disk.
+    Trouble,
+    /// Another configuration serves.
+    Reloaded,
+    /// A new configuration was refused; the one before serves on.
+    ReloadFailed,
+    /// A server is not used any more.
+    UpstreamLost,
+    /// A server is used again.
+    UpstreamBack,
+    /// Another client identity is shown.
+    IdentityInUse,
+    /// No client identity is left that can be shown.
+    IdentityLost,
+}
+
+impl EventKind {
+    /// Every kind, in the order of declaration.
+    pub const ALL: [Self; 14] = [
+        Self::Started,
+        Self::Issued,
+        Self::Renewed,
+        Self::Loaded,
+        Self::Failed,
+        Self::RolledBack,
+        Self::Placeholder,
+        Self::Trouble,
+        Self::Reloaded,
+        Self::ReloadFailed,
+        Self::UpstreamLost,
+        Self::UpstreamBack,
+        Self::IdentityInUse,
+        Self::IdentityLost,
+    ];
+}
