@@ -17,7 +17,7 @@ pub type ClientCrlSource = Arc<dyn Fn() -> Vec<ClientCrlStatus> + Send + Sync>;
 pub struct ClientCrlStatus {
     /// Name of the site; label `site`.
     pub site: String,
-    /// As configured; label `file`.
+    /// Its name, without the folder; label `file`.
     pub file: String,
     /// When the list was made; of several in the file, the one that ends first.
     pub this_update: Timestamp,

@@ -25,7 +25,7 @@ pub struct ClientTrust {
 /// A list of revoked certificates, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCrl {
-    /// The file, as the configuration names it.
+    /// The name of the file, without its folder.
     pub file: String,
     /// What it holds.
     pub list: Crl,

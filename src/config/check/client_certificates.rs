@@ -1,5 +1,7 @@
 //! `[site.client_certificates]`.
 
+use std::path::Path;
+
 use http::HeaderName;
 
 use super::section::{Section, Sited, choose};
@@ -130,7 +132,9 @@ fn crls<'a>(check: &mut Check<'_>, section: &Section<'a>) -> Vec<(ClientCrl, &'a
         let Some(bytes) = check.read(text, "list of revoked certificates") else { continue };
         match Crl::of_file(&bytes) {
             Ok(found) => {
-                let file = text.value.to_owned();
+                // Its name alone: however the path is written, the label of the metric is the same.
+                let name = Path::new(text.value).file_name();
+                let file = name.map_or_else(|| text.value.to_owned(), |name| name.to_string_lossy().into_owned());
                 lists.extend(found.into_iter().map(|list| (ClientCrl { file: file.clone(), list }, text.place)));
             }
             Err(error) => {
