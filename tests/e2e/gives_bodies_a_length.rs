@@ -109,11 +109,12 @@ fn given_bodies_that_fill_the_room_when_another_comes_then_503_until_one_of_them
         let expected = if path == "/close" { 502 } else { 200 };
         assert_eq!(raw::read_reply(&mut stream).unwrap().status, expected, "{path}");
     }
-    let (unfinished, _) = upload("/upload", 7, "");
-
-    let refusal = eventually("the room is full", PATIENCE, || {
+    // What is written is not read yet: where the second gets the room first, the first is the one that is refused.
+    let (unfinished, refusal) = eventually("the room is full", PATIENCE, || {
+        let (unfinished, _) = upload("/upload", 7, "");
         let (mut stream, _) = upload("/upload", 4, "0\r\n\r\n");
-        raw::read_reply(&mut stream).ok().filter(|reply| reply.status == 503)
+        let refusal = raw::read_reply(&mut stream).ok().filter(|reply| reply.status == 503)?;
+        Some((unfinished, refusal))
     });
     assert!(refusal.header("retry-after").is_some() && refusal.text().contains("no room"), "{refusal:?}");
     assert!(stage.home.metrics().sum("portvakt_requests_limited_total", &[("reason", "collected")]) >= 1.0);
