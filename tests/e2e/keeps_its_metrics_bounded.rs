@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::TcpStream;
 
+use crate::support::clock::PATIENCE;
 use crate::support::tls::{self, Client, Shared};
-use crate::support::{Echo, Home, Portvakt, raw};
+use crate::support::{Echo, Home, Portvakt, eventually, raw};
 
 #[test]
 fn given_thousands_of_hostile_words_when_scraped_then_no_series_more_than_before() {
@@ -70,7 +71,14 @@ impl Scene {
         );
         let portvakt = home.start();
         let client = Client::new(roots(&home)).share();
-        Self { home, echo, client, _portvakt: portvakt }
+        let scene = Self { home, echo, client, _portvakt: portvakt };
+        // What comes by itself a moment after the start is no answer to anybody's words.
+        eventually("both certificates have been seen", PATIENCE, || {
+            let series = scene.series();
+            let is_seen = |name: &str| series.iter().any(|line| line.contains("last_success") && line.contains(name));
+            (is_seen("a.test") && is_seen("b.test")).then_some(())
+        });
+        scene
     }
 
     /// Every kind of word that a client chooses, `times` different ones of each.
