@@ -27,10 +27,10 @@ fn given_caddys_acme_server_when_ordered_by_either_challenge_then_issued_renewed
         drop(portvakt);
         let state = scene.home.state();
         std::fs::remove_dir_all(state.join("certs")).expect("certificates are there");
-        assert_eq!(
-            (scene.witness.count(Operation::NewAccount), scene.witness.count(Operation::NewOrder)),
-            (1, 2 * (at + 1))
-        );
+        assert_eq!(scene.witness.count(Operation::NewAccount), 1);
+        // Caddy's clock is not forty minutes ahead, so that the new one is due as it comes, and may be followed by one more.
+        let (orders, lives) = (scene.witness.count(Operation::NewOrder), at + 1);
+        assert!((2 * lives..=3 * lives).contains(&orders), "{orders} orders in {lives}");
     }
 }
 
