@@ -10,6 +10,7 @@ use crate::stage::Stage;
 use crate::support::ca::replace;
 use crate::support::clock::PATIENCE;
 use crate::support::home::Portvakt;
+use crate::support::programs::copy_program;
 use crate::support::{eventually, raw};
 
 #[test]
@@ -48,7 +49,7 @@ fn given_a_user_when_reloaded_then_a_low_port_can_be_opened() {
 fn given_a_user_when_upgraded_then_the_new_process_is_that_user_too() {
     let stage = stage("user = \"nobody\"\n");
     let program = stage.home.path().join("portvakt");
-    fs::copy(env!("CARGO_BIN_EXE_portvakt"), &program).unwrap();
+    copy_program(&program);
     let mut portvakt = stage.home.launch_as(&mut stage.home.command_of(&program));
     portvakt.wait_ready(&stage.home);
 

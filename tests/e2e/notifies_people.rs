@@ -16,6 +16,7 @@ use crate::support::home::run;
 use crate::support::inbox::PASSWORD;
 use crate::support::pebble::Settings;
 use crate::support::peers::python_with;
+use crate::support::programs::write_program;
 use crate::support::{Echo, Home, Inbox, Nginx, Pebble, Portvakt, eventually};
 
 #[test]
@@ -281,8 +282,7 @@ fn write_private(home: &Home, name: &str, text: &str) {
 
 fn write_script(home: &Home, name: &str, script: &str) -> String {
     let file = home.path().join(name);
-    fs::write(&file, format!("#!/bin/sh\ncd \"$(dirname \"$0\")\"\n{script}\n")).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&file, &format!("#!/bin/sh\ncd \"$(dirname \"$0\")\"\n{script}\n"));
     file.display().to_string()
 }
 

@@ -12,6 +12,7 @@ use crate::support::bind::{Key, Zone};
 use crate::support::clock::PATIENCE;
 use crate::support::home::run;
 use crate::support::pebble::Settings;
+use crate::support::programs::write_program;
 use crate::support::{Bind, Curl, Echo, Home, Pebble, eventually};
 
 const AN_ORDER: Duration = Duration::from_secs(90);
@@ -149,8 +150,7 @@ fn given_a_program_when_proven_then_it_adds_and_removes_the_text() {
         port = scene.bind.address().port(),
         key = scene.home.path().join("tsig.key").display()
     );
-    fs::write(&hook, script).unwrap();
-    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&hook, &script);
     let provider = format!("provider = \"exec\"\ncommand = [\"./hook\"]\n{}", servers(&[scene.bind.address()]));
     scene.configure("challenges = [\"dns-01\"]\n", &provider, &scene.sites(&["example.test", "*.example.test"]));
     let _portvakt = scene.home.start();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,6 +15,7 @@ use crate::stage::Stage;
 use crate::support::clock::PATIENCE;
 use crate::support::home::Portvakt;
 use crate::support::load::Load;
+use crate::support::programs::{copy_program, write_program};
 use crate::support::supervisor::{Supervisor, value};
 use crate::support::{Holder, eventually, raw, tls};
 
@@ -116,7 +117,7 @@ fn given_a_new_program_that_cannot_take_over_when_upgraded_then_the_old_one_serv
         ("#!/bin/sh\nkill -9 $$\n", "signal: 9"),
         ("this is no program", "the program cannot be started"),
     ] {
-        install(&program, text.as_bytes());
+        write_program(&program, text);
         let mark = portvakt.child.mark();
         portvakt.signal("USR2");
         let line = portvakt.child.wait_line_after(mark, "it failed", |line| line.contains("UPGRADE FAILED"));
@@ -154,7 +155,7 @@ fn given_a_configuration_that_is_wrong_when_upgraded_then_the_old_process_serves
 #[ignore = "long: waits until the new process is given up"]
 fn given_a_new_program_that_hangs_when_upgraded_then_it_is_killed_and_the_old_one_serves_on() {
     let (stage, program, portvakt) = running_from_a_file();
-    install(&program, b"#!/bin/sh\nexec sleep 3600\n");
+    write_program(&program, "#!/bin/sh\nexec sleep 3600\n");
 
     portvakt.signal("USR2");
 
@@ -167,7 +168,7 @@ fn given_a_new_program_that_hangs_when_upgraded_then_it_is_killed_and_the_old_on
 #[test]
 fn given_a_hanging_upgrade_when_terminated_then_it_ends() {
     let (_stage, program, mut portvakt) = running_from_a_file();
-    install(&program, b"#!/bin/sh\necho hanging\nexec sleep 3600\n");
+    write_program(&program, "#!/bin/sh\necho hanging\nexec sleep 3600\n");
     portvakt.signal("USR2");
     portvakt.child.wait_line("the new program runs", |line| line == "hanging");
 
@@ -316,17 +317,4 @@ fn running_from_a_file() -> (Stage, PathBuf, Portvakt) {
     let mut portvakt = stage.home.launch_as(&mut stage.home.command_of(&program));
     portvakt.wait_ready(&stage.home);
     (stage, program, portvakt)
-}
-
-fn copy_program(to: &Path) {
-    let next = to.with_extension("next");
-    fs::copy(env!("CARGO_BIN_EXE_portvakt"), &next).unwrap();
-    fs::rename(next, to).unwrap();
-}
-
-fn install(program: &Path, text: &[u8]) {
-    let next = program.with_extension("next");
-    fs::write(&next, text).unwrap();
-    fs::set_permissions(&next, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::rename(next, program).unwrap();
 }

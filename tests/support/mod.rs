@@ -33,6 +33,7 @@ pub(crate) mod pebble;
 pub(crate) mod peers;
 pub(crate) mod podman;
 pub(crate) mod ports;
+pub(crate) mod programs;
 pub(crate) mod prometheus;
 pub(crate) mod raw;
 pub(crate) mod s_server;
