@@ -1,6 +1,6 @@
 //! The small writes of one answer, sent as one.
 
-use std::io;
+use std::io::{self, Cursor};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -22,8 +22,7 @@ use super::expulsion::Expelled;
 /// pieces is not kept waiting for its end.
 #[derive(Debug)]
 pub(super) struct Gathering {
-    /// There until it is dropped.
-    inner: Option<Stream>,
+    inner: Stream,
     lender: Lender,
     held: Vec<u8>,
     /// How much of `held` is sent.
@@ -35,7 +34,7 @@ pub(super) struct Gathering {
 impl Gathering {
     /// Goes back to `lender` when it is dropped by a panic.
     pub(super) fn new(inner: Stream, lender: Lender) -> Self {
-        Self { inner: Some(inner), lender, held: Vec::new(), sent: 0, expelled: None }
+        Self { inner, lender, held: Vec::new(), sent: 0, expelled: None }
     }
 
     /// Nothing is read or written any more when `expelled` says so.
@@ -45,17 +44,16 @@ impl Gathering {
     }
 
     fn inner(&self) -> &Stream {
-        self.inner.as_ref().expect("only `drop` takes it")
+        &self.inner
     }
 
     fn inner_mut(&mut self) -> &mut Stream {
-        self.inner.as_mut().expect("only `drop` takes it")
+        &mut self.inner
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.held.len() {
-            let inner = self.inner.as_mut().expect("only `drop` takes it");
-            match ready!(Pin::new(inner).poll_write(cx, &self.held[self.sent..]))? {
+            match ready!(Pin::new(&mut self.inner).poll_write(cx, &self.held[self.sent..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.sent += written,
             }
@@ -117,9 +115,8 @@ impl Shutdown for Gathering {
 
 impl Drop for Gathering {
     fn drop(&mut self) {
-        if let Some(inner) = self.inner.take() {
-            self.lender.give_back(inner);
-        }
+        let nothing = Box::new(Cursor::new(Vec::new()));
+        self.lender.give_back(std::mem::replace(&mut self.inner, nothing));
     }
 }
 

@@ -1,60 +1,56 @@
 //! pingora's callbacks, in the order in which they run.
 
 mod apart;
+mod back;
 mod buffering;
 mod carry_out;
 mod context;
+mod failing;
 mod refusals;
 mod tell;
+mod towards;
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{StatusCode, Version, header};
+use http::{StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
-use pingora::upstreams::peer::{HttpPeer, Peer as _};
-use pingora::{Error, ErrorSource, ErrorType, Result};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::debug;
 
 use self::apart::{keep_apart, stop_reading};
-use self::refusals::{all_down, failure_label, refuse_busy, refuse_certificate, status_of, upstream_error};
+use self::refusals::{all_down, refuse_busy, refuse_certificate, upstream_error};
 use super::connection::{BODY_PAUSE, Connection};
 use super::describe::{Description, Part};
-use super::expulsion::Lasting;
 use super::limiter::Entered;
 use super::log_id::LogId;
 use super::loops::Loops;
-use super::ntlm;
 use super::progress::Progress;
 use super::quota::Quota;
-use super::record::{record, word};
-use super::request::{
-    self, facts, host_to_send, join_cookies, keep_sound_trace, lead_destination, request_host, tell_about, tell_as,
-    to_origin_form, trace_id,
-};
-use super::response::{self, Mended, correct, make_end_to_end, promise_tls};
+use super::record::record;
+use super::request::facts;
+use super::response::make_end_to_end;
 use super::room::Room;
 use super::troubles::{Look, Troubles};
-use super::words::in_words;
 use super::{Http1Observer, RETRIES, Snapshot};
 use super::{answer, certificate, collected};
 use crate::challenge::Challenges;
 use crate::metrics::{InFlight, RequestLimit, Rewrite, RouteMetrics, UpstreamMetrics};
 use crate::pki::Fingerprint;
-use crate::route::headers::{self, Peer, Received};
-use crate::route::{self, Action, Admission, Original, Outcome, Preset, Report, Stripped};
+use crate::route::headers;
+use crate::route::{self, Action, Admission, Outcome, Report, Stripped};
 use crate::time::{Clock, SystemClock};
-use crate::tls::{Proof, Resolver, context_of};
+use crate::tls::{Resolver, context_of};
 use crate::upstream::{Affinity, Chosen, Held, TlsFailure, Tried, Upstream};
 
 /// What pingora calls.
@@ -172,26 +168,6 @@ impl Service {
             room: Arc::default(),
             open,
         }
-    }
-
-    /// An answer that goes on for as long as the client would get it again.
-    fn lasting(&self, session: &Session, ctx: &Context) -> Option<Lasting> {
-        Some(Lasting {
-            connection: ctx.connection.clone()?,
-            snapshot: self.snapshot.clone(),
-            resolver: self.resolver.clone(),
-            route: ctx.route.clone(),
-            site: ctx.snapshot.site(ctx.target.as_ref()?.site)?.name.clone(),
-            target: session.req_header().raw_path().to_vec(),
-        })
-    }
-
-    /// What `X-ARR-SSL` says of the certificate that the client was shown; `None` where a proxy in front of us has its own.
-    fn shown_certificate(&self, session: &Session, snapshot: &Snapshot, site: usize) -> Option<String> {
-        let cipher = &session.digest()?.ssl_digest.as_ref()?.cipher;
-        let shown = self.resolver.shown(&snapshot.site(site)?.name)?;
-        let cipher_bits = if cipher.contains("AES_128") { 128 } else { 256 };
-        Some(format!("{}|{cipher_bits}|{}|{}", shown.key_bits, shown.issuer, shown.subject))
     }
 
     /// What an answer of our own says about HTTPS.
@@ -342,32 +318,9 @@ impl ProxyHttp for Service {
         _session: &mut Session,
         peer: &HttpPeer,
         ctx: &mut Context,
-        mut error: Box<Error>,
+        error: Box<Error>,
     ) -> Box<Error> {
-        let is_tls = matches!(error.etype(), ErrorType::TLSHandshakeFailure);
-        if let Some(target) = &mut ctx.target {
-            target.is_connecting = false;
-        }
-        // Nothing was sent yet, so any method may be tried again. Who is not believed will not be a moment later either, but
-        // a handshake of our own tells why.
-        let text = in_words(&error);
-        ctx.tls_failure = TlsFailure::in_text(&text);
-        let is_unclear = is_tls && ctx.tries == 1 && ctx.tls_failure != Some(TlsFailure::ClientCertRejected);
-        let is_tried_again = ctx.tries <= RETRIES && (!is_tls || is_unclear || ctx.has_another_peer());
-        if let Some(target) = &ctx.target {
-            if let Some(failure) = ctx.tls_failure.filter(|_| !is_tried_again) {
-                target.metrics.tls_failed(failure_label(failure));
-            }
-            if let Some(chosen) = &target.peer {
-                if is_tls {
-                    chosen.doubt();
-                }
-                chosen.identity_failed(ctx.shown, &text);
-                chosen.connect_failed(peer.address().as_inet().copied(), text);
-            }
-        }
-        error.set_retry(is_tried_again);
-        error
+        ctx.not_connected(peer, error)
     }
 
     fn error_while_proxy(
@@ -378,31 +331,7 @@ impl ProxyHttp for Service {
         ctx: &mut Context,
         client_reused: bool,
     ) -> Box<Error> {
-        let mut error = error.more_context(format!("Peer: {peer}"));
-        // In TLS 1.3 a peer refuses our certificate only here (RFC 8446 §4.4.2.4).
-        if let Some(chosen) = ctx.target.as_ref().and_then(|target| target.peer.as_ref())
-            && session.response_written().is_none()
-        {
-            chosen.identity_failed(ctx.shown, &in_words(&error));
-        }
-        if !ctx.is_reached {
-            // Who answered was not believed and was told nothing, so that any method may be tried again.
-            return error;
-        }
-        let is_body_gone = ctx.is_collected || session.as_ref().retry_buffer_truncated();
-        if !session.req_header().method.is_idempotent() || is_body_gone {
-            error.set_retry(false);
-            return error;
-        }
-        error.retry.decide_reuse(client_reused);
-        // The peer went away before it answered: another one may do what is safe to be done twice (RFC 9110 §9.2.2).
-        let has_left = *error.esource() == ErrorSource::Upstream
-            && matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError)
-            && session.response_written().is_none();
-        if has_left && ctx.has_another_peer() {
-            error.set_retry(ctx.tries <= RETRIES);
-        }
-        error
+        ctx.broken_off(peer, session, error, client_reused)
     }
 
     async fn connected_to_upstream(
@@ -480,56 +409,7 @@ impl ProxyHttp for Service {
         request: &mut RequestHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        let (Some(target), Some(connection)) = (&ctx.target, &ctx.connection) else { return Ok(()) };
-        let client = connection.peer.ip().to_canonical();
-        let peer = Peer {
-            address: client,
-            trusted: ctx.snapshot.is_trusted(client),
-            secure: connection.is_secure,
-            host: request_host(session.req_header()),
-            public_https_port: ctx.snapshot.routes().settings().public_https_port,
-            received: Received::default(),
-        };
-        let is_https = tell_about(peer, request)?;
-        if let Some(preset) = target.upstream.settings().preset {
-            let id = (preset == Preset::Arr).then(|| *ctx.log_id.get_or_insert_with(LogId::random));
-            let certificate = id.and_then(|_| self.shown_certificate(session, &ctx.snapshot, target.site));
-            let whole = session.req_header().raw_path();
-            let original = Original {
-                is_https,
-                host: peer.host,
-                target: &route::Target::parse(whole).map_or(Cow::Borrowed(whole), |target| target.origin_form()),
-                log_id: &id.map(|id| id.to_string()).unwrap_or_default(),
-                certificate: certificate.as_deref(),
-            };
-            tell_as(preset, &original, request)?;
-        }
-        keep_sound_trace(request);
-        join_cookies(request)?;
-        if let Some(site) = ctx.snapshot.site(target.site) {
-            let proven = connection.proof().and_then(Proof::certificate).filter(|_| ctx.is_known);
-            certificate::hand_on(&site.client_certificates, ctx.snapshot.proofs(), proven, request)?;
-        }
-        let configured = target.upstream.settings().host.as_deref();
-        if let Some(host) = host_to_send(configured, ctx.snapshot.site(target.site), request) {
-            request.insert_header(header::HOST, host)?;
-        }
-        if request::names_places(request)
-            && let Some(links) = ctx.links(session.req_header())
-        {
-            lead_destination(request, &links, !target.is_plain())?;
-        }
-        match &target.stripped {
-            Some(stripped) => request::strip(stripped, request)?,
-            None => to_origin_form(request)?,
-        }
-        if let Some(limit) = ctx.answers().and_then(|answers| answers.xml) {
-            ctx.description = Description::ask(limit, request)?;
-        }
-        match ctx.snapshot.route(target.site, target.route) {
-            Some(route) => request::edit(&route.request_headers, request),
-            None => Ok(()),
-        }
+        self.address(session, request, ctx)
     }
 
     async fn upstream_response_filter(
@@ -576,39 +456,7 @@ impl ProxyHttp for Service {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        let (Some(target), Some(connection)) = (&ctx.target, &ctx.connection) else { return Ok(()) };
-        if connection.is_draining() {
-            session.set_keepalive(None);
-        }
-        if response.status == StatusCode::SWITCHING_PROTOCOLS {
-            // What follows is no body.
-            ctx.body_left = None;
-            // Both sides' read timeouts go on running on an upgraded connection.
-            let idle = target.upstream.settings().timeouts.websocket_idle;
-            session.set_read_timeout(Some(idle));
-            session.set_write_timeout(Some(idle));
-        }
-        if response.status == StatusCode::SWITCHING_PROTOCOLS || is_stream_of_events(response) {
-            ctx.watch = self.lasting(session, ctx).map(Lasting::watch);
-        }
-        if let (Some(links), Some(answers)) = (ctx.links(session.req_header()), ctx.answers()) {
-            let mended = correct(response, &links, answers)?;
-            if let Some(route) = &ctx.route {
-                count_rewrites(route, mended);
-                self.look_for_loop(session, ctx, &links, response, route);
-            }
-        }
-        if let Some(site) = ctx.snapshot.site(target.site).filter(|_| connection.is_secure) {
-            promise_tls(response, site, &self.resolver)?;
-        }
-        ctx.description.begin(session.req_header(), response)?;
-        if ctx.description.is_held() && session.req_header().version == Version::HTTP_10 {
-            session.set_keepalive(None);
-        }
-        match ctx.snapshot.route(target.site, target.route) {
-            Some(route) => response::edit(&route.response_headers, response),
-            None => Ok(()),
-        }
+        self.hand_back(session, response, ctx)
     }
 
     fn response_body_filter(
@@ -635,36 +483,7 @@ impl ProxyHttp for Service {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
-        ctx.give_back(session);
-        if ntlm::ask_for_http1(session.as_downstream_mut(), error) {
-            ctx.outcome = "http1_required";
-            ctx.progress.iter().for_each(|progress| progress.answered());
-            return FailToProxy { error_code: 0, can_reuse_downstream: false };
-        }
-        (ctx.outcome, ctx.failure) = ("failed", Some(word(error)));
-        let Some(status) = status_of(error) else {
-            return FailToProxy { error_code: 0, can_reuse_downstream: false };
-        };
-        let id = ctx.log_id.map_or_else(answer::request_id, LogId::request_id);
-        let page = ctx.maintenance_page(error);
-        let status = if page.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { status };
-        if let Some(target) = &ctx.target
-            && *error.esource() != ErrorSource::Downstream
-        {
-            target.metrics.unanswered();
-            target.tell(&id, trace_id(session.req_header()), status, ctx.tls_failure, &in_words(error));
-        }
-        session.set_keepalive(None);
-        if session.response_written().is_none() {
-            // The client may be gone; then there is nobody to tell.
-            let sent = match page {
-                Some(page) => answer::send_page(session, page, &id).await,
-                None => answer::send_error(session, status, &id).await,
-            };
-            ctx.is_told = sent.is_ok();
-        }
-        ctx.id = Some(id);
-        FailToProxy { error_code: status.as_u16(), can_reuse_downstream: false }
+        ctx.failed(session, error).await
     }
 
     fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {
@@ -698,20 +517,5 @@ impl ProxyHttp for Service {
             ctx.target = None;
             answer::linger(session.as_downstream_mut()).await;
         }
-    }
-}
-
-/// `text/event-stream` (HTML §9.2).
-fn is_stream_of_events(response: &ResponseHeader) -> bool {
-    let kind = response.headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
-    kind.and_then(|kind| kind.get(..17)).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
-}
-
-fn count_rewrites(route: &RouteMetrics, mended: Mended) {
-    if mended.location {
-        route.rewrote(Rewrite::Location);
-    }
-    if mended.cookie {
-        route.rewrote(Rewrite::Cookie);
     }
 }
