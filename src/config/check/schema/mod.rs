@@ -21,46 +21,43 @@ use crate::config::show;
 
 /// The schema of a configuration file, also of one in `conf.d`.
 pub(in crate::config) fn schema() -> Value {
-    let Value::Object(root) = table(&shape::ROOT, "") else { unreachable!("a table is an object") };
     let mut schema = Map::new();
     schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
     schema.insert("title".to_owned(), json!(format!("portvakt {}", env!("CARGO_PKG_VERSION"))));
     schema.insert("description".to_owned(), json!("The configuration of portvakt."));
-    schema.extend(root);
+    schema.extend(table(&shape::ROOT, ""));
     Value::Object(schema)
 }
 
 /// A table at `path`, such as `site.https`; the top level is the empty path.
-fn table(shape: &'static Shape, path: &str) -> Value {
-    let property = |key: &&'static str| ((*key).to_owned(), property(shape, path, key));
+fn table(shape: &'static Shape, path: &str) -> Map<String, Value> {
+    let property = |key: &&'static str| ((*key).to_owned(), Value::Object(property(shape, path, key)));
     let properties: Map<_, _> = shape.keys.iter().map(property).collect();
-    let mut table = json!({ "type": "object", "properties": properties, "additionalProperties": false });
-    for (_, alternatives) in NEEDED.iter().filter(|(prefix, _)| *prefix == shape.prefix) {
-        let all = table.as_object_mut().expect("made above");
-        match alternatives {
-            [one] => list(all, "required").push(json!(one)),
-            several => list(all, "allOf")
-                .push(json!({ "anyOf": several.iter().map(|key| json!({ "required": [key] })).collect::<Vec<_>>() })),
-        }
+    let parts = [("type", json!("object")), ("properties", json!(properties)), ("additionalProperties", json!(false))];
+    let mut table: Map<_, _> = parts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let needed = NEEDED.iter().filter(|(prefix, _)| *prefix == shape.prefix).map(|(_, alternatives)| *alternatives);
+    let (single, several): (Vec<_>, Vec<_>) = needed.partition(|alternatives| alternatives.len() == 1);
+    if !single.is_empty() {
+        table.insert("required".to_owned(), json!(single.concat()));
+    }
+    if !several.is_empty() {
+        let any = |keys: &&[&str]| json!({ "anyOf": keys.iter().map(|key| json!({ "required": [key] })).collect::<Vec<_>>() });
+        table.insert("allOf".to_owned(), several.iter().map(any).collect());
     }
     table
 }
 
-/// A list inside of `all`, which begins empty.
-fn list<'a>(all: &'a mut Map<String, Value>, key: &str) -> &'a mut Vec<Value> {
-    all.entry(key).or_insert_with(|| json!([])).as_array_mut().expect("only lists are put there")
-}
-
-fn property(shape: &'static Shape, path: &str, key: &str) -> Value {
+fn property(shape: &'static Shape, path: &str, key: &str) -> Map<String, Value> {
     let below = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     // A key without a kind takes anything, rather than being refused by an editor; a test tells of it.
-    let mut property = kind(shape, key).map_or_else(|| json!({}), |kind| form(kind, &below));
-    let all = property.as_object_mut().expect("every form is an object");
+    let Value::Object(mut property) = kind(shape, key).map_or_else(|| json!({}), |kind| form(kind, &below)) else {
+        return Map::new();
+    };
     if let Some(words) = words::about(shape, path, key) {
-        all.insert("description".to_owned(), json!(words));
+        property.insert("description".to_owned(), json!(words));
     }
     if let Some(default) = show::default(path, key) {
-        all.insert("default".to_owned(), default);
+        property.insert("default".to_owned(), default);
     }
     property
 }
@@ -90,7 +87,7 @@ fn form(kind: &Kind, path: &str) -> Value {
             json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, pattern("^[0-9]+(B|KiB|MiB|GiB)?$")] })
         }
         Kind::Map(values) => json!({ "type": "object", "additionalProperties": form(values, path) }),
-        Kind::Table(shape) => table(shape, path),
+        Kind::Table(shape) => Value::Object(table(shape, path)),
         Kind::Tables(shape) => json!({ "type": "array", "items": table(shape, path) }),
         Kind::Any(kinds) => json!({ "anyOf": kinds.iter().map(|kind| form(kind, path)).collect::<Vec<_>>() }),
     }
