@@ -77,6 +77,10 @@ pub(crate) struct Say {
 }
 
 impl Say {
+    pub(crate) const fn new(en: &'static str, sv: &'static str, nb: &'static str, de: &'static str) -> Self {
+        Self { en, sv, nb, de }
+    }
+
     pub(crate) const fn to(self, lang: Lang) -> &'static str {
         match lang {
             Lang::En => self.en,
@@ -87,14 +91,14 @@ impl Say {
     }
 
     /// With facts in their places. What is filled in is not looked at again.
-    pub(crate) fn fill(self, lang: Lang, facts: &[(&str, String)]) -> String {
+    pub(crate) fn fill(self, lang: Lang, facts: &[(&str, impl AsRef<str>)]) -> String {
         let mut out = String::new();
         let mut rest = self.to(lang);
         while let Some((before, after)) = rest.split_once('{') {
             out.push_str(before);
             let Some((name, tail)) = after.split_once('}') else { break };
             match facts.iter().find(|(fact, _)| *fact == name) {
-                Some((_, value)) => out.push_str(value),
+                Some((_, value)) => out.push_str(value.as_ref()),
                 None => out.extend(["<", name, ">"]),
             }
             rest = tail;
@@ -102,6 +106,23 @@ impl Say {
         out.push_str(rest);
         out
     }
+
+    /// Has words of its own in every language, with places for the same facts; Swedish and Norwegian may say the same.
+    #[cfg(test)]
+    pub(crate) fn assert_whole(self) {
+        let texts: std::collections::BTreeSet<_> = Lang::ALL.map(|lang| self.to(lang)).into_iter().collect();
+        assert!(texts.len() >= 3 && self.nb != self.en, "two languages say the same: {texts:?}");
+        for text in texts {
+            assert_eq!(places(text), places(self.en), "{text}");
+            assert!(!text.is_empty() && text == text.trim(), "{text:?}");
+        }
+    }
+}
+
+/// Names of facts.
+#[cfg(test)]
+pub(crate) fn places(text: &str) -> std::collections::BTreeSet<&str> {
+    text.split('{').skip(1).filter_map(|after| after.split('}').next()).collect()
 }
 
 #[cfg(test)]

@@ -81,7 +81,8 @@ fn hello() -> ClientId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::{Channel, Kind, Language, Settings};
+    use crate::language::Lang;
+    use crate::notify::{Channel, Kind, Settings};
     use crate::time::Timestamp;
 
     fn settings() -> MailSettings {
@@ -103,7 +104,7 @@ mod tests {
             name: "mail".to_owned(),
             channel: Channel::Mail(settings.clone()),
             events: Kind::ALL.to_vec(),
-            language: Language::Swedish,
+            language: Lang::Sv,
         };
         for host in ["box", "box\r\nBcc: all@evil.test\r\n\r\n", "b\u{f6}x\nTo: x@evil.test"] {
             let message = Message::test(&notifier, host, Timestamp::from_unix(7));
@@ -138,7 +139,7 @@ mod tests {
             name: "mail".to_owned(),
             channel: Channel::Mail(settings.clone()),
             events: Kind::ALL.to_vec(),
-            language: Language::English,
+            language: Lang::En,
         };
         let message = Message::test(&notifier, "box", Timestamp::from_unix(7));
         let title = "a\r\nBcc: all@evil.test".to_owned();

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use super::event::{Event, Kind, Severity};
 use super::ledger::{Digest, Repeated};
 use super::look::{Need, Report};
-use super::settings::{Language, Settings};
+use super::settings::Settings;
 use super::words;
+use crate::language::Lang;
 use crate::time::Timestamp;
 
 /// A message that is ready to be sent. Everything in it is free of control characters but for the line ends of `text`.
@@ -86,7 +87,7 @@ struct Told {
 }
 
 impl Told {
-    fn of(event: &Event, language: Language) -> Self {
+    fn of(event: &Event, language: Lang) -> Self {
         let needs = event.report.as_ref().map_or(0, |report| report.needs.len());
         let facts = Facts::of(event, language, needs);
         let title = words::title(event.kind, end(event), needs).fill(language, &facts.pairs());
@@ -129,7 +130,7 @@ struct Facts {
 }
 
 impl Facts {
-    fn of(event: &Event, language: Language, needs: usize) -> Self {
+    fn of(event: &Event, language: Lang, needs: usize) -> Self {
         let at = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
         let number = |number: Option<u32>| number.unwrap_or_default().to_string();
         let short = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -162,7 +163,7 @@ fn end(event: &Event) -> words::End {
 }
 
 /// What is said below the title.
-fn sentences(event: &Event, language: Language, facts: &Facts) -> Vec<String> {
+fn sentences(event: &Event, language: Lang, facts: &Facts) -> Vec<String> {
     let mut said = Vec::new();
     let mut say = |say: words::Say| said.push(say.fill(language, &facts.pairs()));
     match event.kind {
@@ -191,7 +192,7 @@ fn sentences(event: &Event, language: Language, facts: &Facts) -> Vec<String> {
     said
 }
 
-fn report_lines(report: &Report, language: Language) -> Vec<String> {
+fn report_lines(report: &Report, language: Lang) -> Vec<String> {
     let (valid, all) = (report.valid.to_string(), report.certificates.to_string());
     let mut lines = vec![words::STANDING.fill(language, &[("valid", &valid), ("all", &all)])];
     if let Some(first) = &report.first_to_end {
@@ -204,7 +205,7 @@ fn report_lines(report: &Report, language: Language) -> Vec<String> {
     lines
 }
 
-fn need_line(need: &Need, language: Language) -> String {
+fn need_line(need: &Need, language: Lang) -> String {
     match need {
         Need::Down(name) => words::NEED_DOWN.fill(language, &[("name", name)]),
         Need::Failing(name) => words::NEED_FAILING.fill(language, &[("name", name)]),
@@ -212,7 +213,7 @@ fn need_line(need: &Need, language: Language) -> String {
         Need::ReloadRefused => words::NEED_RELOAD.to(language).to_owned(),
         Need::Ending(ending) => {
             let (what, days) = (words::what(ending.role).to(language), ending.days_left.to_string());
-            words::NEED_ENDING.fill(language, &[("name", &ending.name), ("what", what), ("days", &days)])
+            words::NEED_ENDING.fill(language, &[("name", &*ending.name), ("what", what), ("days", &days)])
         }
     }
 }
@@ -242,7 +243,7 @@ fn report_json(report: &Report) -> Value {
 }
 
 /// What is to be said about messages that were not sent.
-fn notes(digest: &Digest, language: Language) -> Vec<String> {
+fn notes(digest: &Digest, language: Lang) -> Vec<String> {
     let again = |repeated: &Repeated| {
         let what = line(&format!("{} {}", repeated.kind.as_str(), repeated.subject), LONGEST_NAME);
         words::REPEATED.fill(language, &[("what", &what), ("times", &repeated.times.to_string())])

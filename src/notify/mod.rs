@@ -40,8 +40,7 @@ pub use look::{Ending, Need, Report};
 pub use message::Message;
 pub use send::{SendError, send};
 pub use settings::{
-    Address, Channel, HookUrl, Language, MailSettings, MailTls, NoSecret, ProgramSettings, Secret, Settings,
-    WebhookSettings,
+    Address, Channel, HookUrl, MailSettings, MailTls, NoSecret, ProgramSettings, Secret, Settings, WebhookSettings,
 };
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use lettre::message::Mailbox;
 use zeroize::Zeroizing;
 
 use super::event::Kind;
+use crate::language::Lang;
 use crate::pki::{Password, PasswordError, TrustAnchors};
 
 /// One notifier.
@@ -24,7 +25,7 @@ pub struct Settings {
     /// What it is told of.
     pub events: Vec<Kind>,
     /// In which language.
-    pub language: Language,
+    pub language: Lang,
 }
 
 /// A way to tell.
@@ -250,30 +251,4 @@ pub enum NoSecret {
     /// Nothing, or control characters.
     #[error("the password or token is empty, or holds control characters")]
     Empty,
-}
-
-/// `language`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Language {
-    /// `en`.
-    #[default]
-    English,
-    /// `sv`.
-    Swedish,
-    /// `nb`.
-    Norwegian,
-    /// `de`.
-    German,
-}
-
-impl Language {
-    /// As in BCP 47.
-    pub const fn tag(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::Swedish => "sv",
-            Self::Norwegian => "nb",
-            Self::German => "de",
-        }
-    }
 }

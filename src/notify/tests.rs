@@ -5,6 +5,7 @@ use super::ledger::{End, Ledger, SETTLE, Step};
 use super::look::{DAY, Need};
 use super::message::Message;
 use super::*;
+use crate::language::Lang;
 use crate::lifecycle::State;
 use crate::time::Timestamp;
 
@@ -52,7 +53,7 @@ fn of(certificates: Vec<CertificateFact>) -> Facts {
     Facts { certificates, ..Facts::default() }
 }
 
-fn settings(language: Language) -> Settings {
+fn settings(language: Lang) -> Settings {
     let url = HookUrl::parse("https://hooks.test/geheim").expect("a URL");
     let channel = Channel::Webhook(WebhookSettings { url, token: None, trust_anchors: None });
     Settings { name: "ops".to_owned(), channel, events: Kind::ALL.to_vec(), language }
@@ -339,7 +340,7 @@ fn given_hostile_names_when_put_into_words_then_one_line_each_and_no_control_cha
         ledger.note(event.clone(), NOW);
         ledger.note(event, NOW);
         let digest = ledger.begin(|| "id".to_owned(), NOW);
-        for language in [Language::English, Language::Swedish, Language::Norwegian, Language::German] {
+        for language in Lang::ALL {
             let message = Message::new(&digest, &settings(language), &hostile, NOW);
             assert!(!message.title.contains(char::is_control), "{:?}", message.title);
             assert!(message.title.chars().count() <= 202 && message.text.len() < 60_000);
@@ -358,14 +359,14 @@ fn given_an_event_when_told_then_words_and_json_say_the_same() {
     ledger.note(event("other"), NOW);
     let digest = ledger.begin(|| "id".to_owned(), NOW);
 
-    let message = Message::new(&digest, &settings(Language::English), "box", NOW);
+    let message = Message::new(&digest, &settings(Lang::En), "box", NOW);
 
     assert_eq!(message.title, "[portvakt box] 2 messages: m5: certificate ends in 5 days");
     assert!(message.text.contains("Nothing renews it: put new files in its place"), "{}", message.text);
     let told = &message.json["events"][0];
     assert_eq!((&told["event"], &told["subject"], &told["days_left"]), (&"expiring".into(), &"m5".into(), &5.into()));
     assert_eq!(message.json["severity"], "warning");
-    let german = Message::new(&digest, &settings(Language::German), "box", NOW);
+    let german = Message::new(&digest, &settings(Lang::De), "box", NOW);
     assert_eq!(german.title, "[portvakt box] 2 Meldungen: m5: Zertifikat läuft in 5 Tagen ab");
 }
 

@@ -8,9 +8,9 @@ use crate::config::code::Code;
 use crate::config::problem::{Problem, quoted};
 use crate::config::raw::{Node, Table, Value};
 use crate::config::secret;
+use crate::language::Lang;
 use crate::notify::{
-    Address, Channel, HookUrl, Kind, Language, MailSettings, MailTls, ProgramSettings, Secret, Settings,
-    WebhookSettings,
+    Address, Channel, HookUrl, Kind, MailSettings, MailTls, ProgramSettings, Secret, Settings, WebhookSettings,
 };
 use crate::pki::Password;
 use crate::platform::{is_executable, is_open_to_all};
@@ -335,8 +335,7 @@ fn judge(check: &mut Check<'_>, secret: &Sited<'_, Secret>, what: &str) {
 
 const WAYS: [&str; 3] = ["webhook", "smtp", "exec"];
 
-const LANGUAGES: [(&str, Language); 4] =
-    [("en", Language::English), ("sv", Language::Swedish), ("nb", Language::Norwegian), ("de", Language::German)];
+const LANGUAGES: [(&str, Lang); 4] = [("en", Lang::En), ("sv", Lang::Sv), ("nb", Lang::Nb), ("de", Lang::De)];
 
 const TLS: [(&str, MailTls); 3] =
     [("starttls", MailTls::StartTls), ("implicit", MailTls::Implicit), ("none", MailTls::Off)];
