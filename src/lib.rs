@@ -11,7 +11,7 @@
 //! level 2   store   tls   metrics   access
 //! level 1   lifecycle   route   egress  pure decisions
 //!           dns                         questions to name servers
-//! level 0   pki   challenge   time   platform   causes   language   html
+//! level 0   pki   challenge   time   platform   causes   language   html   outward
 //! ```
 //!
 //! Arrows point down. Requests: config → listener → tls accept → route → upstream.
@@ -36,6 +36,7 @@ pub mod listener;
 pub mod manager;
 pub mod metrics;
 pub mod notify;
+mod outward;
 pub mod pki;
 pub mod platform;
 pub mod probe;

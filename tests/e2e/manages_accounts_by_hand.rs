@@ -1,16 +1,12 @@
 //! An operator sees the account, gives it another key, and rehearses the whole way to a certificate, while portvakt serves
 //! and while it does not; a CA behind a proxy is reached through it.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::process::Output;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use serde_json::Value;
 
 use crate::support::clock::PATIENCE;
+use crate::support::connect_proxy::ConnectProxy;
 use crate::support::home::{Portvakt, run};
 use crate::support::pebble::{EAB_KEY, EAB_KID, Settings};
 use crate::support::witness::{Fault, Operation, Rule};
@@ -204,10 +200,10 @@ fn given_a_key_that_others_may_have_when_revoked_then_another_one_is_served_firs
 #[test]
 fn given_a_proxy_on_the_way_to_the_ca_when_ordered_then_through_its_tunnel() {
     let proxy = ConnectProxy::start();
-    let scene = Scene::new(&format!("proxy = \"http://127.0.0.1:{}\"\n", proxy.port));
+    let scene = Scene::new(&format!("proxy = \"{}\"\n", proxy.url()));
     let _portvakt = scene.home.start();
     scene.home.wait_certificate("m5.test", "issued", PATIENCE);
-    assert!(proxy.tunnels.load(Ordering::SeqCst) > 0);
+    assert!(!proxy.asked().is_empty());
     let orders = [("operation", "order"), ("status", "201")];
     assert_eq!(scene.home.metrics().sum("portvakt_acme_requests_total", &orders), 1.0);
     let answered = [("type", "http-01"), ("result", "ok")];
@@ -268,47 +264,4 @@ impl Scene {
 
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
-/// A forward proxy that tunnels (RFC 9110 §9.3.6) and counts.
-struct ConnectProxy {
-    port: u16,
-    tunnels: Arc<AtomicUsize>,
-}
-
-impl ConnectProxy {
-    fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        let (port, tunnels) = (listener.local_addr().expect("an address").port(), Arc::new(AtomicUsize::new(0)));
-        let counted = tunnels.clone();
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let counted = counted.clone();
-                thread::spawn(move || tunnel(client, &counted));
-            }
-        });
-        Self { port, tunnels }
-    }
-}
-
-fn tunnel(mut client: TcpStream, counted: &AtomicUsize) -> Option<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        client.read_exact(&mut byte).ok()?;
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head).ok()?;
-    let target = head.strip_prefix("CONNECT ")?.split(' ').next()?.to_owned();
-    let mut server = TcpStream::connect(target).ok()?;
-    counted.fetch_add(1, Ordering::SeqCst);
-    client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").ok()?;
-    let (mut from, mut to) = (client.try_clone().ok()?, server.try_clone().ok()?);
-    thread::spawn(move || {
-        let _ = std::io::copy(&mut from, &mut to);
-        let _ = to.shutdown(std::net::Shutdown::Write);
-    });
-    let _ = std::io::copy(&mut server, &mut client);
-    let _ = client.shutdown(std::net::Shutdown::Write);
-    Some(())
 }

@@ -13,6 +13,7 @@ pub(crate) mod ca;
 pub(crate) mod caddy;
 pub(crate) mod child;
 pub(crate) mod clock;
+pub(crate) mod connect_proxy;
 pub(crate) mod curl;
 pub(crate) mod disk;
 pub(crate) mod dns;

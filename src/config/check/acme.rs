@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::section::{Section, Text, choose};
 use super::site::Sites;
-use super::{Check, Objection, acme_ca, acme_dns, anchors, shape};
+use super::{Check, Objection, acme_ca, acme_dns, anchors, proxy, shape};
 use crate::config::code::Code;
 use crate::config::problem::{Place, Problem, quoted};
 use crate::config::suggest;
@@ -30,7 +30,7 @@ pub(super) fn read<'a>(check: &mut Check<'_>, root: &Section<'a>, listen: &liste
         let has_dns = changes_dns(ca);
         ca.challenges.retain(|kind| can_answer(listen, has_dns, *kind));
         if ca.proxy.is_none() {
-            ca.proxy = acme_ca::proxy_of_environment(check, &ca.directory);
+            ca.proxy = proxy::of_environment(check, &ca.directory, "acme.proxy");
         }
     }
     acme
@@ -124,7 +124,7 @@ fn read_ca(check: &mut Check<'_>, section: &Section<'_>, default: &AcmeSettings)
         profile: text(check, "profile"),
         eab: acme_ca::eab(check, section),
         preferred_chain: text(check, "preferred_chain"),
-        proxy: acme_ca::proxy(check, section).or_else(|| default.proxy.clone()),
+        proxy: proxy::read(check, section).or_else(|| default.proxy.clone()),
         staging: url(check, "staging"),
     }
 }

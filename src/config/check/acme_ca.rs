@@ -1,13 +1,13 @@
 //! What `[acme]` and each `[[acme.next]]` say about one CA beyond its directory.
 
 use super::section::{Section, Text};
-use super::{Check, Objection, causes, shape};
+use super::{Check, causes, shape};
 use crate::config::code::Code;
 use crate::config::problem::{Problem, quoted};
 use crate::config::secret;
 use crate::pki::Password;
 use crate::source::PasswordSource;
-use crate::source::acme::{ExternalAccount, Proxy, mac_key};
+use crate::source::acme::{ExternalAccount, mac_key};
 
 /// Reads `eab`: who we are to a CA that gives accounts only to those whom it knows (RFC 8555 §7.3.4).
 pub(super) fn eab(check: &mut Check<'_>, section: &Section<'_>) -> Option<ExternalAccount> {
@@ -73,51 +73,4 @@ fn key(check: &mut Check<'_>, text: Text<'_>) -> Option<PasswordSource> {
         check.report(problem.fix("copy the MAC key from where the CA shows it beside the key id"));
     }
     Some(PasswordSource::Given(key))
-}
-
-/// Reads `proxy`.
-pub(super) fn proxy(check: &mut Check<'_>, section: &Section<'_>) -> Option<Proxy> {
-    let text = section.string(check, "proxy")?;
-    if text.value.contains('@') && !secret::is_variable(text.place.text()) {
-        let problem = Problem::error(Code::PasswordInConfiguration, "a user stands in the URL of the proxy");
-        let problem =
-            problem.at(text.place).why("configurations are read, copied and kept by many; a password must not be");
-        check.report(problem.fix("take the whole URL from the environment: `proxy = \"${NAME}\"`"));
-        return None;
-    }
-    match Proxy::parse(text.value) {
-        Ok(proxy) => Some(proxy),
-        Err(error) => {
-            let objection = Objection::new(error.to_string(), "write it like `http://proxy.example.com:3128`");
-            check.refuse(Code::InvalidProxy, "`proxy` names no proxy that can be used".to_owned(), text, objection);
-            None
-        }
-    }
-}
-
-/// The proxy that the environment wants for a directory. This machine itself is never reached through one.
-pub(super) fn proxy_of_environment(check: &mut Check<'_>, directory: &str) -> Option<Proxy> {
-    if is_this_machine(directory) {
-        return None;
-    }
-    let variable = |names: [&'static str; 2]| {
-        names.into_iter().find_map(|name| Some((name, check.environment.variable(name).filter(|v| !v.is_empty())?)))
-    };
-    let (name, value) = variable(["HTTPS_PROXY", "https_proxy"])?;
-    let no_proxy = variable(["NO_PROXY", "no_proxy"]).map(|(_, value)| value);
-    match Proxy::of_environment(directory, Some(&value), no_proxy.as_deref()) {
-        Ok(proxy) => proxy,
-        Err(error) => {
-            let title = format!("the environment variable `{name}` names no proxy that can be used");
-            let problem = Problem::warning(Code::InvalidProxy, title).why(error.to_string());
-            check.report(problem.fix("set it like `http://proxy.example.com:3128`, or set `acme.proxy`"));
-            None
-        }
-    }
-}
-
-fn is_this_machine(directory: &str) -> bool {
-    let Ok(url) = directory.parse::<http::Uri>() else { return false };
-    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }

@@ -25,6 +25,7 @@ mod limits;
 mod listen;
 mod metrics;
 mod notify;
+mod proxy;
 mod redirect;
 mod resolved;
 mod route;

@@ -20,6 +20,7 @@ use super::clients::{Ca, Kept};
 use super::directory::{BadUrl, Directory};
 use super::error::Step;
 use super::seen::{self, Seen};
+use crate::outward::Through;
 use crate::source::ChallengeKind;
 use crate::time::{Clock, Timestamp};
 
@@ -228,18 +229,6 @@ impl TransportError {
 impl From<TransportError> for instant_acme::Error {
     fn from(error: TransportError) -> Self {
         Self::Other(Box::new(error))
-    }
-}
-
-/// `through the proxy URL`, when there is one.
-struct Through<'a>(&'a Option<String>);
-
-impl std::fmt::Display for Through<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Some(proxy) => write!(f, " through the proxy `{proxy}`"),
-            None => Ok(()),
-        }
     }
 }
 

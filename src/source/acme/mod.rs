@@ -30,13 +30,13 @@ mod jose;
 mod masked;
 mod offer;
 mod order;
-mod outward;
 mod rehearsal;
 mod revoke;
 mod rollover;
 mod seen;
 mod traffic;
 
+pub use crate::outward::{Proxy, ProxyError};
 pub use account::{account_thumbprint, account_url};
 pub use budget::{CaBudget, CertificateBudget, budgets};
 pub use clients::Clients;
@@ -47,7 +47,6 @@ pub use dns::{
 pub use eab::{EabError, ExternalAccount, mac_key};
 pub use error::{AcmeError, Answer, Step, Unusable};
 pub use offer::{Asked, Misfit, NoOffer, Offer, ask};
-pub use outward::{Proxy, ProxyError};
 pub use rehearsal::{Rehearsal, RehearsalStep};
 pub use revoke::{RevocationReason, RevokedBy};
 pub use rollover::RolledOver;

@@ -1,4 +1,4 @@
-//! The way out to a CA: straight, or through a forward proxy.
+//! The way out to servers of others, such as a CA or a webhook: straight, or through a forward proxy.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -15,7 +15,19 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-/// A forward proxy that is asked for a tunnel to the CA (CONNECT, RFC 9110 §9.3.6). TLS goes through it to the CA.
+/// For errors: ` through the proxy URL`, when there is one.
+pub(crate) struct Through<'a>(pub(crate) &'a Option<String>);
+
+impl fmt::Display for Through<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(proxy) => write!(f, " through the proxy `{proxy}`"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A forward proxy that is asked for a tunnel to the server (CONNECT, RFC 9110 §9.3.6). TLS goes through it to the server.
 ///
 /// Its `Debug` and `Display` do not show the user.
 #[derive(Clone, PartialEq, Eq)]
@@ -91,9 +103,9 @@ pub enum ProxyError {
     },
 }
 
-/// Opens TCP connections to a CA.
+/// Opens TCP connections to a server.
 #[derive(Clone)]
-pub(super) enum Outward {
+pub(crate) enum Outward {
     /// To its own address.
     Direct(HttpConnector),
     /// To a proxy that tunnels.
@@ -101,7 +113,7 @@ pub(super) enum Outward {
 }
 
 impl Outward {
-    pub(super) fn new(proxy: Option<&Proxy>) -> Self {
+    pub(crate) fn new(proxy: Option<&Proxy>) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
