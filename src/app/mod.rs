@@ -69,7 +69,7 @@ use crate::platform::{Notice, Program, Signal, Signals, Supervisor};
 use crate::probe::{Place, Prober, ProberError, Sources, Truth};
 use crate::proxy::{Clients, Listener, Server, ServerError, Snapshot};
 use crate::route::Routes;
-use crate::source::acme::{CaBudget, budgets};
+use crate::source::acme::{CaBudget, Reckoning, budgets};
 use crate::source::internal::{InternalCa, InternalCaError};
 use crate::store::{Store, StoreError};
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -131,7 +131,8 @@ impl App {
         let challenges = Challenges::default();
         let resolver = Arc::new(Resolver::new(challenges.clone()));
         resolver.apply(&config.tls).map_err(AppError::Tls)?;
-        let truth = Arc::new(Truth::new(Prober::new(Sources::default())?, clock.clone()));
+        let reckoning: Arc<Reckoning> = Arc::default();
+        let truth = Arc::new(Truth::new(Prober::new(Sources::default())?, reckoning.clone()));
         let certificates = Arc::new(Certificates::new(resolver.clone(), truth.clone(), &config));
         let started = clock.now();
         let whole: Arc<OnceLock<Weak<Inner>>> = Arc::default();
@@ -169,7 +170,7 @@ impl App {
         let manager = Manager::new(ManagerParts {
             store: store.clone(),
             challenges: challenges.clone(),
-            clients: crate::source::acme::Clients::new(record.clone()),
+            clients: crate::source::acme::Clients::new(record.clone(), reckoning.clone()),
             clock: clock.clone(),
             publisher: certificates.clone(),
             observer: record.clone(),

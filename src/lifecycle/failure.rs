@@ -25,6 +25,15 @@ impl Failure {
         LastFailure { at, reason: self.reason, detail: self.detail.clone(), fix: self.fix.clone() }
     }
 
+    /// The time that the CA has named, as a clock shows it that is `seconds` ahead of the one it was counted by.
+    pub fn shifted(self, seconds: i64) -> Self {
+        let retry = match self.retry {
+            Retry::At(at) => Retry::At(at.shifted(seconds)),
+            Retry::Never | Retry::Backoff => self.retry,
+        };
+        Self { retry, ..self }
+    }
+
     /// The process ended in the middle of an attempt.
     pub(super) fn interrupted() -> Self {
         Self {

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::budget::Limits;
 use super::record::Hold;
 use super::{Lifecycle, Validity};
 use crate::time::Timestamp;
@@ -62,8 +61,7 @@ impl Lifecycle {
             return;
         }
         self.record.haste.is_due();
-        let are_public = !self.asked.cas.is_empty() && self.asked.cas.iter().all(|ca| Limits::of(ca).is_some());
-        let Some(brakes) = self.record.haste.brakes(are_public) else { return };
+        let Some(brakes) = self.record.haste.brakes(self.goes_by_cas()) else { return };
         let until = issued_at + validity.brake() * brakes;
         // What the CA, an operator or a failure asks to wait for stays.
         let is_free = match &self.record.hold {

@@ -44,26 +44,18 @@ pub enum InfoAnswer {
 }
 
 impl InfoAnswer {
-    /// The window as our clock will show it, when the CA's is `skew` seconds ahead of ours.
-    ///
-    /// Let's Encrypt lifts its limits for renewals within the window, by its own clock (RFC 9773 leaves that to the CA); one that
-    /// comes hours early by a clock of ours that is wrong uses them up. The emergency guard stays on our clock. A clock that is
-    /// a little off, as most are, changes nothing.
-    pub fn by_our_clock(self, skew: i64) -> Self {
+    /// The times that our clock has counted, as another shows them that is `seconds` ahead of it. The window is the CA's own.
+    pub fn shifted(self, seconds: i64) -> Self {
+        let shifted = |at: Option<Timestamp>| at.map(|at| at.shifted(seconds));
         match self {
-            Self::Window { window, ask_again } if skew.unsigned_abs() >= A_WRONG_CLOCK => {
-                // Steps of ten minutes: the moment is drawn anew when the window changes.
-                let shifted = |at: Timestamp| Timestamp::from_unix(at.as_unix().saturating_sub(skew / 600 * 600));
-                let window = Window { start: shifted(window.start), end: shifted(window.end), ..window };
-                Self::Window { window, ask_again }
+            Self::Window { window, ask_again } => Self::Window { window, ask_again: shifted(ask_again) },
+            Self::Failed { temporary, ask_again, detail } => {
+                Self::Failed { temporary, ask_again: shifted(ask_again), detail }
             }
-            other => other,
+            Self::NotOffered => Self::NotOffered,
         }
     }
 }
-
-/// In seconds: beyond an hour it is no slow answer and no drift.
-const A_WRONG_CLOCK: u64 = 3_600;
 
 /// What is kept of the answers for one certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -47,6 +47,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use crate::time::Timestamp;
+use budget::Limits;
 use choice::Choice;
 use haste::Haste;
 use info::Info;
@@ -268,6 +269,12 @@ impl Lifecycle {
             false => record.journal_mut(&ca).hold = Some(hold),
         }
         record.last_failure = Some(failure.noted(now));
+    }
+
+    /// Whether the time that counts is that of the CAs: public ones alone are asked, by whose clock the world goes. A private
+    /// one's may be as wrong as ours.
+    pub fn goes_by_cas(&self) -> bool {
+        !self.asked.cas.is_empty() && self.asked.cas.iter().all(|ca| Limits::of(ca).is_some())
     }
 
     /// What to keep in the store.

@@ -245,7 +245,9 @@ impl Manager {
     /// How every certificate is, in the order of the settings.
     pub fn statuses(&self) -> Vec<CertificateStatus> {
         let now = self.parts.clock.now();
-        self.shown.read().unwrap_or_else(PoisonError::into_inner).iter().map(|shown| shown.status(now)).collect()
+        let by_cas = now.shifted(-self.parts.clients.ahead(now).unwrap_or(0));
+        let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
+        shown.iter().map(|shown| shown.status(if shown.goes_by_cas() { by_cas } else { now })).collect()
     }
 }
 
@@ -365,6 +367,11 @@ struct Shown {
 }
 
 impl Shown {
+    /// As [`Keeper`] has the time.
+    fn goes_by_cas(&self) -> bool {
+        matches!(&self.slot.load().life, Life::Issued { life, .. } if life.goes_by_cas())
+    }
+
     fn status(&self, now: Timestamp) -> CertificateStatus {
         let snapshot = self.slot.load();
         let chain = snapshot.identity.as_ref().map(Identity::chain);

@@ -56,6 +56,11 @@ pub(crate) trait Parts: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// As [`Clock::sleep_until`](crate::time::Clock::sleep_until).
     async fn sleep_until(&self, until: Timestamp);
+    /// Seconds that [`now`](Self::now) is ahead of public CAs (behind when negative, zero below two minutes); `None` when no CA has
+    /// told the time since our clock was set last.
+    fn ahead(&self) -> Option<i64>;
+    /// Has a CA tell the time; one request. `ca` is the index among the CAs.
+    async fn ask_time(&self, settings: &Settings, ca: usize);
     /// A source of chance, for one decision.
     fn chance(&self) -> Self::Chance;
 
@@ -136,6 +141,18 @@ impl Parts for ManagerParts {
 
     async fn sleep_until(&self, until: Timestamp) {
         self.clock.sleep_until(until).await;
+    }
+
+    fn ahead(&self) -> Option<i64> {
+        self.clients.ahead(self.clock.now())
+    }
+
+    async fn ask_time(&self, settings: &Settings, ca: usize) {
+        let Settings::Acme(cas) = settings else { return };
+        // An attempt that follows tells what is wrong with the source.
+        if let Ok(source) = self.acme(cas.get(ca).unwrap_or(&cas.first)) {
+            source.ask_time().await;
+        }
     }
 
     fn chance(&self) -> Self::Chance {

@@ -174,7 +174,7 @@ mod tests {
                     until: 40 * HOUR,
                     what: What::Machine(0, MachineFault::Clock { by: -9 * HOUR }),
                 }],
-                true,
+                false,
             ),
         ];
         for (name, faults, is_excused) in table {

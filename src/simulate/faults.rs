@@ -108,8 +108,7 @@ impl Fault {
             ) => {
                 return None;
             }
-            // An early clock renews early; a sleep that has begun by the late one is not ended by its correction.
-            What::Machine(_, MachineFault::Clock { by }) if by <= -TOLERANCE => self.until + LONGEST_SLEEP,
+            // CAs tell the time.
             What::Machine(_, MachineFault::Reload | MachineFault::Clock { .. }) => return None,
             What::Machine(
                 _,
@@ -282,10 +281,6 @@ const fn is_too_slow(by: Millis) -> bool {
 }
 
 const LONGEST_RETRY_AFTER: Millis = 7 * 24 * 3_600_000;
-/// A clock that is so late renews late.
-const TOLERANCE: Millis = 600_000;
-/// Of a keeper.
-const LONGEST_SLEEP: Millis = 3_600_000;
 /// How long an answer is waited for.
 pub(super) const PATIENCE: Millis = 30_000;
 /// What an answer takes when nothing is slow, at most.

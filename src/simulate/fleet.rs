@@ -192,7 +192,7 @@ impl fmt::Display for FleetReport {
             writeln!(f, "  {words:<40} {high:>5} of {burst:>5}  {refused:>5}")?;
         }
         let excused = self.excused_limits;
-        writeln!(f, "refusals after bad chains, a wrong clock, or another CA's outage: {excused}")?;
+        writeln!(f, "refusals after bad chains, or another CA's outage: {excused}")?;
         writeln!(f)?;
         writeln!(f, "violations: {}", self.violations)?;
         self.told.iter().try_for_each(|told| f.write_str(told))?;

@@ -3,7 +3,7 @@
 //! [`SimulatedParts::obtain`] takes the steps of the ACME source one by one: account, stored or new order, validation,
 //! finalize, download. Each is a request that can fail or come too late, and a point at which the process can die.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,7 +19,7 @@ use crate::manager::NotSeen;
 use crate::manager::parts::{Leaf, Parts};
 use crate::source::{AcmeSettings, Order, Settings};
 use crate::store::{self, Meta, StoreError};
-use crate::time::Timestamp;
+use crate::time::{Compared, Timestamp};
 
 /// The world, as the keeper of one certificate in one process sees it.
 pub(super) struct SimulatedParts {
@@ -29,6 +29,8 @@ pub(super) struct SimulatedParts {
     pub(super) machine: usize,
     /// Which of several processes on one state directory.
     pub(super) process: usize,
+    /// What the last answer of a CA has said of the machine's clock.
+    pub(super) compared: Mutex<Option<Compared>>,
 }
 
 impl Leaf for Identity {
@@ -72,6 +74,17 @@ impl Parts for SimulatedParts {
     async fn sleep_until(&self, until: Timestamp) {
         let span = until.since(self.now()).as_secs().min(LONGEST_SLEEP);
         self.timeline.sleep(Millis::try_from(span).unwrap_or(0) * 1_000).await;
+    }
+
+    fn ahead(&self) -> Option<i64> {
+        let compared = *self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        compared?.ahead(self.now(), self.steady())
+    }
+
+    async fn ask_time(&self, _settings: &Settings, ca: usize) {
+        let ca = locked(&self.world).sites[self.site].cas[ca];
+        // Its time is noted with the answer.
+        let _ = self.ask(ca, |at, client, _, now, rng| at.directory(client, now, rng)).await;
     }
 
     fn chance(&self) -> SmallRng {
@@ -161,10 +174,7 @@ impl Parts for SimulatedParts {
         };
         locked(&self.world).judge.info_asked(self.site);
         match self.ask(ca, asked).await {
-            Ok((window, ask_again)) => {
-                let skew = super::ca::seconds(self.timeline.now()).as_unix() - self.now().as_unix();
-                InfoAnswer::Window { window, ask_again: Some(self.now() + ask_again) }.by_our_clock(skew)
-            }
+            Ok((window, ask_again)) => InfoAnswer::Window { window, ask_again: Some(self.now() + ask_again) },
             Err(trouble) => {
                 InfoAnswer::Failed { temporary: trouble.is_temporary(), ask_again: None, detail: trouble.detail() }
             }
@@ -314,7 +324,26 @@ impl SimulatedParts {
         if let Err(Refusal::Limited(limit, until)) = answer {
             judge.limit_reached(self.site, ca, limit, until, now);
         }
-        if latency >= PATIENCE { Err(Trouble::TooLate) } else { answer.map_err(Trouble::Refused) }
+        drop(world);
+        if latency >= PATIENCE {
+            return Err(Trouble::TooLate);
+        }
+        if !matches!(answer, Err(Refusal::Away)) {
+            self.compare(now);
+        }
+        answer.map_err(Trouble::Refused)
+    }
+
+    /// An answer has come, with its date.
+    fn compare(&self, now: Millis) {
+        let ours = self.now();
+        let ahead = ours.as_unix() - super::ca::seconds(now).as_unix();
+        let compared = Compared::new(ahead, ours, self.steady());
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = Some(compared);
+    }
+
+    fn steady(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.timeline.now()).unwrap_or(0))
     }
 
     async fn write<T>(&self, write: impl FnOnce(&mut Disk) -> T + Send) -> Result<T, StoreError> {

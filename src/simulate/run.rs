@@ -311,6 +311,7 @@ impl Run {
             site,
             machine: terms.machine,
             process,
+            compared: Mutex::default(),
         });
         self.executor.spawn(async move {
             let keeper = Keeper::begin(parts, settings, slot, None).await;

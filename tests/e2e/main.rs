@@ -38,6 +38,7 @@ mod explains_what_servers_refuse;
 mod fails_clearly_and_never_twice;
 mod gives_bodies_a_length;
 mod gives_up_rights;
+mod goes_by_the_cas_clock;
 mod guides_lead_to_trust;
 mod helps_to_order_a_certificate;
 mod installs_as_a_debian_package;

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use portvakt::pki::CertificateChain;
 use serde_json::json;
 
 use crate::support::clock::PATIENCE;
@@ -118,12 +117,9 @@ impl Scene {
 
     /// The CA wants what is stored to be renewed as from long ago.
     fn move_window(&self) {
-        let chain = std::fs::read(self.home.state().join("certs/m5.test/1/chain.pem")).expect("the first generation");
-        let text = CertificateChain::from_pem(&chain).expect("a chain").to_pem();
-        let end = text.find(END).expect("a leaf") + END.len();
         let suggested = json!({ "start": "2026-01-02T00:00:00Z", "end": "2026-01-03T00:00:00Z" });
         let answer = json!({ "suggestedWindow": suggested, "explanationURL": "https://ca.test/incident" });
-        self.pebble.set_renewal_info(&text[..end], &answer);
+        self.pebble.set_renewal_info_of(&self.home, "m5.test", &answer);
     }
 
     fn await_renewal(&self) {
@@ -133,7 +129,5 @@ impl Scene {
         });
     }
 }
-
-const END: &str = "-----END CERTIFICATE-----\n";
 
 const A_RENEWAL: Duration = Duration::from_secs(60);

@@ -14,6 +14,7 @@ use super::ca::Ca;
 use super::child::Child;
 use super::clock::{PATIENCE, eventually};
 use super::curl::Curl;
+use super::home::Home;
 use super::peers::program;
 use super::ports::free_port;
 use super::{dns, raw};
@@ -84,7 +85,7 @@ impl Pebble {
         let pebble = Self { dir, acme: free_port(), management: free_port(), settings, child: None };
         let ca = Ca::new("root of pebble's own listener");
         ca.write(pebble.trust_anchors());
-        ca.issue(&["127.0.0.1", "localhost"]).write(pebble.dir.path(), "pebble");
+        ca.issue_for_late_clocks(&["127.0.0.1", "localhost", LETS_ENCRYPT]).write(pebble.dir.path(), "pebble");
         fs::write(pebble.dir.path().join("config.json"), pebble.configuration()).expect("the configuration is written");
         pebble
     }
@@ -188,6 +189,14 @@ impl Pebble {
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
+    /// As [`Self::set_renewal_info`], for the first certificate that `home` keeps for the site of this name.
+    pub(crate) fn set_renewal_info_of(&self, home: &Home, site: &str, answer: &serde_json::Value) {
+        let chain = fs::read(home.state().join(format!("certs/{site}/1/chain.pem"))).expect("the first generation");
+        let text = portvakt::pki::CertificateChain::from_pem(&chain).expect("a chain").to_pem();
+        let end = text.find(END).expect("a leaf") + END.len();
+        self.set_renewal_info(&text[..end], answer);
+    }
+
     /// Whether it has revoked the certificate of this serial number, in hex.
     pub(crate) fn is_revoked(&self, serial: &str) -> bool {
         let url = format!("https://127.0.0.1:{}/cert-status-by-serial/{serial}", self.management);
@@ -252,6 +261,11 @@ impl Pebble {
         serde_json::json!({ "pebble": settings }).to_string()
     }
 }
+
+const END: &str = "-----END CERTIFICATE-----\n";
+
+/// The name that Let's Encrypt's directory has in the world, which its listener's certificate is issued to as well.
+pub(crate) const LETS_ENCRYPT: &str = "acme-v02.api.letsencrypt.org";
 
 /// An account that pebble knows beside ACME.
 pub(crate) const EAB_KID: &str = "kid-1";

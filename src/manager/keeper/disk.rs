@@ -162,7 +162,7 @@ impl<P: Parts> Keeper<P> {
         let ca = attempt.map(|attempt| attempt.ca.as_str()).filter(|ca| !ca.is_empty());
         let Ok(Some(created)) = self.parts.open_order(&self.settings.name, ca).await else { return false };
         // Within one second it is not known, and the certificate of an order that is over can be fetched again.
-        if stored.is_none_or(|stored| stored.meta.issued_at <= created) {
+        if stored.is_none_or(|stored| stored.meta.issued_at <= self.by_cas(created)) {
             return true;
         }
         self.parts.clear_orders(&self.settings.name).await.is_err()

@@ -12,7 +12,10 @@ impl<P: Parts> Keeper<P> {
     /// Asks the CA that has issued what is served when it wants that to be renewed.
     pub(super) async fn ask_renewal_info(&mut self) {
         let answer = match (self.issuer(), &self.identity) {
-            (Some(ca), Some(identity)) => self.parts.renewal_info(ca, identity).await,
+            (Some(ca), Some(identity)) => {
+                let answer = self.parts.renewal_info(ca, identity).await;
+                answer.shifted(-self.ahead())
+            }
             // Of a CA that is in the settings no more, or from before it was kept which one it was.
             _ => InfoAnswer::NotOffered,
         };

@@ -172,6 +172,7 @@ impl<P: Parts> Keeper<P> {
     }
 
     async fn sleep_or_wish(&mut self, wake: Timestamp) -> Option<Wish> {
+        let wake = wake.shifted(self.ahead());
         let Some(wishes) = &mut self.wishes else {
             self.parts.sleep_until(wake).await;
             return None;
@@ -239,8 +240,20 @@ impl<P: Parts> Keeper<P> {
         self.parts.event(&self.settings.name, event);
     }
 
+    /// The time, as well as it is known: a clock of ours that is wrong would have certificates renewed outside of the window in
+    /// which Let's Encrypt lifts its limits, or too late.
     fn now(&self) -> Timestamp {
-        self.parts.now()
+        self.by_cas(self.parts.now())
+    }
+
+    /// A time that our clock has counted.
+    fn by_cas(&self, ours: Timestamp) -> Timestamp {
+        ours.shifted(-self.ahead())
+    }
+
+    /// Seconds that our clock is ahead.
+    fn ahead(&self) -> i64 {
+        if self.life.goes_by_cas() { self.parts.ahead().unwrap_or(0) } else { 0 }
     }
 }
 

@@ -30,11 +30,24 @@ impl<P: Parts> Keeper<P> {
         };
         self.waits_for_other = false;
         self.look().await;
+        self.compare_clocks().await;
         if let Step::Obtain { kind, why, ca } = self.life.poll(self.now()) {
             self.attempt(kind, why, ca).await;
         }
         drop(guard);
         true
+    }
+
+    /// What only our clock wants is wanted by the CA's too, or not yet: an order too early counts against its limits, and one
+    /// after each start of a crash loop uses them up. The attempt would ask for the directory anyway.
+    async fn compare_clocks(&self) {
+        if let Step::Obtain { why, ca, .. } = self.life.poll(self.now())
+            && why.is_by_clock()
+            && self.life.goes_by_cas()
+            && self.parts.ahead().is_none()
+        {
+            self.parts.ask_time(&self.settings.source, ca).await;
+        }
     }
 
     async fn attempt(&mut self, kind: Kind, why: Why, ca: usize) {
@@ -101,7 +114,8 @@ impl<P: Parts> Keeper<P> {
         let issued_by = self.issued_by();
         let is_same_ca = issued_by.is_some() && issued_by == self.directory(ca);
         let replaces = self.identity.as_ref().filter(|_| is_same_ca);
-        unpanicked(self.parts.obtain(&self.settings.source, ca, &order, replaces)).await
+        let outcome = unpanicked(self.parts.obtain(&self.settings.source, ca, &order, replaces)).await;
+        outcome.map_err(|failure| failure.shifted(-self.ahead()))
     }
 
     /// Keeps and serves a new identity.

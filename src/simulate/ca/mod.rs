@@ -256,6 +256,11 @@ impl Ca {
         self.sets[names.set].order.and_then(|order| order.certificate).ok_or(Refusal::Gone)
     }
 
+    /// The directory, and with it the time.
+    pub(super) fn directory(&mut self, client: Client, now: Millis, rng: &mut SmallRng) -> Result<(), Refusal> {
+        self.let_in(Limit::Calls, client, now, rng)
+    }
+
     /// renewalInfo: when the certificate is to be renewed, and when to ask again.
     pub(super) fn renewal_info(
         &mut self,

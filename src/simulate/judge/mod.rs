@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::ca::{Limit, seconds};
 use super::executor::Millis;
-use super::faults::{Book, CaFault, Fault, MachineFault, What};
+use super::faults::{Book, CaFault, Fault, What};
 use super::tally::Tally;
 use super::world::{Identity, Site};
 use crate::lifecycle::{Event, FAILURES_PER_HOUR, Failure, Retry};
@@ -189,8 +189,8 @@ impl Judge {
         self.blame(site, now, format!("a limit is broken: {} ({})", limit.in_words(), limit.burst()));
     }
 
-    /// Whether the CA itself had issued what cannot be used, or the clock was wrong, or a CA had to help out for another that
-    /// was away: all of a week, as the limit counts.
+    /// Whether the CA itself had issued what cannot be used, or a CA had to help out for another that was away: all of a week, as
+    /// the limit counts.
     fn is_limit_excused(&self, site: usize, ca: usize, now: Millis) -> bool {
         let docket = &self.dockets[site];
         let since = now - 1_000 * WEEK as Millis;
@@ -198,7 +198,6 @@ impl Judge {
         faults.iter().filter(|fault| since < fault.until).any(|fault| match fault.what {
             What::Ca(at, CaFault::BadChains) => at == ca,
             What::Ca(at, _) => at != ca && fault.hinders(docket.machine, at).is_some(),
-            What::Machine(_, MachineFault::Clock { .. }) => true,
             What::Machine(..) => false,
         })
     }

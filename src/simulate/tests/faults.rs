@@ -95,6 +95,19 @@ fn given_one_trouble_when_run_then_nothing_is_wrong_and_orders_are_few() {
 }
 
 #[test]
+fn given_a_clock_that_is_wrong_when_a_public_ca_tells_the_time_then_all_is_as_with_one_that_is_right() {
+    let calm_orders = orders_when_calm(8, 8);
+    for by in [44 * MINUTE, 5 * HOUR, 20 * DAY, -44 * MINUTE, -5 * HOUR, -20 * DAY] {
+        let mut scenario = calm(8, 8);
+        let wrong = fault(&scenario, 60, 3 * 24, What::Machine(0, MachineFault::Clock { by }));
+        scenario.faults.push(wrong);
+        let outcome = scenario.run();
+        assert_eq!((told(&outcome), lapses(&outcome)), (String::new(), 0), "{by}");
+        assert!(orders(&outcome) <= calm_orders + 1, "{by}: {} orders, {calm_orders} else", orders(&outcome));
+    }
+}
+
+#[test]
 fn given_a_ca_without_renewal_information_when_run_for_months_then_no_limit_is_broken() {
     let mut scenario = calm(4, 90);
     let silent = fault(&scenario, 0, 90 * 24, What::Ca(0, CaFault::InfoAway));

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use super::directory::Directory;
 use super::error::Step;
 use super::http::CaClient;
+use super::reckoning::Reckoning;
 use super::traffic::{Operation, Traffic, Uncounted};
 use crate::outward::Outward;
 use crate::pki::TrustAnchors;
@@ -27,12 +28,18 @@ use crate::time::{Clock, Timestamp};
 pub struct Clients {
     cas: Arc<Mutex<Vec<Arc<Ca>>>>,
     traffic: Arc<dyn Traffic>,
+    reckoning: Arc<Reckoning>,
 }
 
 impl Clients {
-    /// None yet. Requests are told to `traffic`.
-    pub fn new(traffic: Arc<dyn Traffic>) -> Self {
-        Self { cas: Arc::default(), traffic }
+    /// None yet. Requests are told to `traffic`, what time it is by public CAs to `reckoning`.
+    pub fn new(traffic: Arc<dyn Traffic>, reckoning: Arc<Reckoning>) -> Self {
+        Self { cas: Arc::default(), traffic, reckoning }
+    }
+
+    /// As [`Reckoning::ahead`].
+    pub fn ahead(&self, now: Timestamp) -> Option<i64> {
+        self.reckoning.ahead(now)
     }
 
     /// A client for one attempt at the CA of these settings.
@@ -41,7 +48,7 @@ impl Clients {
         let ca = match cas.iter().find(|ca| ca.is_of(settings)) {
             Some(ca) => ca.clone(),
             None => {
-                let ca = Arc::new(Ca::new(settings, self.traffic.clone())?);
+                let ca = Arc::new(Ca::new(settings, self.traffic.clone(), self.reckoning.clone())?);
                 // Settings of before a reload are not asked again.
                 cas.retain(|other| other.settings.directory != settings.directory);
                 cas.push(ca.clone());
@@ -54,7 +61,7 @@ impl Clients {
 
 impl Default for Clients {
     fn default() -> Self {
-        Self::new(Arc::new(Uncounted))
+        Self::new(Arc::new(Uncounted), Arc::default())
     }
 }
 
@@ -68,6 +75,7 @@ pub(super) struct Ca {
     kept: Mutex<Option<Kept>>,
     /// How wrong a clock was told to be.
     told: Mutex<Skewed>,
+    reckoning: Arc<Reckoning>,
 }
 
 /// The directory as it was answered.
@@ -80,7 +88,11 @@ pub(super) struct Kept {
 
 impl Ca {
     /// Trusts the settings' anchors only; HTTPS only, as RFC 8555 §6.1 wants.
-    fn new(settings: &AcmeSettings, traffic: Arc<dyn Traffic>) -> Result<Self, rustls::Error> {
+    fn new(
+        settings: &AcmeSettings,
+        traffic: Arc<dyn Traffic>,
+        reckoning: Arc<Reckoning>,
+    ) -> Result<Self, rustls::Error> {
         let anchors = settings.trust_anchors.clone().unwrap_or_else(TrustAnchors::mozilla);
         let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
@@ -98,6 +110,7 @@ impl Ca {
             traffic,
             kept: Mutex::default(),
             told: Mutex::default(),
+            reckoning,
         })
     }
 
@@ -148,9 +161,10 @@ impl Ca {
         named.unwrap_or_else(|| doing.map_or(Operation::Order, Step::operation))
     }
 
-    /// Tells how far the CA's clock is from ours, and logs it when that becomes worth telling, or is over.
-    pub(super) fn skewed(&self, seconds: i64) {
+    /// Tells how far the CA's clock is ahead of ours, which shows `now`, and logs it when that becomes worth telling, or is over.
+    pub(super) fn skewed(&self, seconds: i64, now: Timestamp) {
         self.traffic.skew(&self.label, seconds);
+        self.reckoning.note(&self.settings.directory, seconds.saturating_neg(), now);
         let skewed = Skewed::of(seconds);
         let before = std::mem::replace(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner), skewed);
         if before == skewed {
@@ -218,7 +232,7 @@ mod tests {
     use super::*;
 
     fn ca(settings: &AcmeSettings) -> Ca {
-        Ca::new(settings, Arc::new(Uncounted)).unwrap()
+        Ca::new(settings, Arc::new(Uncounted), Arc::default()).unwrap()
     }
 
     fn directory() -> Directory {

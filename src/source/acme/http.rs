@@ -53,6 +53,13 @@ impl CaClient {
         kept.map(|kept| kept.directory).ok_or(TransportError::NoDirectory { status: parts.status })
     }
 
+    /// Has the CA say what time it is: its directory is asked for, whether it is kept or not.
+    pub(super) async fn ask_time(&self) {
+        self.ca.forget();
+        // Whatever the answer, it has a date; without one nothing is known.
+        let _ = self.directory().await;
+    }
+
     /// Counts a challenge that the CA has looked at.
     pub(super) fn challenged(&self, kind: ChallengeKind, is_valid: bool) {
         self.ca.traffic.challenged(kind, is_valid);
@@ -119,7 +126,7 @@ impl CaClient {
         let now = self.clock.now();
         self.seen.note(parts.status, &parts.headers, sent, now);
         if seen::date(&parts.headers).is_some() {
-            self.ca.skewed(self.seen.skew());
+            self.ca.skewed(self.seen.skew(), now);
         }
         let wants_rest = matches!(parts.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
         if let Some(at) = self.seen.retry_after().filter(|_| wants_rest) {

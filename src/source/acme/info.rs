@@ -11,7 +11,6 @@ use super::bounded::{LONGEST_DETAIL, bounded, cut};
 use super::error::Step;
 use super::http::TransportError;
 use crate::causes::with_causes;
-use crate::lifecycle::budget::Limits;
 use crate::lifecycle::{InfoAnswer, Window};
 use crate::pki::Identity;
 use crate::time::Timestamp;
@@ -27,14 +26,14 @@ impl AcmeSource {
         let Some(url) = directory.renewal_info(&id.to_string()) else { return InfoAnswer::NotOffered };
         self.client.seen().doing(Step::RenewalInfo);
         match self.client.get(&url).await {
-            Ok((parts, body)) => {
-                let seen = self.client.seen();
-                // Whose clock is wrong is plain with a public CA; a private one's may be.
-                let skew = Limits::of(&self.settings.directory).map_or(0, |_public| seen.skew());
-                read(&parts, &body, seen.retry_after()).by_our_clock(skew)
-            }
+            Ok((parts, body)) => read(&parts, &body, self.client.seen().retry_after()),
             Err(error) => self.uninformed(&error),
         }
+    }
+
+    /// Has the CA tell the time, by which [`Clients`](super::Clients) know how far our clock is off.
+    pub async fn ask_time(&self) {
+        self.client.ask_time().await;
     }
 
     fn uninformed(&self, error: &TransportError) -> InfoAnswer {

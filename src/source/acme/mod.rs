@@ -30,6 +30,7 @@ mod jose;
 mod masked;
 mod offer;
 mod order;
+mod reckoning;
 mod rehearsal;
 mod revoke;
 mod rollover;
@@ -47,6 +48,7 @@ pub use dns::{
 pub use eab::{EabError, ExternalAccount, mac_key};
 pub use error::{AcmeError, Answer, Step, Unusable};
 pub use offer::{Asked, Misfit, NoOffer, Offer, ask};
+pub use reckoning::Reckoning;
 pub use rehearsal::{Rehearsal, RehearsalStep};
 pub use revoke::{RevocationReason, RevokedBy};
 pub use rollover::RolledOver;

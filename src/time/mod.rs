@@ -3,6 +3,8 @@
 //! The only place that reads the system clock. Decisions take `now: Timestamp`; timeouts and sleeps use tokio's
 //! monotonic time.
 
+mod compared;
+
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::str::FromStr;
@@ -14,6 +16,8 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
+
+pub use compared::Compared;
 
 /// A point of wall time, in whole seconds since 1970-01-01 00:00:00 UTC, leap seconds not counted.
 ///
@@ -31,6 +35,11 @@ impl Timestamp {
     /// Seconds since the epoch.
     pub const fn as_unix(self) -> i64 {
         self.0
+    }
+
+    /// This many seconds later; earlier when negative.
+    pub const fn shifted(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds))
     }
 
     /// How long after `earlier` this is; zero when it is not after it.
