@@ -24,6 +24,7 @@ mod notify;
 mod reload;
 mod rights;
 mod status;
+mod storage;
 mod supervise;
 mod textfile;
 mod upgrade;
@@ -148,6 +149,10 @@ impl App {
         metrics.show_client_crls(Arc::new(move || seen.get().map(client_trust::crls).unwrap_or_default()))?;
         let seen = whole.clone();
         metrics.show_budgets(Arc::new(move || seen.get().map(status::budgets).unwrap_or_default()))?;
+        let seen = whole.clone();
+        metrics.show_storage(Arc::new(move || seen.get().map(storage::status).unwrap_or_default()))?;
+        let waits = metrics.clone();
+        store.tell_lock_waits(move |time| waits.storage_lock_waited(time));
         let seen = whole.clone();
         let notifiers = Arc::new(Notifiers::new(NotifiersParts {
             store: store.clone(),

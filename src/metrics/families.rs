@@ -24,6 +24,7 @@ pub(super) struct Families {
     pub(super) upstream_connect: HistogramVec,
     pub(super) upstream_healthy: IntGaugeVec,
     pub(super) upstream_peer_healthy: IntGaugeVec,
+    pub(super) upstream_pinned: IntGaugeVec,
     pub(super) upstream_tls_failures: IntCounterVec,
     pub(super) upstream_troubles: IntCounterVec,
     pub(super) acme_attempts: IntCounterVec,
@@ -114,6 +115,12 @@ impl Families {
                 "Whether the last attempt to reach the peer worked, and it passes its health checks.",
                 &["upstream", "peer"],
             )?,
+            upstream_pinned: gauges(
+                r,
+                "portvakt_upstream_pinned_connections",
+                "Connections to the upstream that one client has to itself: NTLM and Negotiate authenticate a connection.",
+                &["upstream"],
+            )?,
             upstream_tls_failures: counters(
                 r,
                 "portvakt_upstream_tls_failures_total",
@@ -174,7 +181,13 @@ impl Families {
             &self.acme_failures,
         ];
         counters.into_iter().for_each(|family| retain(family, label, keep));
-        let gauges = [&self.connections_open, &self.in_flight, &self.upstream_healthy, &self.upstream_peer_healthy];
+        let gauges = [
+            &self.connections_open,
+            &self.in_flight,
+            &self.upstream_healthy,
+            &self.upstream_peer_healthy,
+            &self.upstream_pinned,
+        ];
         gauges.into_iter().for_each(|family| retain(family, label, keep));
         let histograms = [&self.handshake_duration, &self.request_duration, &self.upstream_connect];
         histograms.into_iter().for_each(|family| retain(family, label, keep));

@@ -190,6 +190,7 @@ pub struct UpstreamMetrics {
     unanswered: IntCounter,
     connect: Histogram,
     healthy: IntGauge,
+    pinned: IntGauge,
     tls_failures: [IntCounter; UpstreamTlsFailure::ALL.len()],
     /// In the order of [`Trouble::OF_UPSTREAMS`].
     troubles: [IntCounter; Trouble::OF_UPSTREAMS.len()],
@@ -207,6 +208,7 @@ impl UpstreamMetrics {
             unanswered: families.upstream_requests.with_label_values(&[name, "error"]),
             connect: families.upstream_connect.with_label_values(&[name]),
             healthy,
+            pinned: families.upstream_pinned.with_label_values(&[name]),
             tls_failures: UpstreamTlsFailure::ALL
                 .map(|reason| families.upstream_tls_failures.with_label_values(&[name, reason.as_str()])),
             troubles: Trouble::OF_UPSTREAMS
@@ -232,6 +234,13 @@ impl UpstreamMetrics {
         self.connect.observe(took.as_secs_f64());
     }
 
+    /// Counts a connection that is one client's own until the guard drops.
+    #[must_use = "the connection counts as ended when this drops"]
+    pub fn pinned(&self) -> PinnedConnection {
+        self.pinned.inc();
+        PinnedConnection(self.pinned.clone())
+    }
+
     /// Says whether the upstream can be reached.
     pub fn set_healthy(&self, healthy: bool) {
         self.healthy.set(healthy.into());
@@ -252,6 +261,16 @@ impl UpstreamMetrics {
     /// Counts a TLS handshake with the upstream that failed.
     pub fn tls_failed(&self, reason: UpstreamTlsFailure) {
         self.tls_failures[reason as usize].inc();
+    }
+}
+
+/// A connection to an upstream that one client has to itself.
+#[derive(Debug)]
+pub struct PinnedConnection(IntGauge);
+
+impl Drop for PinnedConnection {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -19,6 +19,7 @@ mod egress;
 mod families;
 mod handles;
 mod served;
+mod storage;
 mod textfile;
 mod told;
 
@@ -37,10 +38,11 @@ pub use client_crl::{ClientCrlSource, ClientCrlStatus};
 pub use egress::{CollectGap, EgressMetrics, OrderEnd};
 pub use handles::{
     AcmeMetrics, ClientCertificateRefusal, ConnectionRejection, HandshakeFailure, InFlight, ListenerMetrics,
-    OpenConnection, RequestLimit, Rewrite, RouteMetrics, TlsMetrics, TlsVersion, UpstreamMetrics, UpstreamTlsFailure,
-    method_label,
+    OpenConnection, PinnedConnection, RequestLimit, Rewrite, RouteMetrics, TlsMetrics, TlsVersion, UpstreamMetrics,
+    UpstreamTlsFailure, method_label,
 };
 pub use served::{ServedSource, ServedStatus};
+pub use storage::{StorageSource, StorageStatus};
 pub use textfile::write_textfile;
 pub use told::NotifyResult;
 
@@ -55,6 +57,7 @@ pub struct Metrics {
     egress_families: EgressFamilies,
     ca_families: ca::CaFamilies,
     told_families: told::ToldFamilies,
+    lock_waits: storage::LockWaits,
     reload: Reload,
     access_log_dropped: IntCounter,
     routes: Handles<String, RouteMetrics>,
@@ -92,6 +95,7 @@ impl Metrics {
             egress_families: EgressFamilies::register(&registry)?,
             ca_families: ca::CaFamilies::register(&registry)?,
             told_families: told::ToldFamilies::register(&registry)?,
+            lock_waits: storage::LockWaits::register(&registry)?,
             reload: Reload::register(&registry)?,
             access_log_dropped,
             registry,
@@ -138,6 +142,20 @@ impl Metrics {
     /// When it was called before.
     pub fn show_budgets(&self, budgets: BudgetSource) -> Result<(), prometheus::Error> {
         self.registry.register(Box::new(budget::Budgets::new(budgets)?))
+    }
+
+    /// Shows how the state directory stands. `storage` is called at each scrape.
+    ///
+    /// # Errors
+    ///
+    /// When it was called before.
+    pub fn show_storage(&self, storage: StorageSource) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(storage::Storage::new(storage)?))
+    }
+
+    /// Counts a lock of the state directory that was had, and how long it was waited for.
+    pub fn storage_lock_waited(&self, time: Duration) {
+        self.lock_waits.waited(time);
     }
 
     /// The handle of a route; [`NO_ROUTE`] for requests that found none.

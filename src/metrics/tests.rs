@@ -54,6 +54,13 @@ fn client_identity() -> ClientIdentityStatus {
     ClientIdentityStatus { destination: "bankid".to_owned(), in_use: Some(Slot::Next), refusals: [0, 2, 0, 0, 0, 1] }
 }
 
+fn storage() -> StorageStatus {
+    StorageStatus {
+        locks: vec![("m5".to_owned(), true), ("notify ops".to_owned(), false)],
+        failures: vec![("read", 2)],
+    }
+}
+
 fn served(certificate: &str, matches: Option<bool>) -> ServedStatus {
     ServedStatus {
         certificate: certificate.to_owned(),
@@ -101,6 +108,7 @@ fn given_everything_touched_when_rendered_then_names_and_labels_are_those_writte
     metrics.show_budgets(Arc::new(|| vec![budget()])).expect("metrics");
     metrics.show_served(Arc::new(|| vec![served("m5", Some(true))])).expect("metrics");
     metrics.show_client_crls(Arc::new(|| vec![client_crl()])).expect("metrics");
+    metrics.show_storage(Arc::new(storage)).expect("metrics");
     let mut names: Vec<String> = metrics
         .registry
         .gather()
@@ -115,6 +123,36 @@ fn given_everything_touched_when_rendered_then_names_and_labels_are_those_writte
     assert_eq!(names, include_str!("names.txt").lines().collect::<Vec<_>>());
     #[cfg(target_os = "linux")]
     assert_eq!(samples(&metrics, &["process_open_fds"]).len(), 1);
+}
+
+#[test]
+fn given_locks_and_pinned_connections_when_rendered_then_as_they_are_at_that_moment() {
+    let metrics = metrics_of(Vec::new());
+    let status = Arc::new(Mutex::new(storage()));
+    let source = status.clone();
+    metrics.show_storage(Arc::new(move || source.lock().expect("lock").clone())).expect("metrics");
+    metrics.storage_lock_waited(Duration::from_secs(7));
+    let upstream = metrics.upstream("legacy");
+    let connections = [upstream.pinned(), upstream.pinned()];
+
+    let held = || samples(&metrics, &["portvakt_storage_lock_held"]);
+    assert_eq!(
+        held(),
+        ["portvakt_storage_lock_held{name=\"m5\"} 1", "portvakt_storage_lock_held{name=\"notify ops\"} 0"]
+    );
+    for _ in 0..2 {
+        assert_eq!(samples(&metrics, &["storage_errors"]), ["portvakt_storage_errors_total{op=\"read\"} 2"]);
+    }
+    assert_eq!(samples(&metrics, &["lock_wait_seconds_sum"]), ["portvakt_storage_lock_wait_seconds_sum 7"]);
+    let pinned = || samples(&metrics, &["pinned"]);
+    assert_eq!(pinned(), ["portvakt_upstream_pinned_connections{upstream=\"legacy\"} 2"]);
+
+    *status.lock().expect("lock") = StorageStatus::default();
+    drop(connections);
+    assert!(held().is_empty());
+    assert_eq!(pinned(), ["portvakt_upstream_pinned_connections{upstream=\"legacy\"} 0"]);
+    metrics.retain(&Live::default());
+    assert!(pinned().is_empty());
 }
 
 #[test]

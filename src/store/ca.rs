@@ -15,7 +15,7 @@ impl Store {
         let Some(root) = document::read(&root_path)? else {
             return Ok(None);
         };
-        let damaged = |path, reason| StoreError::Damaged { path, reason, mend: MEND };
+        let damaged = |path, reason| StoreError::damaged(path, reason, MEND);
         let root = CertificateChain::from_pem(&root).map_err(|error| damaged(root_path, error.to_string()))?;
         let Some(key) = document::read(&key_path)? else {
             return Err(damaged(key_path, "the file is missing".to_owned()));

@@ -36,12 +36,11 @@ pub(super) fn load<T: DeserializeOwned>(path: &Path, mend: &'static str) -> Resu
     match serde_json::from_slice(&bytes) {
         Ok(value) => Ok(Some(value)),
         // The line and the kind of fault only: the values beside it may be secret.
-        Err(fault) => Err(StoreError::Damaged {
-            path: path.to_owned(),
-            reason: format!("no {:?} JSON at line {} column {}", fault.classify(), fault.line(), fault.column())
-                .to_lowercase(),
+        Err(fault) => Err(StoreError::damaged(
+            path.to_owned(),
+            format!("no {:?} JSON at line {} column {}", fault.classify(), fault.line(), fault.column()).to_lowercase(),
             mend,
-        }),
+        )),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::failures::{Operation, note};
 use crate::causes;
 use crate::platform;
 
@@ -69,9 +70,18 @@ impl StoreError {
         Self::Io { operation: "find", path, mend: String::new(), source: io::ErrorKind::NotFound.into() }
     }
 
-    /// For `map_err`: an I/O error with what was tried, and where.
+    /// For `map_err`: an I/O error with what was tried, and where. It is counted.
     pub(super) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { operation, path: path.to_owned(), mend: mend(source.kind()), source }
+        move |source| {
+            note(Operation::of(operation));
+            Self::Io { operation, path: path.to_owned(), mend: mend(source.kind()), source }
+        }
+    }
+
+    /// A file that holds something else than it should. It is counted.
+    pub(super) fn damaged(path: PathBuf, reason: String, mend: &'static str) -> Self {
+        note(Operation::Decode);
+        Self::Damaged { path, reason, mend }
     }
 
     /// As a whole, with its causes, for a reason in a log line.

@@ -40,11 +40,8 @@ impl Store {
     /// [`StoreError::Damaged`] when it is not there, or not whole.
     pub fn load_generation(&self, name: &str, number: u64) -> Result<(Identity, Meta), StoreError> {
         let folder = Generations::of(self, name);
-        folder.read(number).map_err(|reason| StoreError::Damaged {
-            path: folder.generation(number),
-            reason,
-            mend: "name another generation",
-        })
+        let damaged = |reason| StoreError::damaged(folder.generation(number), reason, "name another generation");
+        folder.read(number).map_err(damaged)
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, document, lock};
+use super::{LockGuard, Store, StoreError, document};
 use crate::time::Timestamp;
 
 /// The certificate that a peer of an upstream is believed by.
@@ -102,7 +102,7 @@ impl Store {
     /// The error for a record whose certificate is none.
     pub(crate) fn damaged_known_peer(&self, address: &str, server_name: &str) -> StoreError {
         let reason = "the certificate in it cannot be read".to_owned();
-        StoreError::Damaged { path: self.known(address, server_name), reason, mend: MEND }
+        StoreError::damaged(self.known(address, server_name), reason, MEND)
     }
 
     fn known(&self, address: &str, server_name: &str) -> PathBuf {
@@ -110,8 +110,8 @@ impl Store {
     }
 
     /// For milliseconds.
-    fn lock_known(&self) -> Result<lock::LockGuard, StoreError> {
-        lock::wait(&self.layout.root().join("upstreams").join("lock"))
+    fn lock_known(&self) -> Result<LockGuard, StoreError> {
+        self.wait(&self.layout.root().join("upstreams").join("lock"))
     }
 }
 

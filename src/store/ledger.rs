@@ -1,6 +1,6 @@
 //! What was asked of each CA, as far as its limits count it.
 
-use super::{LockGuard, Store, StoreError, document, lock};
+use super::{LockGuard, Store, StoreError, document};
 use crate::lifecycle::budget::Ledger;
 
 impl Store {
@@ -22,7 +22,7 @@ impl Store {
     /// [`StoreError::Io`]; the ledger before is unharmed then.
     pub fn change_ledger<T>(&self, directory: &str, change: impl FnOnce(&mut Ledger) -> T) -> Result<T, StoreError> {
         let folder = self.layout.account(directory);
-        let _guard: LockGuard = lock::wait(&folder.join("ledger.lock"))?;
+        let _guard: LockGuard = self.wait(&folder.join("ledger.lock"))?;
         let before = self.load_ledger(directory)?;
         let mut ledger = before.clone();
         let outcome = change(&mut ledger);

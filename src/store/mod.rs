@@ -37,6 +37,7 @@ mod ca;
 mod certificate;
 mod document;
 mod error;
+mod failures;
 mod generation;
 mod http1;
 mod known;
@@ -49,14 +50,17 @@ mod proof;
 mod text;
 
 use std::path::Path;
+use std::sync::Arc;
 
 pub use account::{Account, Credentials};
 pub use certificate::{Meta, Stored};
 pub use error::StoreError;
+pub use failures::{Operation, failures};
 pub use generation::Generation;
 pub use http1::NtlmSeen;
 pub use known::{KnownBy, KnownPeer, RefusedPeer, Replaced};
 pub use lock::LockGuard;
+pub use notify::notifier_lock;
 pub use order::OrderRecord;
 pub use proof::{FailedProof, Proof};
 pub use text::TextRecord;
@@ -66,11 +70,13 @@ use serde::de::DeserializeOwned;
 
 use crate::platform;
 use layout::Layout;
+use lock::Locks;
 
 /// A state directory. Clones share it, and so may several processes.
 #[derive(Clone, Debug)]
 pub struct Store {
     layout: Layout,
+    locks: Arc<Locks>,
 }
 
 impl Store {
@@ -90,7 +96,7 @@ impl Store {
             None => atomic::write(&layout.version(), format!("{MAJOR}.{MINOR}\n").as_bytes())?,
             Some(text) => check_version(&layout, &text)?,
         }
-        Ok(Self { layout })
+        Ok(Self { layout, locks: Arc::default() })
     }
 
     /// The one beside it for rehearsals: nothing of them may come near what is served.
@@ -138,11 +144,11 @@ fn check_version(layout: &Layout, text: &[u8]) -> Result<(), StoreError> {
             found: text.to_owned(),
             known: format!("{MAJOR}.{MINOR}"),
         }),
-        Err(_) => Err(StoreError::Damaged {
-            path: layout.version(),
-            reason: format!("expected a version such as `{MAJOR}.{MINOR}`, found `{}`", text.escape_debug()),
-            mend: "if this is portvakt's state directory, delete the file; else correct `state_dir`",
-        }),
+        Err(_) => Err(StoreError::damaged(
+            layout.version(),
+            format!("expected a version such as `{MAJOR}.{MINOR}`, found `{}`", text.escape_debug()),
+            "if this is portvakt's state directory, delete the file; else correct `state_dir`",
+        )),
     }
 }
 

@@ -30,8 +30,13 @@ impl Store {
     ///
     /// As [`Store::lock`].
     pub fn lock_notifier(&self, name: &str) -> Result<Option<LockGuard>, StoreError> {
-        self.lock(&format!("notify {name}"))
+        self.lock(&notifier_lock(name))
     }
+}
+
+/// Name of the lock that is taken for a notifier.
+pub fn notifier_lock(name: &str) -> String {
+    format!("notify {name}")
 }
 
 #[cfg(test)]

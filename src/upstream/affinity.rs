@@ -6,6 +6,8 @@
 //! the next client would be served as the one before; over a new connection for each request nobody would ever get in. So such
 //! a client owns its upstream connections, and both sides end together, as they would without a proxy.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,12 +38,19 @@ pub struct Bond {
     id: u64,
     /// By the peer that they lead to: a client sends one request after the other, so that one connection each is in use.
     lines: Mutex<Vec<(u64, Arc<Socket>)>>,
+    /// What counts a connection to each peer as the client's own.
+    counted: Mutex<BTreeMap<u64, Box<dyn Counted>>>,
 }
+
+/// Counts something until it drops.
+pub trait Counted: fmt::Debug + Send + Sync {}
+
+impl<T: fmt::Debug + Send + Sync> Counted for T {}
 
 impl Bond {
     /// A bond that holds no connection yet.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), lines: Mutex::default() })
+        Arc::new(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), lines: Mutex::default(), counted: Mutex::default() })
     }
 
     /// Part of the pool's key.
@@ -64,6 +73,13 @@ impl Bond {
             bond.add(peer, line);
             Ok(())
         }));
+    }
+
+    /// Counts the connection to a peer, `peer` by [`Peer::id`](super::Peer::id), as the client's own until the bond ends;
+    /// another one to the same peer takes its place.
+    pub fn count<C: Counted + 'static>(&self, peer: u64, count: impl FnOnce() -> C) {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.entry(peer).or_insert_with(|| Box::new(count()));
     }
 
     fn add(&self, peer: u64, line: Socket) {
@@ -172,6 +188,17 @@ mod tests {
 
         assert_eq!(far.read(&mut [0; 8]).unwrap(), 0);
         drop(near);
+    }
+
+    #[test]
+    fn given_connections_when_counted_then_one_for_each_peer_until_the_bond_ends() {
+        let (bond, count) = (Bond::new(), Arc::new(()));
+        for peer in [1, 1, 2] {
+            bond.count(peer, || count.clone());
+        }
+        assert_eq!(Arc::strong_count(&count), 3);
+        drop(bond);
+        assert_eq!(Arc::strong_count(&count), 1);
     }
 
     #[tokio::test]

@@ -35,7 +35,7 @@ mod trial;
 mod upgrade;
 
 pub use acquaintance::{Acquaintances, Known, accept, in_words};
-pub use affinity::{Affinity, Bond, Held};
+pub use affinity::{Affinity, Bond, Counted, Held};
 pub use check::CheckError;
 pub use choice::Availability;
 pub use client::{Answer, Client, ExchangeError, RequestBody};

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::process::Command;
 
 use crate::stage::Stage;
+use crate::support::clock::PATIENCE;
 use crate::support::peers::program;
 use crate::support::raw::Reply;
 use crate::support::{raw, tls};
@@ -68,6 +69,28 @@ fn given_a_client_that_authenticated_when_it_leaves_or_its_server_does_then_both
 
     assert_eq!(bye.status, 200);
     assert_eq!(alice.read(&mut [0; 16]).unwrap(), 0, "her connection ends with the server's");
+}
+
+#[test]
+fn given_clients_that_authenticated_when_counted_then_their_connections_are_until_they_leave() {
+    let (stage, _portvakt) = Stage::running();
+    let pinned = |count: f64| {
+        stage.home.wait_metrics("the connections that are pinned", PATIENCE, |metrics| {
+            (metrics.sum("portvakt_upstream_pinned_connections", &[]) == count).then_some(())
+        });
+    };
+    assert_eq!(stage.get("/x").status, 200);
+    pinned(0.0);
+    let (mut alice, mut bob) = (stage.connect(), stage.connect());
+    assert_eq!(ask(&mut alice, "Authorization: NTLM alice\r\n").text(), "alice\n");
+    assert_eq!(ask(&mut alice, "").text(), "alice\n");
+    pinned(1.0);
+    assert_eq!(ask(&mut bob, "Authorization: NTLM bob\r\n").text(), "bob\n");
+    pinned(2.0);
+    drop(alice);
+    pinned(1.0);
+    drop(bob);
+    pinned(0.0);
 }
 
 #[test]

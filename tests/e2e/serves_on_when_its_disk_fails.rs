@@ -41,6 +41,8 @@ fn given_a_disk_that_is_full_when_another_certificate_is_wanted_then_the_old_one
     let scene = Scene::new(&["m5.test"]);
     let before = scene.issued();
     let portvakt = scene.disk.start(&scene.home);
+    let refused = || scene.home.metrics().one("portvakt_storage_errors_total", &[("op", "write")]);
+    assert_eq!(refused(), 0.0);
     scene.disk.fill();
     let mark = portvakt.child.mark();
 
@@ -50,6 +52,7 @@ fn given_a_disk_that_is_full_when_another_certificate_is_wanted_then_the_old_one
     portvakt.child.wait_line_after(mark, "that the disk is full", |line| line.contains("free some space"));
     assert_eq!(scene.served(), before);
     assert!(scene.home.admin("/status.json").text().contains("free some space"));
+    assert!(refused() >= 1.0);
 }
 
 #[test]

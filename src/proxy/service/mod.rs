@@ -361,8 +361,11 @@ impl ProxyHttp for Service {
         })?;
         peer.connected();
         ctx.is_reached = true;
-        if let (true, Some(Affinity::Own(bond))) = (ctx.is_upgrade, ctx.connection.as_ref().map(|it| it.affinity())) {
-            ctx.held = Some(bond.hold());
+        if let Some(Affinity::Own(bond)) = ctx.connection.as_ref().map(|it| it.affinity()) {
+            bond.count(peer.id(), || target.metrics.pinned());
+            if ctx.is_upgrade {
+                ctx.held = Some(bond.hold());
+            }
         }
         Ok(())
     }

@@ -328,7 +328,7 @@ impl StoredKey {
     }
 }
 
-/// One lock for all directories: registering is rare.
-const LOCK: &str = "ACME account";
+/// Name of the lock that guards accounts; one for all directories, since registering is rare.
+pub const LOCK: &str = "ACME account";
 const LOCK_PAUSE: Duration = Duration::from_secs(1);
 const LOCK_TRIES: u32 = 120;

@@ -38,7 +38,7 @@ mod seen;
 mod traffic;
 
 pub use crate::outward::{Proxy, ProxyError};
-pub use account::{account_thumbprint, account_url};
+pub use account::{LOCK as ACCOUNT_LOCK, account_thumbprint, account_url};
 pub use budget::{CaBudget, CertificateBudget, budgets};
 pub use clients::Clients;
 pub use dns::{

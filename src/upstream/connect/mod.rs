@@ -130,6 +130,11 @@ impl Peer {
         &self.settings
     }
 
+    /// Unique in the process.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// The name of its upstream.
     pub fn upstream(&self) -> &str {
         &self.upstream
