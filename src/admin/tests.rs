@@ -125,6 +125,7 @@ fn status() -> Status {
         config_file: Some("/etc/portvakt.toml".to_owned()),
         last_reload: Reload { ok: false, at: Timestamp::from_unix(30), error: Some("error[PV0204]: <b>".to_owned()) },
         descriptor_limit: Some(1024),
+        confined: false,
         listeners: vec![Listener { kind: ListenerKind::Https, address: "127.0.0.1:5001".to_owned() }],
         http1_only: vec![Http1Only { site: "m5.test".to_owned(), since: Some(Timestamp::from_unix(20)) }],
         enforcement: vec![Enforced {

@@ -3,7 +3,7 @@
 use super::AppError;
 use super::upgrade::Predecessor;
 use crate::listener::Sockets;
-use crate::platform::{Program, Supervisor};
+use crate::platform::{Confinement, Program, Supervisor};
 
 /// What was handed to this process. To be taken once, before anything else is done.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub struct Inherited {
     pub(super) program: Option<Program>,
     /// How many files may be open; `None` is no limit that we know.
     pub(super) descriptors: Option<u64>,
+    /// What can be opened at all; `None` is whatever the system lets us.
+    pub(super) confined: Option<Confinement>,
     /// Who serves until we do.
     pub(super) predecessor: Option<Predecessor>,
 }
@@ -33,6 +35,13 @@ impl Inherited {
             None => (None, Sockets::from_environment()),
         };
         let supervisor = Supervisor::from_environment().map_err(AppError::Supervisor)?;
-        Ok(Self { supervisor, sockets, program: Program::current().ok(), descriptors: None, predecessor })
+        Ok(Self {
+            supervisor,
+            sockets,
+            program: Program::current().ok(),
+            descriptors: None,
+            confined: None,
+            predecessor,
+        })
     }
 }

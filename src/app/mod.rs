@@ -11,6 +11,7 @@ mod certificate_status;
 mod certificates;
 mod client_status;
 mod client_trust;
+mod confinement;
 mod control;
 mod demo;
 mod dns_record;
@@ -46,6 +47,7 @@ pub use self::acme::{
     AccountFacts, AcmeWorkError, Revocable, acme_accounts, rehearse_alone, revocable, revoke, roll_over_account,
 };
 use self::certificates::{Certificates, Record};
+pub use self::confinement::{confine, in_words as confinement_in_words};
 pub use self::demo::demo;
 pub use self::dns_record::{DnsRecordFacts, dns_records};
 use self::egress::{LocalSockets, SocketError};
@@ -66,7 +68,7 @@ use crate::manager::client::ClientManager;
 use crate::manager::{Manager, ManagerParts};
 use crate::metrics::{BuildInfo, ConnectionRejection, Metrics};
 use crate::notify::{Notifiers, NotifiersParts};
-use crate::platform::{Notice, Program, Signal, Signals, Supervisor};
+use crate::platform::{Confinement, Notice, Program, Signal, Signals, Supervisor};
 use crate::probe::{Place, Prober, ProberError, Sources, Truth};
 use crate::proxy::{Clients, Listener, Server, ServerError, Snapshot};
 use crate::route::Routes;
@@ -106,6 +108,8 @@ struct Inner {
     supervisor: Supervisor,
     program: Option<Program>,
     descriptors: Option<u64>,
+    /// What can be opened at all; `None` is whatever the system lets us.
+    confined: Option<Confinement>,
     /// Another process serves in place of this one, which drains.
     is_handed_over: AtomicBool,
     started: Timestamp,
@@ -206,6 +210,7 @@ impl App {
             supervisor: inherited.supervisor,
             program: inherited.program,
             descriptors: inherited.descriptors,
+            confined: inherited.confined,
             is_handed_over: AtomicBool::new(false),
             started,
             phase,

@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use super::watch::{INTERVAL, Snapshot, Watch};
 use super::{App, AppError, Inner, listener_label};
 use crate::admin::EventKind;
-use crate::config::{self, Config, Loaded, Purpose, Style};
+use crate::config::{self, Config, Loaded, Machine, Purpose, Style};
 use crate::metrics::Live;
 use crate::notify::{Event, Kind};
 use crate::platform::Notice;
@@ -91,7 +91,7 @@ impl App {
             warn!(why, "nothing to reload: there is no configuration file");
             return Ok(Reloaded { has_no_file: true, ..Reloaded::default() });
         };
-        let Loaded { config: new, warnings, .. } = read(file).await?;
+        let Loaded { config: new, warnings, .. } = inner.read(file).await?;
         let old = inner.config.load_full();
         let warnings = if warnings.is_empty() { String::new() } else { warnings.render(Style::Plain) };
         if !warnings.is_empty() {
@@ -155,7 +155,7 @@ impl App {
     /// Whether the files mean something else than what serves; `false` when they cannot be read.
     async fn is_outdated(&self) -> bool {
         let Some(file) = self.0.file.clone() else { return false };
-        read(file).await.is_ok_and(|loaded| loaded.config != **self.0.config.load())
+        self.0.read(file).await.is_ok_and(|loaded| loaded.config != **self.0.config.load())
     }
 
     async fn look(&self) -> Snapshot {
@@ -173,6 +173,13 @@ fn first_error(text: &str) -> &str {
 }
 
 impl Inner {
+    /// Reading is quick, but files may lie on a network drive.
+    async fn read(&self, file: PathBuf) -> Result<Loaded, AppError> {
+        let machine = Machine::confined_to(self.confined.as_ref().map(|confinement| confinement.places.clone()));
+        let reading = tokio::task::spawn_blocking(move || config::load_on(&file, Purpose::Run, &machine));
+        Ok(reading.await.map_err(AppError::Task)??)
+    }
+
     /// Ends the series of what the configuration no longer has.
     pub(super) fn forget_what_is_gone(&self, config: &Config) {
         let listeners: Vec<_> =
@@ -195,12 +202,6 @@ impl Inner {
             egresses: &config.egress.iter().map(|egress| &*egress.settings.name).collect::<Vec<_>>(),
         });
     }
-}
-
-/// Reading is quick, but files may lie on a network drive.
-async fn read(file: PathBuf) -> Result<Loaded, AppError> {
-    let reading = tokio::task::spawn_blocking(move || config::load(&file, Purpose::Run));
-    Ok(reading.await.map_err(AppError::Task)??)
 }
 
 /// The files that a reload follows. Certificate files are followed by `manager`, which swaps them without a reload.

@@ -125,6 +125,9 @@ pub enum RightsError {
     /// The system refused.
     #[error("cannot switch core dumps off")]
     Harden(#[source] io::Error),
+    /// The kernel cannot, or may not.
+    #[error("cannot confine the process to the files that it needs (`landlock`)")]
+    Confine(#[source] io::Error),
     /// The system refused.
     #[error("cannot raise the number of open files")]
     Descriptors(#[source] io::Error),
@@ -155,6 +158,7 @@ impl RightsError {
             Self::Harden(_) | Self::Descriptors(_) => {
                 "allow setrlimit, prctl and capset to it: a seccomp filter forbids them".to_owned()
             }
+            Self::Confine(_) => platform::CONFINE_FIX.to_owned(),
             Self::StateDir { .. } => "create it and give it to that user, or correct `state_dir`".to_owned(),
             Self::Owner { path, user } => {
                 format!("if it is portvakt's: `chown -R {user}: {}`; else correct `state_dir`", path.display())

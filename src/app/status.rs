@@ -61,6 +61,7 @@ impl admin::State for View {
             config_file: inner.file.as_deref().map(absolute),
             last_reload: inner.last_reload(),
             descriptor_limit: inner.descriptors,
+            confined: inner.confined.is_some(),
             listeners: inner.listeners().open().into_iter().map(listener).collect(),
             http1_only: http1_only(inner),
             enforcement: enforced(inner),

@@ -5,6 +5,7 @@ use clap::Args;
 use super::failure::{Failure, print_problems};
 use super::settings::ConfigFile;
 use super::{block_on_alone, print_out};
+use crate::app;
 use crate::config::{self, Loaded, Problems, Purpose};
 use crate::doctor;
 
@@ -33,10 +34,13 @@ impl Check {
     pub(super) fn carry_out(self) -> Result<(), Failure> {
         let purpose = if self.offline { Purpose::CheckOffline } else { Purpose::Check };
         let path = self.config.path();
-        let problems = match config::load(path, purpose) {
-            Ok(loaded) if self.offline => loaded.warnings,
-            Ok(loaded) => loaded.warnings.clone().with(ask_outside(&loaded)?),
-            Err(problems) => problems,
+        let (problems, confinement) = match config::load(path, purpose) {
+            Ok(loaded) => {
+                let confinement = app::confinement_in_words(&loaded.config);
+                let asked = if self.offline { Problems::default() } else { ask_outside(&loaded)? };
+                (loaded.warnings.with(asked), confinement)
+            }
+            Err(problems) => (problems, None),
         };
         let outcome = if problems.has_errors() { Err(Failure::Told) } else { Ok(()) };
         if self.json {
@@ -45,7 +49,7 @@ impl Check {
             print_problems(&problems);
         }
         if outcome.is_ok() && !self.json {
-            print_out(&format!("{}: good\n", path.display()));
+            print_out(&format!("{}{}: good\n", confinement.unwrap_or_default(), path.display()));
         }
         outcome
     }

@@ -32,6 +32,7 @@ impl Run {
         }
         app::settle_rights(&mut inherited)?;
         app::log::start(&loaded.config.log).map_err(AppError::from)?;
+        app::confine(&loaded.config, &mut inherited)?;
         tell(&loaded);
         block_on(async move {
             let signals = Signals::new().map_err(AppError::Signals)?;

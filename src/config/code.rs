@@ -306,6 +306,10 @@ codes! {
         "A notifier is told of no event.";
     TextfileNowhere = 699, "metrics to nowhere",
         "The metrics are to be written to a file that no collector reads, or into a folder that is not there.";
+    NoLandlock = 720, "no Landlock",
+        "The process is to confine itself, and this system has no means to it.";
+    OutsideConfinement = 721, "outside the confinement",
+        "A process that has confined itself is to open what was not configured at its start.";
 }
 
 impl Code {

@@ -18,6 +18,8 @@ pub enum Change {
     Control,
     /// `user` or `group` is another, which takes effect with a restart only.
     RunAs,
+    /// Whether the process confines itself.
+    Landlock,
     /// An address is listened on from now on.
     ListenerAdded {
         /// `http`, `https` or `admin`.
@@ -62,7 +64,7 @@ pub enum Change {
 impl Change {
     /// Whether it takes effect with a restart only.
     pub fn needs_restart(&self) -> bool {
-        matches!(self, Self::StateDir | Self::Control | Self::RunAs)
+        matches!(self, Self::StateDir | Self::Control | Self::RunAs | Self::Landlock)
     }
 }
 
@@ -72,6 +74,7 @@ impl fmt::Display for Change {
             Self::StateDir => f.write_str("`state_dir` changed; restart to use it"),
             Self::Control => f.write_str("`control` changed; restart to use it"),
             Self::RunAs => f.write_str("`user` or `group` changed; restart to use it"),
+            Self::Landlock => f.write_str("`landlock` changed; restart to use it"),
             Self::ListenerAdded { listener, address } => write!(f, "{listener} listener `{address}` added"),
             Self::ListenerRemoved { listener, address } => write!(f, "{listener} listener `{address}` removed"),
             Self::SiteAdded(site) => write!(f, "site `{site}` added"),
@@ -98,6 +101,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     }
     if old.run_as != new.run_as {
         changes.push(Change::RunAs);
+    }
+    if old.landlock != new.landlock {
+        changes.push(Change::Landlock);
     }
     listeners(old, new, &mut changes);
     settings(old, new, &mut changes);

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::{env, io};
 
-use crate::platform;
+use crate::platform::{self, Places};
 use crate::time::{Clock, SystemClock, Timestamp};
 
 /// The machine, as far as a configuration depends on it. Tests give their own.
@@ -32,11 +32,30 @@ pub trait Environment {
     ///
     /// What the system says when it cannot.
     fn try_listen(&self, address: SocketAddr) -> io::Result<()>;
+
+    /// Whether a process can confine itself here (`landlock`).
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot.
+    fn can_confine(&self) -> io::Result<()>;
+
+    /// What the process that is to have the configuration can open since its start; `None` is whatever the system lets it.
+    fn granted(&self) -> Option<&Places>;
 }
 
 /// The machine that this process runs on.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Machine;
+#[derive(Clone, Debug, Default)]
+pub struct Machine {
+    granted: Option<Places>,
+}
+
+impl Machine {
+    /// The same, of which this process can open `granted` and nothing else.
+    pub fn confined_to(granted: Option<Places>) -> Self {
+        Self { granted }
+    }
+}
 
 impl Environment for Machine {
     fn now(&self) -> Timestamp {
@@ -65,6 +84,14 @@ impl Environment for Machine {
 
     fn try_listen(&self, address: SocketAddr) -> io::Result<()> {
         TcpListener::bind(address).map(drop)
+    }
+
+    fn can_confine(&self) -> io::Result<()> {
+        platform::can_confine()
+    }
+
+    fn granted(&self) -> Option<&Places> {
+        self.granted.as_ref()
     }
 }
 
@@ -102,6 +129,14 @@ pub(super) mod tests {
 
         fn try_listen(&self, _: SocketAddr) -> io::Result<()> {
             Ok(())
+        }
+
+        fn can_confine(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn granted(&self) -> Option<&Places> {
+            None
         }
     }
 }

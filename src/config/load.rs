@@ -63,7 +63,7 @@ impl Loaded {
 ///
 /// Every problem, warnings included, when one of them is an error.
 pub fn load(file: &Path, purpose: Purpose) -> Result<Loaded, Problems> {
-    load_on(file, purpose, &Machine)
+    load_on(file, purpose, &Machine::default())
 }
 
 /// Does what [`load`] does, on another machine.
@@ -84,9 +84,9 @@ pub fn load_on(file: &Path, purpose: Purpose, environment: &dyn Environment) -> 
 /// When a file cannot be read at all.
 pub fn control_socket(file: &Path) -> Result<PathBuf, Problems> {
     let (texts, folder, files) = gather(file)?;
-    let (root, problems) = parse_all(texts, &Machine);
+    let (root, problems) = parse_all(texts, &Machine::default());
     let Some(root) = root else { return Err(problems) };
-    let (config, _, _) = Check::new(Purpose::CheckOffline, &Machine, &folder, files).run(&root);
+    let (config, _, _) = Check::new(Purpose::CheckOffline, &Machine::default(), &folder, files).run(&root);
     Ok(config.control)
 }
 
@@ -118,7 +118,7 @@ type Gathered = (Vec<(String, String)>, PathBuf, Vec<PathBuf>);
 ///
 /// As [`load`].
 pub fn from_text(name: &str, text: &str, base: &Path, purpose: Purpose) -> Result<Loaded, Problems> {
-    from_text_on(name, text, base, purpose, &Machine)
+    from_text_on(name, text, base, purpose, &Machine::default())
 }
 
 /// Does what [`from_text`] does, on another machine.

@@ -18,6 +18,7 @@ mod environment;
 mod foreign;
 mod load;
 mod merge;
+mod need;
 mod online;
 mod origin;
 mod page;
@@ -42,6 +43,7 @@ pub use command_line::CommandLine;
 pub use diff::{Change, diff};
 pub use environment::{Environment, Machine};
 pub use load::{Loaded, Purpose, control_socket, from_args, from_text, from_text_on, load, load_on};
+pub use need::{Need, needs, sockets};
 pub use online::{CaView, CaaView};
 pub use origin::Origin;
 pub use page::Page;
@@ -92,6 +94,8 @@ pub struct Config {
     pub watch: bool,
     /// Whom to become when the ports are open; `None` stays who we are.
     pub run_as: Option<RunAs>,
+    /// The process lets itself open nothing but what is configured.
+    pub landlock: bool,
     /// How the log is written.
     pub log: LogSettings,
     /// Where the metrics are written for a textfile collector; `None` is nowhere.

@@ -535,7 +535,7 @@ struct Defaults {
 static DEFAULTS: LazyLock<Defaults> = LazyLock::new(|| {
     let text = include_str!("../../config/portvakt.toml").to_owned();
     let source = Arc::new(Source { order: usize::MAX, name: "config/portvakt.toml".to_owned(), text });
-    let mut root = raw::parse(&source, &Machine).0;
+    let mut root = raw::parse(&source, &Machine::default()).0;
     let mut site = tables(&root, "site").first().map_or_else(|| nothing(&root), |site| (*site).clone());
     let mut upstream = match site.get("upstream").map(|entry| &entry.node.value) {
         Some(Value::Table(upstream)) => upstream.clone(),

@@ -11,6 +11,7 @@
 
 mod account;
 mod bounded;
+mod confine;
 mod handover;
 mod harden;
 mod listen_fds;
@@ -35,6 +36,7 @@ use std::path::Path;
 
 pub use account::{Account, group_names, is_root, knows_group, own_id, owner, user_names};
 pub use bounded::{Ended, run_bounded};
+pub use confine::{Access, CONFINE_FIX, Confinement, Places, can_confine, confine};
 pub use handover::{Channel, Program, Successor};
 pub use harden::{harden, raise_descriptor_limit};
 pub use listen_fds::listen_fds;
@@ -146,7 +148,12 @@ pub fn name_servers() -> io::Result<Vec<SocketAddr>> {
 
 /// Who we are to the file system, for messages.
 pub fn user() -> String {
-    system::user()
+    match confine::is_confined() {
+        false => system::user(),
+        true => {
+            format!("{} (which `landlock` confines to the folders that were configured at the start)", system::user())
+        }
+    }
 }
 
 /// The name of this machine; empty when it has none.

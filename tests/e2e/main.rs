@@ -25,6 +25,7 @@ mod carries_webdav;
 mod carries_websockets;
 mod carries_what_signalr_does;
 mod checks_an_identity_by_hand;
+mod confines_itself;
 mod counts_what_bankid_answers;
 mod demo_shows_the_main_job;
 mod deploys_on_kubernetes;

@@ -9,6 +9,8 @@
 //! # given: online   (the CAs of `machine.rs` are asked)
 //! # given: homeless
 //! # given: root
+//! # given: landless (the kernel has no Landlock)
+//! # given: confined (a process that has confined itself reloads it)
 //! ```
 //!
 //! The files that a configuration names are made by the test, see [`make_files`].
@@ -114,7 +116,7 @@ fn check(case: &Path, files: &Path) -> Problems {
             (_, true) => Purpose::CheckOffline,
             _ => Purpose::Check,
         };
-        let machine = FixedMachine { is_homeless: given("homeless"), is_root: given("root") };
+        let machine = FixedMachine::with(given);
         from_text_on(case.file_name().unwrap().to_str().unwrap(), &text, files, purpose, &machine)
     };
     match loaded {

@@ -2,8 +2,10 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 
 use portvakt::config::{CaView, CaaView, Config, Environment};
+use portvakt::platform::Places;
 use portvakt::source::acme::{NoOffer, Offer};
 use portvakt::source::{AcmeSettings, Settings};
 use portvakt::time::Timestamp;
@@ -16,6 +18,22 @@ pub(crate) struct FixedMachine {
     pub(crate) is_root: bool,
     /// The user has no home.
     pub(crate) is_homeless: bool,
+    /// The kernel has no Landlock.
+    pub(crate) is_landless: bool,
+    /// The process that is to have the configuration has confined itself to the folders of the test.
+    pub(crate) is_confined: bool,
+}
+
+impl FixedMachine {
+    /// The machine with what an example takes as given.
+    pub(crate) fn with(given: impl Fn(&str) -> bool) -> Self {
+        Self {
+            is_root: given("root"),
+            is_homeless: given("homeless"),
+            is_landless: given("landless"),
+            is_confined: given("confined"),
+        }
+    }
 }
 
 impl Environment for FixedMachine {
@@ -56,7 +74,24 @@ impl Environment for FixedMachine {
             _ => Ok(()),
         }
     }
+
+    fn can_confine(&self) -> io::Result<()> {
+        match self.is_landless {
+            true => Err(io::Error::new(ErrorKind::Unsupported, "this kernel has no Landlock")),
+            false => Ok(()),
+        }
+    }
+
+    fn granted(&self) -> Option<&Places> {
+        self.is_confined.then_some(&*GRANTED)
+    }
 }
+
+static GRANTED: LazyLock<Places> = LazyLock::new(|| Places {
+    read: vec![std::env::temp_dir().canonicalize().expect("a folder for temporary files")],
+    write: vec!["/home/operator".into()],
+    ..Places::default()
+});
 
 /// What is seen of the CAs of a configuration: `gone.example.com` answers nobody, `web.example.com` is none,
 /// `known.example.com` wants to know its customers; each has the profile `classic` alone. CAA lets none issue to

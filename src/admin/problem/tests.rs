@@ -110,6 +110,7 @@ fn status() -> Status {
         config_file: None,
         last_reload: Reload { ok: true, at: NOW, error: None },
         descriptor_limit: None,
+        confined: false,
         listeners: Vec::new(),
         http1_only: Vec::new(),
         enforcement: Vec::new(),

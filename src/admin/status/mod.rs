@@ -43,6 +43,8 @@ pub struct Status {
     pub last_reload: Reload,
     /// How many files and sockets may be open; `None` where no limit is known.
     pub descriptor_limit: Option<u64>,
+    /// The process can open nothing but what its configuration needs (`landlock`).
+    pub confined: bool,
     /// Addresses that are listened on.
     pub listeners: Vec<Listener>,
     /// Sites that HTTP/2 is not offered for.

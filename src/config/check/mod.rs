@@ -14,6 +14,7 @@ mod certificate;
 mod certificate_files;
 mod client_certificates;
 mod client_identity;
+mod confinement;
 mod domain;
 mod egress;
 mod global;
@@ -101,10 +102,11 @@ impl<'e> Check<'e> {
         acme::require_challenge(self, &acme, &sites, &listen.listener);
         let site::ForRooms { route, tls, certificates, upstreams, identities } =
             sites.into_settings(listen.public_https_port, listen.requests.requests);
-        Config {
+        let config = Config {
             control,
             state_dir,
             run_as: global::run_as(self, &root),
+            landlock: confinement::landlock(self, &root),
             listen: listener::Settings { egress: egress::addresses(&out.egress), ..listen.listener },
             route,
             tls,
@@ -119,7 +121,9 @@ impl<'e> Check<'e> {
             textfile: metrics::textfile(self, &root),
             notify: notify::read_all(self, &root),
             files: std::mem::take(&mut self.files),
-        }
+        };
+        confinement::require_granted(self, &config);
+        config
     }
 
     fn report(&mut self, problem: Problem) {

@@ -21,4 +21,9 @@ impl Resolved {
         let is_same = |other: &Place| other.contains(place) && place.contains(other);
         self.values.iter().find(|(own, _)| is_same(own)).map(|(_, value)| value.as_str())
     }
+
+    /// Where values stand that mean this.
+    pub(super) fn places<'a>(&'a self, value: &'a str) -> impl Iterator<Item = &'a Place> {
+        self.values.iter().filter(move |(_, own)| own == value).map(|(place, _)| place)
+    }
 }

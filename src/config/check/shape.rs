@@ -60,6 +60,7 @@ pub(super) static ROOT: Shape = Shape {
         "watch",
         "user",
         "group",
+        "landlock",
         "log",
         "metrics",
         "notify",

@@ -78,6 +78,7 @@ pub(super) static KINDS: &[(&Shape, &[(&str, Kind)])] = &[
             ("watch", Boolean),
             ("user", Text),
             ("group", Text),
+            ("landlock", Boolean),
             ("log", Table(&shape::LOG)),
             ("metrics", Table(&shape::METRICS)),
             ("notify", Tables(&shape::NOTIFY)),
