@@ -133,7 +133,7 @@ codes! {
     PageTooLarge = 242, "page too large",
         "A maintenance page is larger than 1 MiB.";
     InvalidProxy = 243, "invalid proxy",
-        "What is to lead to a CA is no proxy that can be used.";
+        "What is to lead to a CA or a webhook is no proxy that can be used.";
     DuplicateCa = 244, "CA named twice",
         "Two entries of the list of ACME CAs have the same directory.";
     UnusableExternalKey = 245, "unusable key of an external account",

@@ -423,6 +423,13 @@ fn follow_notify(shown: &mut Branch, settings: &notify::Settings) {
     let toml = format!("[{}]", events.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", "));
     shown.supply("events", toml, json!(events), Origin::Default);
     shown.supply_text("language", settings.language.tag(), Origin::Default);
+    if let notify::Channel::Webhook(notify::WebhookSettings { proxy: Some(proxy), .. }) = &settings.channel {
+        for (key, item) in &mut shown.entries {
+            if let ("webhook", Item::Table(webhook)) = (key.as_str(), item) {
+                webhook.supply_text("proxy", &proxy.to_string(), Origin::Variable("HTTPS_PROXY"));
+            }
+        }
+    }
 }
 
 fn follow_egress(shown: &mut Branch, egress: &Egress) {

@@ -12,9 +12,9 @@ use tracing::{debug, error, info, warn};
 
 use super::event::Event;
 use super::facts::Facts;
-use super::ledger::{End, Ledger, Step};
-use super::message::{Message, new_id};
-use super::send;
+use super::ledger::{End, Failure, Ledger, Standing, Step};
+use super::message::{Message, line, new_id};
+use super::send::{self, SendError};
 use super::settings::Settings;
 use crate::causes::with_causes;
 use crate::platform;
@@ -88,6 +88,11 @@ impl Notifiers {
         self.running().values().for_each(|notifier| notifier.nudge.notify_one());
     }
 
+    /// How each stands, with its settings, in the order of their names.
+    pub fn standings(&self) -> Vec<(Settings, Standing)> {
+        self.running().values().map(|it| (it.settings.clone(), it.standing.borrow().clone())).collect()
+    }
+
     /// Ends them all. What is being sent gets a moment to be taken.
     pub async fn stop(&self) {
         let running = std::mem::take(&mut *self.running());
@@ -109,6 +114,7 @@ struct Running {
     events: mpsc::Sender<Event>,
     nudge: Arc<Notify>,
     lost: Arc<AtomicU32>,
+    standing: watch::Receiver<Standing>,
     stop: watch::Sender<bool>,
     task: Option<JoinHandle<()>>,
 }
@@ -117,6 +123,7 @@ impl Running {
     fn start(settings: Settings, parts: Arc<NotifiersParts>) -> Self {
         let (events, received) = mpsc::channel(MOST_WAITING);
         let (stop, stopped) = watch::channel(false);
+        let (shown, standing) = watch::channel(Standing::default());
         let (nudge, lost) = (Arc::<Notify>::default(), Arc::<AtomicU32>::default());
         let task = Task {
             settings: settings.clone(),
@@ -125,11 +132,12 @@ impl Running {
             nudge: nudge.clone(),
             lost: lost.clone(),
             stopped,
+            shown,
             ledger: Ledger::default(),
             is_disk_failing: false,
         };
         let task = Some(tokio::spawn(task.run()));
-        Self { settings, events, nudge, lost, stop, task }
+        Self { settings, events, nudge, lost, standing, stop, task }
     }
 
     async fn end(mut self) {
@@ -157,6 +165,7 @@ struct Task {
     nudge: Arc<Notify>,
     lost: Arc<AtomicU32>,
     stopped: watch::Receiver<bool>,
+    shown: watch::Sender<Standing>,
     ledger: Ledger,
     is_disk_failing: bool,
 }
@@ -209,14 +218,15 @@ impl Task {
             }
         }
         self.ledger.resume();
+        self.shown.send_replace(self.ledger.standing());
     }
 
     async fn look(&mut self) {
+        let before = self.ledger.clone();
         self.take_events();
         let facts = self.parts.facts.clone();
         // Nothing is seen only when the runtime ends.
         let Ok(facts) = tokio::task::spawn_blocking(move || facts()).await else { return };
-        let before = self.ledger.clone();
         self.ledger.look(&facts, &self.settings.events, self.now());
         if self.ledger != before {
             self.save().await;
@@ -258,7 +268,7 @@ impl Task {
         let outcome = send::send(&self.settings, &message).await;
         let end = match &outcome {
             Ok(()) => End::Delivered,
-            Err(error) => End::Failed { retry_at: error.retry_at() },
+            Err(error) => End::Failed { failure: self.failure(error), retry_at: error.retry_at() },
         };
         let next = self.ledger.end(end, self.now());
         // Before anybody hears of it: who dies now knows afterwards that it failed, and tries again.
@@ -283,7 +293,12 @@ impl Task {
         }
     }
 
+    fn failure(&self, error: &SendError) -> Failure {
+        Failure { at: self.now(), error: line(&with_causes(error), LONGEST_ERROR), fix: error.fix().to_owned() }
+    }
+
     async fn save(&mut self) {
+        self.shown.send_replace(self.ledger.standing());
         let (store, name, ledger) = (self.parts.store.clone(), self.settings.name.clone(), self.ledger.clone());
         let saved = blocking(move || store.save_notifier(&name, &ledger)).await;
         match saved {
@@ -321,5 +336,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const TURN: Duration = Duration::from_secs(5);
 /// For what is being sent when the process ends.
 const GRACE: Duration = Duration::from_secs(3);
+/// Characters of an error that are kept.
+const LONGEST_ERROR: usize = 600;
 /// Events that may wait while a message is sent.
 const MOST_WAITING: usize = 256;

@@ -35,6 +35,36 @@ pub(super) struct Ledger {
     sent: Vec<Timestamp>,
     #[serde(default)]
     outgoing: Option<Outgoing>,
+    /// When a message was last taken.
+    #[serde(default)]
+    delivered: Option<Timestamp>,
+    /// Why the last try failed; `None` when it did not.
+    #[serde(default)]
+    failure: Option<Failure>,
+}
+
+/// How a notifier stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// When a message was last taken; `None` is never, or before an older portvakt.
+    pub delivered: Option<Timestamp>,
+    /// Why the last try failed; `None` when it did not.
+    pub failure: Option<Failure>,
+    /// Events that are still to be told.
+    pub waiting: usize,
+    /// When a message that was not taken is tried again.
+    pub next_try: Option<Timestamp>,
+}
+
+/// A try that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// When.
+    pub at: Timestamp,
+    /// Why; nothing secret.
+    pub error: String,
+    /// What can be done about it.
+    pub fix: String,
 }
 
 /// Something that has happened again on the same day.
@@ -80,11 +110,12 @@ pub(super) enum Step {
 }
 
 /// How a try ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Delivered,
     /// Not before the time that the receiver has named, if it has.
     Failed {
+        failure: Failure,
         retry_at: Option<Timestamp>,
     },
 }
@@ -146,8 +177,13 @@ impl Ledger {
     /// Takes how the try ended; gives when it is tried again.
     pub(super) fn end(&mut self, end: End, now: Timestamp) -> Option<Timestamp> {
         let mut outgoing = self.outgoing.take()?;
+        self.failure = match &end {
+            End::Delivered => None,
+            End::Failed { failure, .. } => Some(failure.clone()),
+        };
         match end {
             End::Delivered => {
+                self.delivered = Some(now);
                 self.sent.retain(|at| is_within(*at, HOUR, now));
                 self.sent.push(now);
                 None
@@ -158,13 +194,24 @@ impl Ledger {
                 self.unsure = self.unsure.saturating_add(outgoing.digest.unsure);
                 None
             }
-            End::Failed { retry_at } => {
+            End::Failed { retry_at, .. } => {
                 let at = retry_at.unwrap_or(now).clamp(now + pause(outgoing.tries), now + LONGEST_PAUSE);
                 outgoing.tries = outgoing.tries.saturating_add(1);
                 (outgoing.retry_at, outgoing.is_under_way) = (at, false);
                 self.outgoing = Some(outgoing);
                 Some(at)
             }
+        }
+    }
+
+    /// How it stands.
+    pub(super) fn standing(&self) -> Standing {
+        let outgoing = self.outgoing.as_ref();
+        Standing {
+            delivered: self.delivered,
+            failure: self.failure.clone(),
+            waiting: self.pending.len() + outgoing.map_or(0, |outgoing| outgoing.digest.events.len()),
+            next_try: outgoing.filter(|outgoing| !outgoing.is_under_way).map(|outgoing| outgoing.retry_at),
         }
     }
 

@@ -11,6 +11,7 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use super::message::Message;
+use super::obstacle::Believes;
 use super::send::SendError;
 use super::settings::{Address, MailSettings, MailTls};
 use crate::pki::TrustAnchors;
@@ -23,7 +24,17 @@ pub(super) async fn send(settings: &MailSettings, message: &Message) -> Result<(
     let mail = compose(settings, message)?;
     let transport = transport(settings)?;
     let sent = transport.send(mail).await;
-    sent.map(drop).map_err(|source| SendError::Mail { server: settings.server(), source })
+    sent.map(drop).map_err(|source| refused(settings, source))
+}
+
+fn refused(settings: &MailSettings, source: lettre::transport::smtp::Error) -> SendError {
+    SendError::Mail {
+        server: settings.server(),
+        tls: settings.tls,
+        has_login: settings.login.is_some(),
+        believes: Believes::of(settings.trust_anchors.as_ref()),
+        source,
+    }
 }
 
 /// Plain text in UTF-8, marked as sent by a program so that nobody's absence answers it (RFC 3834 §5).
@@ -59,7 +70,7 @@ fn transport(settings: &MailSettings) -> Result<Transport, SendError> {
 }
 
 fn tls(settings: &MailSettings) -> Result<TlsParameters, SendError> {
-    let failed = |source| SendError::Mail { server: settings.server(), source };
+    let failed = |source| refused(settings, source);
     let anchors = settings.trust_anchors.clone().unwrap_or_else(TrustAnchors::mozilla);
     let mut builder = TlsParameters::builder(settings.host.clone()).certificate_store(CertificateStore::None);
     for anchor in anchors.certificates() {

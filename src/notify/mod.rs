@@ -27,6 +27,7 @@ mod ledger;
 mod look;
 mod mail;
 mod message;
+mod obstacle;
 mod program;
 mod send;
 mod settings;
@@ -36,8 +37,10 @@ mod words;
 pub use carrier::{Count, Notifiers, NotifiersParts, Sent};
 pub use event::{Event, Kind};
 pub use facts::{CertificateFact, Facts, FailureFact, Role, ServerFact};
+pub use ledger::{Failure, Standing};
 pub use look::{Ending, Need, Report};
 pub use message::Message;
+pub use obstacle::Believes;
 pub use send::{SendError, send};
 pub use settings::{
     Address, Channel, HookUrl, MailSettings, MailTls, NoSecret, ProgramSettings, Secret, Settings, WebhookSettings,

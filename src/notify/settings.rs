@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::event::Kind;
 use crate::language::Lang;
+use crate::outward::Proxy;
 use crate::pki::{Password, PasswordError, TrustAnchors};
 
 /// One notifier.
@@ -39,6 +40,17 @@ pub enum Channel {
     Program(ProgramSettings),
 }
 
+impl Channel {
+    /// The key that names it in the configuration.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Webhook(_) => "webhook",
+            Self::Mail(_) => "smtp",
+            Self::Program(_) => "exec",
+        }
+    }
+}
+
 impl fmt::Display for Channel {
     /// For people; without what may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,6 +71,8 @@ pub struct WebhookSettings {
     pub token: Option<Secret>,
     /// Whom to believe; `None` is Mozilla's roots.
     pub trust_anchors: Option<TrustAnchors>,
+    /// What leads there; `None` is the straight way.
+    pub proxy: Option<Proxy>,
 }
 
 /// A URL whose path may be all that guards it. `Debug` and `Display` show scheme, host and port.

@@ -55,7 +55,7 @@ fn of(certificates: Vec<CertificateFact>) -> Facts {
 
 fn settings(language: Lang) -> Settings {
     let url = HookUrl::parse("https://hooks.test/geheim").expect("a URL");
-    let channel = Channel::Webhook(WebhookSettings { url, token: None, trust_anchors: None });
+    let channel = Channel::Webhook(WebhookSettings { url, token: None, trust_anchors: None, proxy: None });
     Settings { name: "ops".to_owned(), channel, events: Kind::ALL.to_vec(), language }
 }
 
@@ -284,7 +284,7 @@ fn given_a_receiver_that_is_down_when_tried_then_later_and_later_and_given_up_af
     loop {
         assert_eq!(ledger.poll(now), Step::Send);
         assert_eq!(ledger.begin(id, now).id, "id", "the same message each time");
-        let Some(next) = ledger.end(End::Failed { retry_at: None }, now) else { break };
+        let Some(next) = ledger.end(End::Failed { failure: failure(), retry_at: None }, now) else { break };
         assert_eq!(ledger.poll(now), Step::Wait(Some(next)));
         pauses.push(next.since(now).as_secs() / 60);
         now = next;
@@ -301,7 +301,7 @@ fn given_retry_after_when_failed_then_kept_within_bounds() {
         let mut ledger = Ledger::default();
         ledger.note(event("m5"), NOW);
         ledger.begin(String::new, NOW);
-        let next = ledger.end(End::Failed { retry_at: Some(NOW + asked) }, NOW).unwrap();
+        let next = ledger.end(End::Failed { failure: failure(), retry_at: Some(NOW + asked) }, NOW).unwrap();
         assert_eq!(next.since(NOW), MINUTE * minutes);
     }
 }
@@ -323,7 +323,7 @@ fn given_a_death_while_sending_when_resumed_then_not_sent_again_and_said() {
     let mut waiting = Ledger::default();
     waiting.note(event("m5"), NOW);
     waiting.begin(String::new, NOW);
-    waiting.end(End::Failed { retry_at: None }, NOW);
+    waiting.end(End::Failed { failure: failure(), retry_at: None }, NOW);
     waiting.resume();
     assert_eq!(waiting.poll(NOW + HOUR), Step::Send);
 }
@@ -374,9 +374,31 @@ fn given_an_event_when_told_then_words_and_json_say_the_same() {
 fn given_settings_when_shown_then_nothing_secret() {
     let (url, token) =
         (HookUrl::parse("https://u:pw@hooks.test:8443/geheim?x=geheim").unwrap(), crate::pki::Password::new("geheim"));
-    let webhook = WebhookSettings { url, token: Some(Secret::Given(token)), trust_anchors: None };
+    let webhook = WebhookSettings { url, token: Some(Secret::Given(token)), trust_anchors: None, proxy: None };
     let shown = format!("{webhook:?} {}", Channel::Webhook(webhook.clone()));
     assert!(!shown.contains("geheim") && !shown.contains("pw"), "{shown}");
     assert!(shown.contains("https://hooks.test:8443"), "{shown}");
     assert!(HookUrl::parse("hooks.test/x").is_none() && HookUrl::parse("https://").is_none());
+}
+
+fn failure() -> Failure {
+    Failure { at: NOW, error: "nobody listens".to_owned(), fix: "start it".to_owned() }
+}
+
+#[test]
+fn given_tries_when_shown_then_what_waits_why_it_failed_and_when_it_was_taken_also_after_a_restart() {
+    let mut ledger = Ledger::default();
+    assert_eq!(ledger.standing(), Standing::default());
+    ledger.note(Event::new(Kind::Renewed, "m5", NOW), NOW);
+    assert_eq!((ledger.standing().waiting, ledger.standing().next_try), (1, None));
+
+    ledger.begin(|| "1".to_owned(), NOW);
+    let next = ledger.end(End::Failed { failure: failure(), retry_at: None }, NOW);
+    let kept: Ledger = serde_json::from_str(&serde_json::to_string(&ledger).unwrap()).unwrap();
+    let expected = Standing { delivered: None, failure: Some(failure()), waiting: 1, next_try: next };
+    assert_eq!(kept.standing(), expected);
+
+    ledger.begin(|| "1".to_owned(), NOW);
+    ledger.end(End::Delivered, NOW);
+    assert_eq!(ledger.standing(), Standing { delivered: Some(NOW), ..Standing::default() });
 }

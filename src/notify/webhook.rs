@@ -4,55 +4,75 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 use zeroize::Zeroizing;
 
 use super::message::{Message, line};
+use super::obstacle::Believes;
 use super::send::SendError;
-use super::settings::{NoSecret, WebhookSettings};
+use super::settings::{HookUrl, NoSecret, WebhookSettings};
+use crate::outward::Outward;
 use crate::pki::TrustAnchors;
 use crate::time::{Clock, SystemClock, Timestamp};
 
 /// Posts a message; every status from 200 to 299 means that it was taken. Redirects are not followed: a token must not
 /// wander.
 pub(super) async fn post(settings: &WebhookSettings, message: &Message) -> Result<(), SendError> {
-    let place = settings.url.to_string();
     let client = client(settings)?;
-    let answer = client.request(request(settings, message)?).await.map_err(|source| match source.is_connect() {
-        true => SendError::Connect { place: place.clone(), source: source.into() },
-        false => SendError::Exchange { place: place.clone(), source: source.into() },
-    })?;
+    let answer = client.request(request(settings, message)?).await.map_err(|source| unreached(settings, source))?;
     let (head, body) = answer.into_parts();
     if head.status.is_success() {
         return Ok(());
     }
+    let (place, has_token) = (settings.url.to_string(), settings.token.is_some());
+    if let Some(to) = head.headers.get(LOCATION).filter(|_| head.status.is_redirection()) {
+        return Err(SendError::Redirect { place, status: head.status, to: host_of(to) });
+    }
     let said = Limited::new(body, LONGEST_ANSWER).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let said = line(&String::from_utf8_lossy(&said), LONGEST_TOLD);
     let retry_at = retry_at(&head.headers, SystemClock.now());
-    Err(SendError::Status { place, status: head.status, said, retry_at })
+    Err(SendError::Status { place, status: head.status, said, retry_at, has_token })
 }
 
-fn client(settings: &WebhookSettings) -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, SendError> {
+fn unreached(settings: &WebhookSettings, source: hyper_util::client::legacy::Error) -> SendError {
+    let place = settings.url.to_string();
+    match source.is_connect() {
+        true => SendError::Connect {
+            place,
+            proxy: settings.proxy.as_ref().map(ToString::to_string),
+            believes: Believes::of(settings.trust_anchors.as_ref()),
+            source: source.into(),
+        },
+        false => SendError::Exchange { place, source: source.into() },
+    }
+}
+
+/// Where a redirect leads to, without its path, which may be secret.
+fn host_of(location: &HeaderValue) -> String {
+    let url = location.to_str().ok().and_then(HookUrl::parse);
+    url.map_or_else(|| "another path of its own".to_owned(), |url| line(&url.to_string(), LONGEST_TOLD))
+}
+
+fn client(settings: &WebhookSettings) -> Result<Client<HttpsConnector<Outward>, Full<Bytes>>, SendError> {
     let anchors = settings.trust_anchors.clone().unwrap_or_else(TrustAnchors::mozilla);
     let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|source| SendError::Tls { source })?
         .with_root_certificates(anchors.root_store())
         .with_no_client_auth();
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    // Plain HTTP was refused by the check, but for this machine itself.
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
+    // Plain HTTP was refused by the check, but for this machine itself, which no proxy leads to.
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(Outward::new(settings.proxy.as_ref()));
     // A message each few days: nothing is worth to be kept open.
     Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
 }
@@ -84,7 +104,6 @@ fn retry_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
 }
 
 const AGENT: &str = concat!("portvakt/", env!("CARGO_PKG_VERSION"));
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes.
 const LONGEST_ANSWER: usize = 64 * 1024;
 /// Characters.

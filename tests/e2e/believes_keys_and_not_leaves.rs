@@ -79,7 +79,7 @@ fn given_a_leaf_that_cannot_be_read_when_shown_later_then_502_told_and_counted_a
 }
 
 /// Another leaf with the key of `leaf`.
-fn renewed(leaf: &Leaf) -> Leaf {
+pub(crate) fn renewed(leaf: &Leaf) -> Leaf {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
     let chain = Ca::new("who renews").issue_to_key_of(&leaf.der, &["legacy.local"], None);
@@ -87,7 +87,7 @@ fn renewed(leaf: &Leaf) -> Leaf {
     Leaf { chain, key: leaf.key.clone(), der }
 }
 
-fn pin(leaf: &Leaf) -> String {
+pub(crate) fn pin(leaf: &Leaf) -> String {
     portvakt::pki::CertificateChain::from_pem(leaf.chain.as_bytes()).unwrap().leaf().pin.to_string()
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::believes_keys_and_not_leaves::{pin, renewed};
 use crate::stage::Stage;
 use crate::support::ca::self_signed;
 use crate::support::clock::PATIENCE;
@@ -17,7 +18,7 @@ use crate::support::inbox::PASSWORD;
 use crate::support::pebble::Settings;
 use crate::support::peers::python_with;
 use crate::support::programs::write_program;
-use crate::support::{Echo, Home, Inbox, Nginx, Pebble, Portvakt, eventually};
+use crate::support::{Echo, Home, Inbox, Leaf, Nginx, Pebble, Portvakt, eventually};
 
 #[test]
 fn given_a_certificate_that_ends_soon_when_killed_and_started_again_then_it_is_told_once() {
@@ -220,6 +221,46 @@ fn given_an_upstream_when_it_shows_another_certificate_then_that_is_told() {
 }
 
 #[test]
+fn given_a_pinned_upstream_when_it_renews_and_when_it_shows_another_key_then_each_is_told() {
+    let (stage, inbox, first) = (Stage::new(), Inbox::webhook(), self_signed(&["legacy.local"]));
+    let mut nginx = Nginx::start_tls(&first);
+    let upstream = format!(
+        "{{ url = \"https://127.0.0.1:{}\", server_name = \"legacy.local\", pin = \"{}\", name = \"legacy\" }}",
+        nginx.https,
+        pin(&first)
+    );
+    stage.home.configure("", &format!("{}{}", Stage::site_with(&upstream), hook(&stage.home, &inbox, "")));
+    let portvakt = stage.home.start();
+    assert_eq!(stage.get("/x").status, 200);
+    // Whoever has something to tell looks at everything.
+    refuse_a_reload(&stage, &portvakt);
+    let file = stage.home.state().join("notify/hook.json");
+    eventually("the first leaf is known", PATIENCE, || {
+        fs::read_to_string(&file).ok()?.contains(&fingerprint(&first)).then_some(())
+    });
+
+    let second = renewed(&first);
+    nginx.show(&second);
+    eventually("the second leaf is met", PATIENCE, || {
+        assert_eq!(stage.get("/x").status, 200);
+        stage.home.admin("/status.json").text().contains(&fingerprint(&second)).then_some(())
+    });
+    refuse_a_reload(&stage, &portvakt);
+
+    let told = inbox.wait_event("upstream_changed");
+    assert_eq!((&told["subject"], &told["severity"]), (&"legacy".into(), &"info".into()), "{told}");
+    assert!(told["detail"].as_str().unwrap().contains(&fingerprint(&second)), "{told}");
+    assert_eq!(inbox.events("pin_changed").len(), 0);
+
+    nginx.show(&self_signed(&["legacy.local"]));
+    eventually("requests fail", PATIENCE, || (stage.get("/x").status == 502).then_some(()));
+    let told = inbox.wait_event("pin_changed");
+    assert_eq!((&told["subject"], &told["severity"]), (&"legacy".into(), &"critical".into()), "{told}");
+    assert!(told["detail"].as_str().unwrap().contains(&pin(&first)), "{told}");
+    assert_schema(&inbox);
+}
+
+#[test]
 fn given_a_receiver_that_never_answers_when_served_and_stopped_then_nobody_waits_for_it_and_it_is_said() {
     let (stage, mut inbox) = (Stage::new(), Inbox::stopped("webhook"));
     stage.ca.issue_in_days(&["m5.test"], 360, 5).write(stage.home.path(), "m5");
@@ -264,6 +305,10 @@ fn given_a_reload_when_notifiers_come_and_go_then_they_are_told_from_then_on_and
 fn hook(home: &Home, inbox: &Inbox, keys: &str) -> String {
     write_private(home, "token", "0123456789abcdef\n");
     inbox.hook(Some(&home.path().join("token")), keys)
+}
+
+fn fingerprint(leaf: &Leaf) -> String {
+    portvakt::pki::CertificateChain::from_pem(leaf.chain.as_bytes()).unwrap().leaf().fingerprint.to_string()
 }
 
 /// A reload that fails, and so is told; and that comes after all that was to be told before.

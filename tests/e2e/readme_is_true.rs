@@ -75,7 +75,7 @@ fn given_the_readme_then_its_commands_are_those_that_are_tested_here() {
 #[test]
 fn given_each_configuration_of_the_readme_when_checked_offline_then_good() {
     let configurations = blocks("toml");
-    assert_eq!(configurations.len(), 10);
+    assert_eq!(configurations.len(), 11);
 
     for text in configurations {
         let home = Home::new();

@@ -15,7 +15,7 @@ use crate::support::home::{Home, Portvakt, run};
 use crate::support::metrics::Metrics;
 use crate::support::pebble::Settings;
 use crate::support::tls::served;
-use crate::support::{Echo, Holder, Nginx, Pebble, eventually};
+use crate::support::{Echo, Holder, Inbox, Nginx, Pebble, eventually};
 
 #[test]
 fn given_files_with_a_key_that_browsers_refuse_when_changed_then_the_one_before_is_served_on() {
@@ -71,6 +71,21 @@ fn given_a_server_that_shows_the_old_one_when_renewed_then_rolled_back_and_when_
     assert_eq!(served(scene.port, "m5.test").unwrap(), scene.generation(3).der);
     let metrics = scene.home.metrics();
     assert_eq!(metrics.sum("portvakt_acme_attempts_total", &[("kind", "renew"), ("result", "ok")]), 1.0);
+}
+
+#[test]
+fn given_somebody_to_tell_when_rolled_back_then_told_which_and_why() {
+    let inbox = Inbox::webhook();
+    let scene = Scene::begin(None, |_| None, &inbox.hook(None, ""));
+    let nginx = Nginx::start_tls_on(scene.port, &scene.generation(1));
+
+    assert_eq!(scene.renew().status.code(), Some(1));
+
+    let told = inbox.wait_event("rolled_back");
+    assert_eq!((&told["subject"], &told["severity"]), (&"m5.test".into(), &"warning".into()), "{told}");
+    assert!(told["detail"].as_str().unwrap().contains("another certificate is shown"), "{told}");
+    assert!(told["title"].as_str().unwrap().contains("m5.test"), "{told}");
+    drop(nginx);
 }
 
 #[test]
@@ -170,22 +185,22 @@ struct Scene {
 
 impl Scene {
     fn internal() -> Self {
-        Self::begin(None, |_| None)
+        Self::begin(None, |_| None, "")
     }
 
     fn issued_by_pebble() -> Self {
-        let scene = Self::begin(Some(()), |home| Some(Pebble::start(Settings::on(home.http, home.https))));
+        let scene = Self::begin(Some(()), |home| Some(Pebble::start(Settings::on(home.http, home.https))), "");
         assert_eq!(scene.orders(), 1);
         scene
     }
 
-    fn begin(acme: Option<()>, pebble: impl Fn(&Home) -> Option<Pebble>) -> Self {
+    fn begin(acme: Option<()>, pebble: impl Fn(&Home) -> Option<Pebble>, tables: &str) -> Self {
         let (home, echo) = (Home::new(), Echo::start());
         let (pebble, port) = (pebble(&home), home.https);
         let section = pebble.as_ref().map(|pebble| format!("{}challenges = [\"http-01\"]\n", pebble.acme_section()));
         let certificate = if acme.is_none() { "certificate = \"internal\"\n" } else { "" };
         let site = format!("[[site]]\ndomain = \"m5.test\"\nupstream = \"{}\"\n{certificate}", echo.url());
-        home.configure("", &format!("{}{site}", section.unwrap_or_default()));
+        home.configure("", &format!("{}{site}{tables}", section.unwrap_or_default()));
         let text = fs::read_to_string(home.file()).unwrap();
         replace(&home.file(), &text.replace(&format!("127.0.0.1:{port}"), &format!("0.0.0.0:{port}")));
         let holder = Holder::share(port);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::section::{Section, Sited, Text, choose};
-use super::{Check, Objection, address, anchors, causes, route, shape};
+use super::{Check, Objection, address, anchors, causes, proxy, route, shape};
 use crate::config::code::Code;
 use crate::config::problem::{Problem, quoted};
 use crate::config::raw::{Node, Table, Value};
@@ -12,6 +12,7 @@ use crate::language::Lang;
 use crate::notify::{
     Address, Channel, HookUrl, Kind, MailSettings, MailTls, ProgramSettings, Secret, Settings, WebhookSettings,
 };
+use crate::outward::Proxy;
 use crate::pki::Password;
 use crate::platform::{is_executable, is_open_to_all};
 
@@ -114,17 +115,24 @@ fn channel(check: &mut Check<'_>, section: &Section<'_>) -> Option<Channel> {
 fn webhook(check: &mut Check<'_>, section: &Section<'_>) -> Option<WebhookSettings> {
     if let Some(Node { place, value: Value::String(url) }) = section.node("webhook") {
         let url = hook_url(check, Sited { value: url, place })?;
-        return Some(WebhookSettings { url, token: None, trust_anchors: None });
+        let proxy = proxy_of_environment(check, &url);
+        return Some(WebhookSettings { url, token: None, trust_anchors: None, proxy });
     }
     let table = section.table(check, "webhook")?;
     let section = Section::open(check, table, &shape::WEBHOOK);
     let token = secret(check, &section, "token_file", "token");
     let trust_anchors = anchors::read(check, &section);
+    let proxy = proxy::read(check, &section);
     if section.lacks("url") {
         check.report(section.missing("url").fix("write where messages are posted to: `url = \"https://..\"`"));
     }
     let url = section.string(check, "url").and_then(|text| hook_url(check, text))?;
-    Some(WebhookSettings { url, token, trust_anchors })
+    let proxy = proxy.or_else(|| proxy_of_environment(check, &url));
+    Some(WebhookSettings { url, token, trust_anchors, proxy })
+}
+
+fn proxy_of_environment(check: &mut Check<'_>, url: &HookUrl) -> Option<Proxy> {
+    proxy::of_environment(check, &url.to_string(), "webhook.proxy")
 }
 
 /// Its path may be all that guards it, so that a message does not repeat it.

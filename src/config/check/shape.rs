@@ -323,8 +323,11 @@ pub(super) static NOTIFY: Shape = Shape {
 };
 
 /// Not among [`ALL`], as the next two: their keys are words of everyday.
-pub(super) static WEBHOOK: Shape =
-    Shape { heading: "`webhook`", prefix: "notify.webhook.", keys: &["url", "token_file", "token", "trust_anchors"] };
+pub(super) static WEBHOOK: Shape = Shape {
+    heading: "`webhook`",
+    prefix: "notify.webhook.",
+    keys: &["url", "token_file", "token", "trust_anchors", "proxy"],
+};
 
 pub(super) static SMTP: Shape = Shape {
     heading: "`smtp`",

@@ -35,7 +35,7 @@ impl Inbox {
         let dir = TempDir::new().expect("a temporary folder");
         let ca = Ca::new("root of the receiver");
         ca.write(dir.path().join("root.pem"));
-        ca.issue(&["localhost", "127.0.0.1"]).write(dir.path(), "inbox");
+        ca.issue(&["localhost", "127.0.0.1", FAR]).write(dir.path(), "inbox");
         Self { kind, port: free_port(), dir, child: None }
     }
 
@@ -116,6 +116,8 @@ impl Inbox {
     }
 }
 
+/// A name that a receiver's certificate is for, and that leads nowhere but through a proxy.
+pub(crate) const FAR: &str = "hooks.portvakt.invalid";
 /// Who may send.
 pub(crate) const USER: &str = "portvakt@corp.test";
 /// What lets him.

@@ -9,6 +9,7 @@ import email
 import email.policy
 import http.server
 import json
+import re
 import ssl
 import sys
 import threading
@@ -38,7 +39,10 @@ def webhook(port, chain, key):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             tell(path=self.path, authorization=self.headers["Authorization"], type=self.headers["Content-Type"],
                  body=json.loads(body))
-            self.send_response(401 if "no" in self.path else 204)
+            asked = re.search(r"/(\d{3})$", self.path)
+            self.send_response(int(asked[1]) if asked else 401 if "no" in self.path else 204)
+            if asked and asked[1].startswith("3"):
+                self.send_header("Location", "https://elsewhere.test/verborgen")
             self.end_headers()
 
         def log_message(self, *_):

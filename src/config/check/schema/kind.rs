@@ -343,7 +343,10 @@ pub(super) static KINDS: &[(&Shape, &[(&str, Kind)])] = &[
             ("exec", Table(&shape::EXEC)),
         ],
     ),
-    (&shape::WEBHOOK, &[("url", Text), ("token_file", Text), ("token", Text), ("trust_anchors", Texts)]),
+    (
+        &shape::WEBHOOK,
+        &[("url", Text), ("token_file", Text), ("token", Text), ("trust_anchors", Texts), ("proxy", Text)],
+    ),
     (
         &shape::SMTP,
         &[

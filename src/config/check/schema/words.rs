@@ -132,6 +132,7 @@ const INNER: &[(&str, &str)] = &[
     ("notify.webhook.token_file", "A file with the token that is sent, as its only line."),
     ("notify.webhook.token", "The token, from the environment: `${NAME}`."),
     ("notify.webhook.trust_anchors", "The root of the receiver's certificate; default: those that browsers trust."),
+    ("notify.webhook.proxy", "A proxy to the receiver, `http://host:port`; default: HTTPS_PROXY, NO_PROXY."),
     ("notify.smtp.server", "The mail server, with or without port."),
     ("notify.smtp.tls", "`implicit` is port 465; `none` is for a server on this machine."),
     ("notify.smtp.trust_anchors", "The root of the mail server's certificate; default: those that browsers trust."),
