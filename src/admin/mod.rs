@@ -2,7 +2,8 @@
 //!
 //! In: a [`State`] to ask. Out: `/metrics`, `/livez`, `/readyz`, `/status.json` with its schema and a page at `/` in four
 //! languages, over plain HTTP/1.1 on an address of their own, loopback by default. What is wrong is judged once, in `problem`, for
-//! all of them. May import: `metrics`, `lifecycle`, `route`'s host names, `pki`'s digest, `language`, `html`, `time`.
+//! all of them. May import: `metrics`, `lifecycle`, `route`'s host names and troubles, `upstream`'s failures of TLS, `pki`'s digest,
+//! `language`, `html`, `time`.
 //!
 //! Standards: HTTP/1.1 (RFC 9112); the text format 0.0.4 of Prometheus; WCAG 2.2 AA; CSP 3; JSON Schema 2020-12.
 //!
@@ -31,9 +32,10 @@ use tracing::{debug, warn};
 
 pub use report::{Report, SCHEMA};
 pub use status::{
-    Acme, AcmeCertificate, Allowance, Certificate, CertificateFailure, ClientIdentity, Enforced, Event, EventKind,
-    Http1Only, IdentityAction, IdentityRefusal, IdentityTrial, Listener, ListenerKind, Next, Observed, Observing, Peer,
-    PeerCertificate, Phase, Reload, RenewalInformation, Served, ShownIdentity, Status, Trouble, Upstream,
+    Acme, AcmeCertificate, Allowance, Call, Certificate, CertificateFailure, ClientCrl, ClientIdentity, Egress,
+    Enforced, Event, EventKind, Http1Only, IdentityAction, IdentityRefusal, IdentityTrial, Listener, ListenerKind,
+    Next, Notifier, NotifierFailure, Observed, Observing, Peer, PeerCertificate, Phase, Reload, RenewalInformation,
+    Served, ShownIdentity, Status, Trouble, Upstream,
 };
 
 /// What the operators' listener asks.

@@ -33,7 +33,7 @@ struct Shown<'a> {
     matter: &'static str,
     about: &'a str,
     what: String,
-    why: Option<&'static str>,
+    why: Option<String>,
     fix: String,
     detail: Option<&'a str>,
     remedy: Option<&'a str>,

@@ -60,7 +60,7 @@ fn bankid() -> ClientIdentity {
         destination: "bankid".to_owned(),
         is_bankid: true,
         in_use: Some("identity"),
-        why: Some("`next` has not been accepted by the server yet".to_owned()),
+        why: Some(lifecycle::rotation::Why::NextUntried),
         identities: vec![shown("identity", true, 12), shown("next", false, 900)],
         last_refusal: Some(IdentityRefusal {
             at: Timestamp::from_unix(7),
@@ -148,6 +148,7 @@ fn status() -> Status {
                 client: "android_app",
                 who: "an Android app (okhttp)",
                 risk: "breaks",
+                reason: "path",
                 why: "the path is closed to plain HTTP",
                 method: "POST",
                 count: 7,
@@ -165,6 +166,26 @@ fn status() -> Status {
             found: "another certificate is shown: sha256 <ab>".to_owned(),
         }],
         client_identities: vec![bankid()],
+        client_crls: vec![ClientCrl {
+            site: "m5.test".to_owned(),
+            file: "staff.crl".to_owned(),
+            issuer: "CN=Staff".to_owned(),
+            this_update: Timestamp::from_unix(0),
+            due: Timestamp::from_unix(50),
+            next_update: Timestamp::from_unix(3600),
+            refuses_when_old: true,
+        }],
+        egress: vec![Egress {
+            name: "bankid".to_owned(),
+            address: "https://appapi2.test.bankid.com:443".to_owned(),
+            listener: "127.0.0.1:9000".to_owned(),
+            last_call: Some(Call {
+                at: Timestamp::from_unix(55),
+                answered: false,
+                code: Some("PV0436".to_owned()),
+                error: Some("UnknownIssuer".to_owned()),
+            }),
+        }],
         upstreams: vec![Upstream {
             name: "legacy".to_owned(),
             address: "http://127.0.0.1:8080".to_owned(),
@@ -176,6 +197,7 @@ fn status() -> Status {
                 state: "ejected",
                 requests: 1,
                 last_error: Some("refused".to_owned()),
+                code: None,
                 trust: Some("pinned"),
                 certificate: Some(PeerCertificate {
                     subject: "legacy".to_owned(),
@@ -199,6 +221,7 @@ fn status() -> Status {
             directory: "https://ca.test/dir".to_owned(),
             name: None,
             account: None,
+            clock_ahead: Some(7200),
             limits: vec![],
             certificates: vec![AcmeCertificate {
                 name: "m5".to_owned(),
@@ -212,10 +235,24 @@ fn status() -> Status {
                 retry_after: Some(Timestamp::from_unix(5000)),
             }],
         }],
+        notifiers: vec![Notifier {
+            name: "ops".to_owned(),
+            kind: "webhook",
+            to: "webhook https://hooks.test".to_owned(),
+            last_delivery: Some(Timestamp::from_unix(50)),
+            last_error: Some(NotifierFailure {
+                at: Timestamp::from_unix(70),
+                error: "cannot connect <to it>".to_owned(),
+                fix: "start the receiver".to_owned(),
+            }),
+            waiting: 2,
+            next_try: Some(Timestamp::from_unix(130)),
+        }],
         events: vec![Event {
             at: Timestamp::from_unix(40),
             kind: EventKind::Failed,
             about: "m5".to_owned(),
+            reason: Some(lifecycle::Reason::Connection),
             detail: "<u>refused".to_owned(),
         }],
     }
@@ -361,6 +398,11 @@ async fn given_a_status_when_asked_as_json_then_times_are_rfc_3339() {
         ("/ok",                        serde_json::json!(false)),
         ("/problems/0/level",          serde_json::json!("broken")),
         ("/problems/0/matter",         serde_json::json!("not_served")),
+        ("/egress/0/last_call/code",   serde_json::json!("PV0436")),
+        ("/client_crls/0/next_update", serde_json::json!("1970-01-01T01:00:00Z")),
+        ("/acme/0/clock_ahead",        serde_json::json!(7200)),
+        ("/events/0/reason",           serde_json::json!("connection")),
+        ("/client_identities/0/why",   serde_json::json!("`next` has not been accepted by the server yet")),
         ("/certificates/0/last_error", serde_json::json!("& so on; open <port> 80 (portvakt help PV0281)")),
         ("/certificates/0/last_failure/reason", serde_json::json!("connection")),
         ("/events/0/kind",             serde_json::json!("failed")),
@@ -380,7 +422,7 @@ async fn given_a_status_when_asked_as_page_then_everything_is_told_and_escaped()
         "/etc/portvakt.toml", "error[PV0204]: &lt;b&gt;", "portvakt help PV0317", "legacy&lt;", "m5.test", "placeholder", "things need you",
         "Open port 80", "portvakt help PV0281", "&amp; so on", "open &lt;port&gt; 80", "the CA asks to wait until then", "127.0.0.1:5001", "&lt;script&gt;",
         "https://ca.test/dir", "12\u{202f}345", "0 / 5", "&lt;u&gt;refused", "FP &lt;Testcert&gt; 5", "What would break on m5.test",
-        "portvakt help PV0204", "in 4 days",
+        "portvakt help PV0204", "in 4 days", "2 hours slow", "staff.crl", "appapi2.test.bankid.com", "Its certificate does not lead to a trust anchor",
     ];
     for part in told {
         assert!(page.contains(part), "{part}: {page}");
@@ -463,12 +505,17 @@ fn status_of(text: &str) -> Status {
     let served = &mut status.served[0];
     (served.certificate, served.listener, served.name, served.found) = (own(), own(), own(), own());
     let identity = &mut status.client_identities[0];
-    (identity.destination, identity.why) = (own(), Some(own()));
+    identity.destination = own();
     for shown in &mut identity.identities {
         (shown.subject, shown.display_name, shown.issuer, shown.sha256) = (own(), own(), own(), own());
         (shown.file, shown.trouble) = (Some(own()), Some(own()));
     }
     identity.last_refusal.iter_mut().for_each(|told| told.detail = own());
+    let list = &mut status.client_crls[0];
+    (list.site, list.file, list.issuer) = (own(), own(), own());
+    let egress = &mut status.egress[0];
+    (egress.name, egress.address, egress.listener) = (own(), own(), own());
+    egress.last_call.iter_mut().for_each(|call| (call.code, call.error) = (Some(own()), Some(own())));
     let upstream = &mut status.upstreams[0];
     (upstream.name, upstream.address, upstream.last_error) = (own(), own(), Some(own()));
     (upstream.peers[0].address, upstream.peers[0].last_error) = (own(), Some(own()));

@@ -40,9 +40,11 @@ impl Inner {
     fn internal_ca(&self) -> Option<CertificateStatus> {
         let config = self.config.load();
         let is_used = config.certificates.iter().any(|c| matches!(c.source, Settings::Internal));
-        let identity = is_used.then(|| self.store.internal_ca().ok().flatten())??;
-        let role = CertificateRole::InternalCa;
-        Some(of_chain("internal-ca", role, State::Static, identity.chain()))
+        let read = || {
+            let identity = self.store.internal_ca().ok().flatten()?;
+            Some(of_chain("internal-ca", CertificateRole::InternalCa, State::Static, identity.chain()))
+        };
+        is_used.then(|| self.cas.root(read)).flatten()
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 
+use super::cas::Cas;
 use super::events::Events;
 use crate::config::Config;
 use crate::lifecycle::{Event, Kind, Reason};
@@ -69,11 +70,12 @@ pub(super) struct Record {
     metrics: Arc<Metrics>,
     notifiers: Arc<Notifiers>,
     events: Arc<Events>,
+    cas: Arc<Cas>,
 }
 
 impl Record {
-    pub(super) fn new(metrics: Arc<Metrics>, notifiers: Arc<Notifiers>, events: Arc<Events>) -> Self {
-        Self { metrics, notifiers, events }
+    pub(super) fn new(metrics: Arc<Metrics>, notifiers: Arc<Notifiers>, events: Arc<Events>, cas: Arc<Cas>) -> Self {
+        Self { metrics, notifiers, events, cas }
     }
 
     /// Lets the counters of all CAs stand at zero.
@@ -103,6 +105,7 @@ impl Observe for Record {
     fn event(&self, certificate: &str, event: &Event) {
         manager::log(certificate, event);
         self.events.certificate(certificate, event);
+        self.cas.forget();
         if let Some(event) = super::notify::event(certificate, event, SystemClock.now()) {
             self.notifiers.tell(&event);
         }

@@ -53,7 +53,7 @@ pub(super) fn shown(status: ClientStatus, now: Timestamp) -> ClientIdentity {
         destination: status.name,
         is_bankid: status.is_bankid,
         in_use: in_use.is_some().then(|| origin.map_or("replaced", Slot::as_str)),
-        why: status.why.map(|why| why.to_string()),
+        why: status.why,
         identities,
         last_refusal: status.view.last_refusal.map(|last| IdentityRefusal {
             at: last.at,

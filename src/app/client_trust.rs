@@ -7,11 +7,13 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::{App, Inner, Phase};
+use crate::admin::ClientCrl;
 use crate::config::Config;
 use crate::lifecycle::State;
 use crate::metrics::{CertificateRole, CertificateStatus, ClientCrlStatus};
 use crate::pki::CertificateChain;
 use crate::time::{Clock, SystemClock, Timestamp};
+use crate::tls::SiteSettings;
 
 /// Lists of revoked clients, for the metrics: of each file the list that ends first. Nothing once the process is gone.
 pub(super) fn crls(inner: &Weak<Inner>) -> Vec<ClientCrlStatus> {
@@ -33,6 +35,11 @@ pub(super) fn crls(inner: &Weak<Inner>) -> Vec<ClientCrlStatus> {
         }
     }
     first.into_values().collect()
+}
+
+/// Lists of revoked clients, for people: every one.
+pub(super) fn shown(config: &Config) -> Vec<ClientCrl> {
+    config.tls.iter().flat_map(lists).filter_map(End::shown).collect()
 }
 
 /// Of the trust anchors of each site's clients the one that ends first, for the metrics.
@@ -102,39 +109,52 @@ enum Near {
 }
 
 fn ends(config: &Config) -> Vec<End> {
-    let of_list = |site: &crate::tls::SiteSettings| {
-        let clients = site.clients.iter();
-        let lists = clients.flat_map(|clients| clients.crls.iter().map(|crl| (crl, clients.takes_old_crls)));
-        let end = |(crl, takes_old): (&crate::tls::ClientCrl, bool)| End {
-            what: What::List(crl.file.clone(), takes_old),
-            site: site.name.clone(),
-            issuer: crl.list.issuer.clone(),
-            from: crl.list.this_update,
-            until: crl.list.next_update,
-        };
-        lists.map(end).collect::<Vec<_>>()
-    };
     let of_anchor = |(site, chain): (&str, CertificateChain)| {
         let leaf = chain.leaf();
         let (from, until) = (leaf.not_before, leaf.not_after);
         End { what: What::Anchor, site: site.to_owned(), issuer: leaf.common_name.clone(), from, until }
     };
-    config.tls.iter().flat_map(of_list).chain(all_anchors(config).map(of_anchor)).collect()
+    config.tls.iter().flat_map(lists).chain(all_anchors(config).map(of_anchor)).collect()
+}
+
+/// The lists of a site.
+fn lists(site: &SiteSettings) -> impl Iterator<Item = End> {
+    let clients = site.clients.iter();
+    let lists = clients.flat_map(|clients| clients.crls.iter().map(|crl| (crl, clients.takes_old_crls)));
+    lists.map(|(crl, takes_old)| End {
+        what: What::List(crl.file.clone(), takes_old),
+        site: site.name.clone(),
+        issuer: crl.list.issuer.clone(),
+        from: crl.list.this_update,
+        until: crl.list.next_update,
+    })
 }
 
 impl End {
-    /// A twentieth of its life before it ends, somebody has to look.
     fn near(&self, now: Timestamp) -> Option<Near> {
+        match now {
+            _ if now >= self.until => Some(Near::Past),
+            _ if now >= self.due() => Some(Near::Soon),
+            _ => None,
+        }
+    }
+
+    /// A twentieth of its life before it ends, somebody has to look.
+    fn due(&self) -> Timestamp {
         let longest = match self.what {
             What::List(..) => 7 * DAY,
             What::Anchor => 30 * DAY,
         };
-        let lead = (self.until.since(self.from) / 20).clamp(HOUR, longest);
-        match now {
-            _ if now >= self.until => Some(Near::Past),
-            _ if now + lead >= self.until => Some(Near::Soon),
-            _ => None,
-        }
+        self.until - (self.until.since(self.from) / 20).clamp(HOUR, longest)
+    }
+
+    /// `None` for an anchor, which is shown with the certificates.
+    fn shown(self) -> Option<ClientCrl> {
+        let due = self.due();
+        let What::List(file, takes_old) = self.what else { return None };
+        let (this_update, next_update) = (self.from, self.until);
+        let Self { site, issuer, .. } = self;
+        Some(ClientCrl { site, file, issuer, this_update, due, next_update, refuses_when_old: !takes_old })
     }
 
     fn tell(&self, near: Near) {

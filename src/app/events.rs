@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::App;
 use crate::admin::{Event, EventKind};
-use crate::lifecycle::{self, Kind, Origin};
+use crate::lifecycle::{self, Kind, Origin, Reason};
 use crate::manager::client::ClientStatus;
 use crate::time::{Clock, SystemClock};
 use crate::upstream::Change;
@@ -57,10 +57,10 @@ impl Events {
                 ring.push(kind, name, &format!("by {ca}, until {}", validity.not_after));
             }
             E::Failed { failure, ca, .. } => {
-                ring.push(EventKind::Failed, name, &format!("{ca}: {}", failure.detail));
+                ring.fail(EventKind::Failed, name, failure.reason, &format!("{ca}: {}", failure.detail));
             }
-            E::RolledBack { failure } => ring.push(EventKind::RolledBack, name, &failure.detail),
-            E::Trouble { failure } => ring.push(EventKind::Trouble, name, &failure.detail),
+            E::RolledBack { failure } => ring.fail(EventKind::RolledBack, name, failure.reason, &failure.detail),
+            E::Trouble { failure } => ring.fail(EventKind::Trouble, name, failure.reason, &failure.detail),
             E::Activated { origin: Origin::Placeholder, .. } if ring.is_begun => {
                 ring.push(EventKind::Placeholder, name, "");
             }
@@ -116,8 +116,16 @@ impl Events {
 
 impl Ring {
     fn push(&mut self, kind: EventKind, about: &str, detail: &str) {
+        self.add(kind, about, None, detail);
+    }
+
+    fn fail(&mut self, kind: EventKind, about: &str, reason: Reason, detail: &str) {
+        self.add(kind, about, Some(reason), detail);
+    }
+
+    fn add(&mut self, kind: EventKind, about: &str, reason: Option<Reason>, detail: &str) {
         let detail = detail.chars().take(LONGEST).collect();
-        self.events.push_front(Event { at: SystemClock.now(), kind, about: about.to_owned(), detail });
+        self.events.push_front(Event { at: SystemClock.now(), kind, about: about.to_owned(), reason, detail });
         self.events.truncate(MOST);
     }
 }

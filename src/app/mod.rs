@@ -7,6 +7,7 @@
 //! configuration serves on when it fails; a stop drains within `drain`; an upgrade that fails leaves this process serving.
 
 mod acme;
+mod cas;
 mod certificate_status;
 mod certificates;
 mod client_status;
@@ -46,6 +47,7 @@ use tracing::{info, warn};
 pub use self::acme::{
     AccountFacts, AcmeWorkError, Revocable, acme_accounts, rehearse_alone, revocable, revoke, roll_over_account,
 };
+use self::cas::Cas;
 use self::certificates::{Certificates, Record};
 pub use self::confinement::{confine, in_words as confinement_in_words};
 pub use self::demo::demo;
@@ -93,6 +95,8 @@ struct Inner {
     certificates: Arc<Certificates>,
     truth: Arc<Truth>,
     events: Arc<Events>,
+    cas: Arc<Cas>,
+    reckoning: Arc<Reckoning>,
     record: Arc<Record>,
     notifiers: Arc<Notifiers>,
     textfile: textfile::Textfile,
@@ -175,7 +179,8 @@ impl App {
         let ntlm_sites = Arc::new(NtlmSites::new(store.clone(), resolver.clone()));
         ntlm_sites.apply();
         let server = Server::new(snapshot, resolver.clone(), challenges.clone(), ntlm_sites.observer())?;
-        let record = Arc::new(Record::new(metrics.clone(), notifiers.clone(), events.clone()));
+        let cas = Arc::new(Cas::default());
+        let record = Arc::new(Record::new(metrics.clone(), notifiers.clone(), events.clone(), cas.clone()));
         let manager = Manager::new(ManagerParts {
             store: store.clone(),
             challenges: challenges.clone(),
@@ -195,6 +200,8 @@ impl App {
             certificates,
             truth,
             events,
+            cas,
+            reckoning,
             record,
             notifiers,
             textfile: textfile::Textfile::default(),

@@ -3,11 +3,13 @@
 use std::sync::{Arc, Weak};
 
 use super::{AppError, Inner, certificate_status, rights};
+use crate::admin::{Notifier, NotifierFailure};
 use crate::config::Config;
 use crate::lifecycle;
 use crate::metrics::{CertificateRole, CertificateStatus, Metrics, NotifyResult};
 use crate::notify::{
-    CertificateFact, Count, Event, Facts, FailureFact, Kind, Message, Role, SendError, Sent, ServerFact,
+    CertificateFact, Count, Event, Facts, Failure, FailureFact, Kind, Message, Role, SendError, Sent, ServerFact,
+    Settings, Standing,
 };
 use crate::platform;
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -55,6 +57,20 @@ pub(super) fn counter(metrics: Arc<Metrics>) -> Arc<Count> {
         };
         metrics.notified(name, result);
     })
+}
+
+/// How a notifier stands, for operators.
+pub(super) fn shown((settings, standing): (Settings, Standing)) -> Notifier {
+    let failure = |failure: Failure| NotifierFailure { at: failure.at, error: failure.error, fix: failure.fix };
+    Notifier {
+        to: settings.channel.to_string(),
+        kind: settings.channel.kind(),
+        name: settings.name,
+        last_delivery: standing.delivered,
+        last_error: standing.failure.map(failure),
+        waiting: standing.waiting,
+        next_try: standing.next_try,
+    }
 }
 
 /// What a happening of a certificate is for people; `None` for what they need not hear of, or what the facts tell.
@@ -146,12 +162,12 @@ fn server(peer: &Peer) -> ServerFact {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::{Failure, Reason, Retry, Validity};
+    use crate::lifecycle::{Reason, Retry, Validity};
 
     #[test]
     fn given_what_happens_to_a_certificate_when_told_then_only_what_people_need() {
         let at = Timestamp::from_unix;
-        let failure = Failure {
+        let failure = lifecycle::Failure {
             reason: Reason::Network,
             retry: Retry::Backoff,
             detail: "something else is shown".to_owned(),

@@ -130,6 +130,7 @@ impl App {
         let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
         let new = Arc::new(new);
         inner.config.store(new.clone());
+        inner.cas.forget();
         inner.apply_notifiers(&new);
         info!(why, changes = changes.join("; "), "reloaded");
         Ok(Reloaded { changes, warnings, has_no_file: false })

@@ -2,28 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use tokio::time::Instant;
 
 use super::listeners::Kind;
-use super::{App, Inner, certificate_status, client_status};
+use super::{App, Inner, certificate_status, client_status, client_trust, notify};
 use crate::admin::{
-    self, Acme, AcmeCertificate, Allowance, Enforced, Http1Only, Listener, ListenerKind, Observed, Observing, Reload,
-    Status,
+    self, Acme, AcmeCertificate, Allowance, Call, Enforced, Http1Only, Listener, ListenerKind, Observed, Observing,
+    Reload, Status,
 };
 use crate::lifecycle::State;
 use crate::lifecycle::budget::{Limit, Standing};
 use crate::metrics::{BudgetLeft, ClientIdentityStatus, ServedStatus};
 use crate::platform;
 use crate::probe::{Finding, Sight, Truth};
-use crate::proxy::Seen;
+use crate::proxy::{Egress, Seen};
 use crate::route::{Action, Line, Mode, Site};
 use crate::source;
 use crate::source::acme::{self, CaBudget, CertificateBudget};
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::tls::SiteSettings;
-use crate::upstream::{Peer, Trust, Upstream};
+use crate::upstream::{Heard, Peer, TlsFailure, Trust, Upstream};
 
 /// Where the process stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +69,12 @@ impl admin::State for View {
             certificates: certificate_status::shown(inner),
             served: inner.truth.sights().into_iter().map(sight).collect(),
             client_identities: inner.clients.statuses().into_iter().map(|it| client_status::shown(it, now)).collect(),
+            client_crls: client_trust::shown(&inner.config.load()),
+            egress: inner.server.egresses().iter().map(|egress| self::egress(egress)).collect(),
             upstreams: inner.server.upstreams().iter().map(|upstream| self::upstream(upstream)).collect(),
             troubles: inner.server.troubles().into_iter().map(trouble).collect(),
             acme: allowances(inner, now),
+            notifiers: inner.notifiers.standings().into_iter().map(notify::shown).collect(),
             events: inner.events.newest(),
         }
     }
@@ -136,9 +139,7 @@ pub(super) fn client_identities(inner: &Weak<Inner>) -> Vec<ClientIdentityStatus
 /// What ACME CAs still allow, for the metrics. Nothing once the process is gone, or where the ledger cannot be read.
 pub(super) fn budgets(inner: &Weak<Inner>) -> Vec<BudgetLeft> {
     let Some(inner) = inner.upgrade() else { return Vec::new() };
-    let config = inner.config.load();
-    let all = acme::budgets(&inner.store, &config.certificates, SystemClock.now()).unwrap_or_default();
-    all.iter().flat_map(left).collect()
+    inner.budgets().iter().flat_map(left).collect()
 }
 
 /// Of several names of one certificate, the one with the least.
@@ -158,6 +159,15 @@ fn left(budget: &CaBudget) -> Vec<BudgetLeft> {
 }
 
 impl Inner {
+    /// What ACME CAs still allow, as it was read lately. Nothing where the ledger cannot be read, which the log tells.
+    fn budgets(&self) -> Arc<[CaBudget]> {
+        self.cas.budgets(|| {
+            let (config, now) = (self.config.load(), SystemClock.now());
+            let all = acme::budgets(&self.store, &config.certificates, now).unwrap_or_default();
+            all.into_iter().map(|budget| budget.with_waits(&self.store, now)).collect()
+        })
+    }
+
     pub(super) fn last_reload(&self) -> Reload {
         match &*self.last_reload.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(outcome) => Reload { ok: outcome.error.is_none(), at: outcome.at, error: outcome.error.clone() },
@@ -198,29 +208,36 @@ fn enforced(inner: &Inner) -> Vec<Enforced> {
     config.route.sites.iter().map(of).collect()
 }
 
-/// What ACME CAs still allow. Nothing where the ledger cannot be read, which the log tells.
+/// What ACME CAs still allow, and how far their clocks are from ours.
 fn allowances(inner: &Inner, now: Timestamp) -> Vec<Acme> {
-    let config = inner.config.load();
-    let all = acme::budgets(&inner.store, &config.certificates, now).unwrap_or_default();
-    all.into_iter().map(|budget| allowance(budget.with_waits(&inner.store, now))).collect()
+    let of = |budget: &CaBudget| {
+        let ahead = inner.reckoning.ahead_of(&source::host(&budget.directory), now);
+        let clock_ahead = ahead.map(i64::saturating_neg);
+        Acme { clock_ahead, ..allowance(budget) }
+    };
+    inner.budgets().iter().map(of).collect()
 }
 
-fn allowance(budget: CaBudget) -> Acme {
-    let limits = |standings: Vec<Standing>| {
-        let of = |Standing { limit, of, left, capacity, next }| Allowance { limit, of, left, capacity, next };
-        standings.into_iter().map(of).collect()
+fn allowance(budget: &CaBudget) -> Acme {
+    let limits = |standings: &[Standing]| {
+        let of = |standing: &Standing| {
+            let Standing { limit, of, left, capacity, next } = standing.clone();
+            Allowance { limit, of, left, capacity, next }
+        };
+        standings.iter().map(of).collect()
     };
-    let certificate = |of: CertificateBudget| AcmeCertificate {
-        name: of.name,
-        limits: limits(of.standings),
+    let certificate = |of: &CertificateBudget| AcmeCertificate {
+        name: of.name.clone(),
+        limits: limits(&of.standings),
         retry_after: of.retry_after,
     };
     Acme {
-        directory: budget.directory,
+        directory: budget.directory.clone(),
         name: budget.name,
-        account: budget.account,
-        limits: limits(budget.standings),
-        certificates: budget.certificates.into_iter().map(certificate).collect(),
+        account: budget.account.clone(),
+        clock_ahead: None,
+        limits: limits(&budget.standings),
+        certificates: budget.certificates.iter().map(certificate).collect(),
     }
 }
 
@@ -252,6 +269,7 @@ fn observed(line: &Line) -> Observed {
         client: line.agent.as_str(),
         who: line.agent.in_words(),
         risk: line.risk().as_str(),
+        reason: line.observed.would.as_str(),
         why: line.observed.would.why(),
         method: line.method,
         count: line.count,
@@ -287,6 +305,22 @@ fn upstream(upstream: &Upstream) -> admin::Upstream {
     }
 }
 
+fn egress(egress: &Egress) -> admin::Egress {
+    let (settings, client) = (egress.settings(), egress.client());
+    let call = |heard: &Heard| Call {
+        at: heard.at,
+        answered: heard.lack.is_none(),
+        code: heard.lack.as_ref().and_then(|lack| lack.failure).map(TlsFailure::code),
+        error: heard.lack.as_ref().map(|lack| lack.detail.clone()),
+    };
+    admin::Egress {
+        name: settings.name.clone(),
+        address: client.settings().peers.first().map(ToString::to_string).unwrap_or_default(),
+        listener: settings.listen.to_string(),
+        last_call: client.heard().as_deref().map(call),
+    }
+}
+
 fn trouble(seen: Seen) -> admin::Trouble {
     let Seen { trouble, about, first, last, count } = seen;
     admin::Trouble {
@@ -302,12 +336,14 @@ fn trouble(seen: Seen) -> admin::Trouble {
 }
 
 fn peer(peer: &Peer) -> admin::Peer {
+    let last_error = peer.last_error().map(|error| error.to_string());
     admin::Peer {
         address: peer.settings().to_string(),
         healthy: peer.is_healthy(),
         state: peer.availability(Instant::now()).as_str(),
         requests: peer.in_flight(),
-        last_error: peer.last_error().map(|error| error.to_string()),
+        code: last_error.as_deref().and_then(TlsFailure::in_text).map(TlsFailure::code),
+        last_error,
         trust: peer.settings().tls.as_ref().map(|tls| match &tls.trust {
             Trust::Anchors(_) => "trust_anchors",
             Trust::Pinned { .. } => "pinned",

@@ -27,6 +27,16 @@ impl Would {
         self != Self::Redirect
     }
 
+    /// Why, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RefuseCredentials => "credentials",
+            Self::RefusePath => "path",
+            Self::RefuseMethod => "method",
+            Self::Redirect => "redirect",
+        }
+    }
+
     /// Why, for people.
     pub fn why(self) -> &'static str {
         match self {

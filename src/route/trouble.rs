@@ -21,7 +21,7 @@ impl Trouble {
     pub const OF_UPSTREAMS: [Self; 2] = [Self::SslRequired, Self::ClientCertificateRequired];
 
     /// The number behind `PV`.
-    pub fn number(self) -> u16 {
+    pub const fn number(self) -> u16 {
         match self {
             Self::SslRequired => 317,
             Self::ClientCertificateRequired => 318,
@@ -56,7 +56,7 @@ impl Trouble {
     }
 
     /// What happens and why, in one line.
-    pub fn what(self) -> &'static str {
+    pub const fn what(self) -> &'static str {
         match self {
             Self::SslRequired => {
                 "IIS answers 403.4: the application has `Require SSL` ticked, and portvakt speaks plain HTTP to it; no header \
@@ -74,7 +74,7 @@ impl Trouble {
     }
 
     /// How to mend it, in one line.
-    pub fn fix(self) -> &'static str {
+    pub const fn fix(self) -> &'static str {
         match self {
             Self::SslRequired => {
                 "way A, Server 2016 and later: give IIS an https binding on another port or on loopback, and write `upstream = \

@@ -25,12 +25,14 @@ use tokio::time::Instant;
 
 use super::connect::HANDSHAKE_EXTRA;
 use super::handshake::Handshake;
+use super::heard::{Heard, Lack};
 use super::identity::{ClientIdentities, ClientIdentity};
 use super::refusal::alert_of;
 use super::resolve::Addresses;
 use super::{Address, ProbeError, Probed, Settings, Timeouts, TlsSettings, UpstreamError};
 use crate::lifecycle::rotation::Refusal;
 use crate::pki::{Fingerprint, Identity};
+use crate::time::{Clock, SystemClock};
 
 /// Sends requests to one peer.
 pub struct Client {
@@ -40,6 +42,7 @@ pub struct Client {
     identity: Option<Arc<ClientIdentity>>,
     lane: Arc<ArcSwapOption<Lane>>,
     peer: ArcSwapOption<Probed>,
+    heard: ArcSwapOption<Heard>,
 }
 
 /// The body of a request.
@@ -62,6 +65,7 @@ impl Client {
             tls,
             lane: Arc::default(),
             peer: ArcSwapOption::empty(),
+            heard: ArcSwapOption::empty(),
             settings,
         })
     }
@@ -76,6 +80,11 @@ impl Client {
         self.peer.load_full()
     }
 
+    /// What came of the last call, as far as it tells something about the way there; `None` before the first.
+    pub fn heard(&self) -> Option<Arc<Heard>> {
+        self.heard.load_full()
+    }
+
     /// Sends a request, whose target is path and query, and waits for the head of the answer.
     ///
     /// A connection that was kept and has ended meanwhile is replaced, as long as nothing of the request was written to it.
@@ -87,10 +96,22 @@ impl Client {
     pub async fn send(&self, request: Request<RequestBody>) -> Result<Answer, ExchangeError> {
         let lane = self.lane()?;
         let outcome = self.send_on(&lane, request).await;
+        self.hear(&outcome);
         if let Some(identity) = &self.identity {
             tell(identity, &lane, &outcome);
         }
         outcome
+    }
+
+    fn hear(&self, outcome: &Result<Answer, ExchangeError>) {
+        let lack = match outcome {
+            Ok(_) => None,
+            Err(error) => match Lack::of(error) {
+                Some(lack) => Some(lack),
+                None => return,
+            },
+        };
+        self.heard.store(Some(Arc::new(Heard { at: SystemClock.now(), lack })));
     }
 
     async fn send_on(&self, lane: &Arc<Lane>, mut request: Request<RequestBody>) -> Result<Answer, ExchangeError> {

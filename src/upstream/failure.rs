@@ -105,14 +105,17 @@ impl TlsFailure {
         }
     }
 
-    /// Reads rustls's words in an error's text; pingora hands on nothing else.
+    /// Reads our own numbers, or rustls's words, in an error's text; pingora hands on nothing else.
     pub fn in_text(text: &str) -> Option<Self> {
+        if let Some(told) = Self::EVERY.into_iter().find(|failure| text.contains(&failure.code())) {
+            return Some(told);
+        }
         // An alert that we receive speaks of our certificate, whatever its name says of certificates.
         if refusal_in_text(text).is_some() {
             return Some(Self::ClientCertRejected);
         }
         let rules: [(&[&str], Self); 6] = [
-            (&["not pinned", "changed between two connections"], Self::Pin),
+            (&["not pinned", "changed between two connections", "another certificate than the one"], Self::Pin),
             (&["NotValidForName", "not valid for name", "not valid for any name", "UnrecognisedName"], Self::Name),
             (&["Expired", "expired", "NotValidYet", "not valid yet"], Self::Expired),
             (&["ProtocolVersion", "ServerDoesNotSupportTls12Or13"], Self::OldProtocol),
@@ -348,6 +351,8 @@ mod tests {
             ("ReadError: received fatal alert: UnknownCA", Some(TlsFailure::ClientCertRejected)),
             ("ReadError: received fatal alert: CertificateExpired", Some(TlsFailure::ClientCertRejected)),
             ("a certificate that is not pinned: fingerprint 00", Some(TlsFailure::Pin)),
+            ("127.0.0.1:1 shows another certificate than the one that is believed since 2026", Some(TlsFailure::Pin)),
+            ("no TLS handshake with 127.0.0.1:1 (PV0439): it ended", Some(TlsFailure::Other)),
             ("ConnectRefused", None),
         ];
         for (text, failure) in table {

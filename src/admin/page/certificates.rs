@@ -11,7 +11,7 @@ use crate::metrics::CertificateRole;
 /// The worst first, then the first to end.
 pub(super) fn write(page: &mut Page<'_>, problems: &[Problem]) {
     let level = |certificate: &Certificate| {
-        let own = problems.iter().filter(|it| it.about == certificate.name && is_of_certificate(&it.matter));
+        let own = problems.iter().filter(|it| it.about == certificate.name && is_of(&it.matter, certificate.role));
         own.map(|it| it.level).min()
     };
     let status = page.status;
@@ -36,19 +36,19 @@ pub(super) fn write(page: &mut Page<'_>, problems: &[Problem]) {
     page.end_section();
 }
 
-const fn is_of_certificate(matter: &Matter) -> bool {
-    matches!(
-        matter,
-        Matter::Expired { .. }
-            | Matter::Missing
-            | Matter::Placeholder { .. }
-            | Matter::NotServed { .. }
-            | Matter::Failing { .. }
-            | Matter::Overdue
-            | Matter::Ends { .. }
-            | Matter::ChainEnds { .. }
-            | Matter::NotStored
-    )
+/// Whether it is about a certificate of this kind: a site's own and the root that its users are judged by share a name.
+fn is_of(matter: &Matter, kind: CertificateRole) -> bool {
+    match matter {
+        Matter::Expired { role, .. } | Matter::Ends { role, .. } => *role == kind,
+        Matter::Missing
+        | Matter::Placeholder { .. }
+        | Matter::NotServed { .. }
+        | Matter::Failing { .. }
+        | Matter::Overdue
+        | Matter::ChainEnds { .. }
+        | Matter::NotStored => kind == CertificateRole::Listener,
+        _ => false,
+    }
 }
 
 fn list(page: &mut Page<'_>, all: &[&Certificate], level: &dyn Fn(&Certificate) -> Option<Level>) {
@@ -240,7 +240,7 @@ fn failure(page: &mut Page<'_>, certificate: &Certificate) {
             page.html.inline("b", "alarm", page.say(advice.what));
             page.html.text(". ");
             page.html.prose(page.say(advice.fix));
-            page.html.text(". ");
+            page.html.text(&format!(". {} ", page.say(FRAME.own_words)));
             page.own_words("span", "quote", &failure.detail);
             if let Some(fix) = &failure.fix {
                 page.html.text(" ");

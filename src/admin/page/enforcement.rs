@@ -3,7 +3,7 @@
 use super::Page;
 use super::table::table;
 use crate::admin::status::{Enforced, Observed, Observing};
-use crate::admin::words::{FRAME, moment};
+use crate::admin::words::{FRAME, client, moment, would};
 
 pub(super) fn write(page: &mut Page<'_>) {
     let status = page.status;
@@ -74,7 +74,7 @@ fn requests(page: &mut Page<'_>, title: &str, requests: &[Observed]) {
             Some(path) => page.html.inline("code", "", path),
             None => page.html.text(page.say(FRAME.other_paths)),
         });
-        cells.cell(page, "", |page| page.own_words("span", "", seen.who));
+        cells.cell(page, "", |page| page.html.text(client(seen.client, page.lang).unwrap_or(seen.who)));
         cells.cell(page, "number", |page| {
             page.html.text(&number(seen.count));
             page.html.inline("small", "", &format!(" {}", seen.method));
@@ -87,7 +87,10 @@ fn requests(page: &mut Page<'_>, title: &str, requests: &[Observed]) {
             };
             page.html.inline("b", &format!("mark {class}"), page.say(say));
             page.html.text(" ");
-            page.own_words("span", "quote", seen.why);
+            match would(seen.reason, page.lang) {
+                Some(why) => page.html.inline("span", "quote", why),
+                None => page.own_words("span", "quote", seen.why),
+            }
         });
         cells.cell(page, "", |page| page.away(seen.last_seen));
     });

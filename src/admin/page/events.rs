@@ -3,7 +3,7 @@
 use super::Page;
 use super::table::table;
 use crate::admin::status::EventKind;
-use crate::admin::words::{FRAME, event};
+use crate::admin::words::{FRAME, advice, event};
 
 pub(super) fn write(page: &mut Page<'_>) {
     let status = page.status;
@@ -11,8 +11,7 @@ pub(super) fn write(page: &mut Page<'_>) {
         return;
     }
     page.section("events", page.say(FRAME.events));
-    let count = [("count", status.events.len().to_string())];
-    page.html.tag("p", "note", &FRAME.events_note.fill(page.lang, &count));
+    page.html.tag("p", "note", page.say(FRAME.events_note));
     let columns = [FRAME.time, FRAME.event, FRAME.about].map(|column| page.say(column));
     table(page, page.say(FRAME.events), &columns, &status.events, |page, cells, it| {
         cells.cell(page, "time", |page| page.when(it.at));
@@ -26,7 +25,7 @@ pub(super) fn write(page: &mut Page<'_>) {
             }
             // A server that has no name but its address.
             if !it.detail.is_empty() && it.detail != it.about {
-                page.own_words("span", "quote", &it.detail);
+                page.told(it.reason.map(|reason| advice(reason).what), &it.detail);
             }
         });
     });

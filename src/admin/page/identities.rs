@@ -4,7 +4,7 @@ use super::Page;
 use super::bar::{self, Life};
 use super::certificates::fact;
 use crate::admin::status::{ClientIdentity, ShownIdentity};
-use crate::admin::words::{FRAME, Say, day, days_left, moment, todo};
+use crate::admin::words::{self, FRAME, Say, chosen, day, days_left, moment, todo};
 
 pub(super) fn write(page: &mut Page<'_>) {
     let status = page.status;
@@ -87,13 +87,13 @@ fn details(page: &mut Page<'_>, of: &ClientIdentity, shown: &ShownIdentity) {
     }
     if let Some(refused) = &shown.refused {
         fact(page, FRAME.last_refusal, |page| {
-            page.own_words("span", "quote", &refused.detail);
+            page.told(words::refused(refused.reason), &refused.detail);
             page.html.text(" ");
             page.when(refused.at);
         });
     }
-    if let Some(why) = of.why.as_deref().filter(|_| shown.is_in_use) {
-        fact(page, FRAME.because, |page| page.own_words("span", "", why));
+    if let Some(why) = of.why.filter(|_| shown.is_in_use) {
+        fact(page, FRAME.because, |page| page.html.prose(page.say(chosen(why))));
     }
     for (say, text) in [
         (FRAME.users_see, shown.display_name.clone()),
@@ -122,11 +122,20 @@ fn history(page: &mut Page<'_>, of: &ClientIdentity) {
         None => page.html.text(page.say(FRAME.none_yet)),
     });
     if let Some(refusal) = &of.last_refusal {
-        let text = format!("{}: {}", moment(refusal.at), refusal.detail);
-        fact(page, FRAME.last_refusal, |page| page.own_words("span", "", &text));
+        fact(page, FRAME.last_refusal, |page| {
+            page.html.text(&format!("{}: ", moment(refusal.at)));
+            page.told(words::refused(refusal.reason), &refusal.detail);
+        });
     }
     if let Some(trial) = &of.last_trial {
-        let text = format!("{}: {}, {}", moment(trial.at), trial.outcome, trial.detail);
-        fact(page, FRAME.last_trial, |page| page.own_words("span", "", &text));
+        let outcome = match trial.outcome {
+            "accepted" => FRAME.accepted,
+            "refused" => FRAME.refused,
+            _ => FRAME.unreachable,
+        };
+        fact(page, FRAME.last_trial, |page| {
+            page.html.text(&format!("{}: ", moment(trial.at)));
+            page.told(Some(outcome), &trial.detail);
+        });
     }
 }

@@ -9,9 +9,12 @@
 mod bar;
 mod budget;
 mod certificates;
+mod client_crls;
+mod egress;
 mod enforcement;
 mod events;
 mod identities;
+mod notifiers;
 mod process;
 mod table;
 mod upstreams;
@@ -24,7 +27,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::problem::{Problem, judge};
 use super::status::Status;
-use super::words::{FRAME, Lang, Say, distance, moment};
+use super::words::{FRAME, Lang, Say, distance, moment, sentence};
 use crate::html::Html;
 use crate::pki::sha256;
 use crate::time::Timestamp;
@@ -37,9 +40,12 @@ pub(super) fn render(status: &Status, lang: Lang) -> String {
     page.html.open("main", "");
     verdict::write(&mut page, &problems);
     certificates::write(&mut page, &problems);
+    client_crls::write(&mut page);
     identities::write(&mut page);
+    egress::write(&mut page);
     upstreams::write(&mut page);
     enforcement::write(&mut page);
+    notifiers::write(&mut page);
     events::write(&mut page);
     budget::write(&mut page);
     process::write(&mut page);
@@ -151,6 +157,15 @@ impl Page<'_> {
         self.html.start(tag, if class.is_empty() { &lang[..1] } else { &lang });
         self.html.prose(text);
         self.html.end(tag);
+    }
+
+    /// What the reader understands first, then the words that it was told in, which are in English.
+    fn told(&mut self, what: Option<Say>, own: &str) {
+        if let Some(say) = what {
+            self.html.prose(&sentence(self.say(say)));
+            self.html.text(". ");
+        }
+        self.own_words("span", "quote", own);
     }
 
     /// A point of time, and how far it is away.

@@ -3,7 +3,7 @@
 use super::Page;
 use super::table::table;
 use crate::admin::status::Peer;
-use crate::admin::words::FRAME;
+use crate::admin::words::{FRAME, coded};
 
 pub(super) fn write(page: &mut Page<'_>) {
     let upstreams = &page.status.upstreams;
@@ -16,7 +16,7 @@ pub(super) fn write(page: &mut Page<'_>) {
     let columns =
         [FRAME.server, FRAME.state, FRAME.trust, FRAME.its_end, FRAME.requests_now].map(|column| page.say(column));
     table(page, page.say(FRAME.upstreams), &columns, &peers, |page, cells, (name, peer)| {
-        cells.cell(page, "wide", |page| {
+        cells.cell(page, "wide place", |page| {
             page.html.inline("b", "name", name);
             page.html.text(" ");
             page.html.inline("code", "", &peer.address);
@@ -47,6 +47,6 @@ fn state(page: &mut Page<'_>, peer: &Peer) {
     page.html.inline("b", &format!("mark {class}"), page.say(say));
     if let Some(error) = peer.last_error.as_deref().filter(|_| !peer.healthy) {
         page.html.text(" ");
-        page.own_words("span", "quote", error);
+        page.told(peer.code.as_deref().and_then(coded).map(|it| it.what), error);
     }
 }

@@ -67,12 +67,16 @@ fn first(page: &mut Page<'_>, problems: &[Problem]) {
     page.html.open("p", "first");
     page.html.inline("b", "", &format!("{}: ", page.say(FRAME.first)));
     page.html.start("a", &[("href", "#p1")]);
-    page.html.text(if problem.about.is_empty() { page.say(FRAME.last_load) } else { &problem.about });
+    page.html.text(about(page, problem));
     page.html.end("a");
     page.html.text(". ");
     page.html.prose(&told.fix);
     page.html.text(".");
     page.html.close("p");
+}
+
+fn about<'a>(page: &Page<'_>, problem: &'a Problem) -> &'a str {
+    if problem.about.is_empty() { page.say(FRAME.last_load) } else { &problem.about }
 }
 
 fn list(page: &mut Page<'_>, problems: &[Problem]) {
@@ -100,16 +104,15 @@ fn card(page: &mut Page<'_>, number: usize, problem: &Problem) {
     page.html.open("h3", "");
     page.html.inline("span", "level", page.say(level));
     page.html.text(" ");
-    if !problem.about.is_empty() {
-        page.html.inline("span", "name", &problem.about);
-        page.html.text(" ");
-    }
+    page.html.inline("span", "name", about(page, problem));
     page.html.close("h3");
     page.html.open("p", "what");
     page.html.prose(&told.title);
     page.html.text(".");
-    if let Some(why) = told.why {
-        page.html.text(&format!(" {why}."));
+    if let Some(why) = &told.why {
+        page.html.text(" ");
+        page.html.prose(why);
+        page.html.text(".");
     }
     page.html.close("p");
     page.html.open("p", "fix");
@@ -129,6 +132,9 @@ fn in_own_words(page: &mut Page<'_>, problem: &Problem) {
         return;
     }
     page.html.open("div", "own");
+    if !words.is_empty() {
+        page.html.tag("p", "", page.say(FRAME.own_words));
+    }
     for text in words {
         match text.trim_end().contains('\n') {
             true => folded(page, text.trim_end()),

@@ -1,7 +1,10 @@
 use super::*;
-use crate::admin::{Peer, PeerCertificate, Reload, ShownIdentity};
-use crate::lifecycle::LastFailure;
+use crate::admin::{
+    Acme, Call, Certificate, ClientCrl, ClientIdentity, Egress, Notifier, NotifierFailure, Peer, PeerCertificate,
+    Reload, Served, ShownIdentity, Upstream,
+};
 use crate::lifecycle::outlook::Todo;
+use crate::lifecycle::{LastFailure, State};
 use crate::metrics::CertificateStatus;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -53,6 +56,7 @@ fn upstream() -> Upstream {
         state: "up",
         requests: 0,
         last_error: None,
+        code: None,
         trust: Some("trust_anchors"),
         certificate: Some(PeerCertificate {
             subject: String::new(),
@@ -98,6 +102,39 @@ fn refusal() -> Option<crate::admin::IdentityRefusal> {
     Some(crate::admin::IdentityRefusal { at: NOW, reason: "expired", detail: String::new() })
 }
 
+fn not_taken() -> Option<NotifierFailure> {
+    Some(NotifierFailure { at: NOW, error: "answered 404".to_owned(), fix: "mend the address".to_owned() })
+}
+
+/// Made a day ago, for ten days.
+fn list() -> ClientCrl {
+    ClientCrl {
+        site: "m5".to_owned(),
+        file: "staff.crl".to_owned(),
+        issuer: "CN=Staff".to_owned(),
+        this_update: at(-1).unwrap(),
+        due: at(9).unwrap(),
+        next_update: at(10).unwrap(),
+        refuses_when_old: true,
+    }
+}
+
+fn egress() -> Egress {
+    let call = Call { at: NOW, answered: true, code: None, error: None };
+    let (name, address, listener) = ("bankid".to_owned(), "https://b".to_owned(), "127.0.0.1:1".to_owned());
+    Egress { name, address, listener, last_call: Some(call) }
+}
+
+fn unanswered(egress: &mut Egress, hours: i64, code: Option<&str>) {
+    let at = Timestamp::from_unix(NOW.as_unix() - hours * 3600);
+    egress.last_call = Some(Call { at, answered: false, code: code.map(str::to_owned), error: Some("x".to_owned()) });
+}
+
+fn ca(clock_ahead: Option<i64>) -> Acme {
+    let directory = "https://ca/dir".to_owned();
+    Acme { directory, name: None, account: None, clock_ahead, limits: Vec::new(), certificates: Vec::new() }
+}
+
 /// All is well.
 fn status() -> Status {
     Status {
@@ -125,9 +162,20 @@ fn status() -> Status {
             found: String::new(),
         }],
         client_identities: vec![identity()],
+        client_crls: vec![list()],
+        egress: vec![egress()],
         upstreams: vec![upstream()],
         troubles: Vec::new(),
-        acme: Vec::new(),
+        acme: vec![ca(Some(2)), ca(None)],
+        notifiers: vec![Notifier {
+            name: "ops".to_owned(),
+            kind: "webhook",
+            to: "https://hooks.test".to_owned(),
+            last_delivery: at(-1),
+            last_error: None,
+            waiting: 0,
+            next_try: None,
+        }],
         events: Vec::new(),
     }
 }
@@ -192,6 +240,30 @@ fn given_one_thing_that_is_not_well_when_judged_then_that_and_nothing_else() {
             let next = ShownIdentity { slot: "next", is_in_use: false, refused: refusal(), ..s.client_identities[0].identities[0].clone() };
             s.client_identities[0].identities.push(next);
         }, &[(Mend, "next_identity_refused")]),
+        ("our clock is slow", |s| s.acme[1].clock_ahead = Some(120), &[(Mend, "clock_wrong")]),
+        ("our clock is fast, by both CAs", |s| {
+            s.acme[0].clock_ahead = Some(-4000);
+            s.acme[1].clock_ahead = Some(-4001);
+        }, &[(Mend, "clock_wrong")]),
+        ("our clock is a little off", |s| s.acme[0].clock_ahead = Some(119), &[]),
+        ("list of revoked clients due", |s| s.client_crls[0].due = NOW, &[(Mend, "client_crl_ends")]),
+        ("list of revoked clients old", |s| s.client_crls[0].next_update = NOW, &[(Broken, "client_crl_old")]),
+        ("list of revoked clients old and counts on", |s| {
+            s.client_crls[0].next_update = NOW;
+            s.client_crls[0].refuses_when_old = false;
+        }, &[(Mend, "client_crl_old")]),
+        ("service never called", |s| s.egress[0].last_call = None, &[]),
+        ("service not there", |s| unanswered(&mut s.egress[0], 0, None), &[(Broken, "egress_unreachable")]),
+        ("service not there, long ago", |s| unanswered(&mut s.egress[0], 1, None), &[(Mend, "egress_unreachable")]),
+        ("somebody else there", |s| unanswered(&mut s.egress[0], 0, Some("PV0436")), &[(Broken, "egress_not_believed")]),
+        ("a message not taken", |s| s.notifiers[0].last_error = not_taken(), &[(Mend, "notifier_failing")]),
+        ("root of clients ends", |s| {
+            s.certificates[0].role = CertificateRole::ClientCa;
+            s.certificates[0].state = State::Static;
+            s.certificates[0].renewal_manual = true;
+            s.certificates[0].not_after = at(20);
+            s.certificates[0].chain_not_after = at(20);
+        }, &[(Mend, "certificate_ends")]),
         ("all servers down", |s| {
             s.upstreams[0].healthy = false;
             s.upstreams[0].peers.iter_mut().for_each(|peer| peer.healthy = false);

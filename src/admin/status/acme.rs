@@ -15,6 +15,9 @@ pub struct Acme {
     pub name: Option<&'static str>,
     /// URL of our account there; `None` until there is one.
     pub account: Option<String>,
+    /// Seconds that its clock is ahead of ours, zero below two minutes; negative where it is behind, `None` before it has answered and
+    /// once our clock was set.
+    pub clock_ahead: Option<i64>,
     /// What it allows this account.
     pub limits: Vec<Allowance>,
     /// Every certificate that is, or may be, ordered there.

@@ -1,8 +1,9 @@
 //! What happened last.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::time;
+use crate::lifecycle::Reason;
 use crate::time::Timestamp;
 
 /// Something that an operator may want to know of afterwards.
@@ -15,6 +16,9 @@ pub struct Event {
     pub kind: EventKind,
     /// The certificate, upstream or destination; empty where it is the whole process.
     pub about: String,
+    /// Why it went wrong, where that is one of the known reasons; as in the metrics.
+    #[serde(serialize_with = "reason")]
+    pub reason: Option<Reason>,
     /// More of it, as in the log; may be empty.
     pub detail: String,
 }
@@ -71,4 +75,8 @@ impl EventKind {
         Self::IdentityInUse,
         Self::IdentityLost,
     ];
+}
+
+fn reason<S: Serializer>(reason: &Option<Reason>, serializer: S) -> Result<S::Ok, S::Error> {
+    reason.map(Reason::as_str).serialize(serializer)
 }

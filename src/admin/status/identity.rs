@@ -1,9 +1,10 @@
 //! Client identities: who we are to others.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{maybe_time, time};
 use crate::lifecycle::outlook::Todo;
+use crate::lifecycle::rotation::Why;
 use crate::time::Timestamp;
 
 /// Who we are to one destination that asks for a certificate.
@@ -16,7 +17,8 @@ pub struct ClientIdentity {
     /// `identity` or `next`: where what is in use came from; `None` when there is nothing to show.
     pub in_use: Option<&'static str>,
     /// Why it is that one.
-    pub why: Option<String>,
+    #[serde(serialize_with = "why")]
+    pub why: Option<Why>,
     /// Each that is configured.
     pub identities: Vec<ShownIdentity>,
     /// The last time that the destination refused one.
@@ -100,4 +102,8 @@ pub struct IdentityAction {
     /// When, at the latest; `None` for now.
     #[serde(serialize_with = "maybe_time")]
     pub at: Option<Timestamp>,
+}
+
+fn why<S: Serializer>(why: &Option<Why>, serializer: S) -> Result<S::Ok, S::Error> {
+    why.map(|why| why.to_string()).serialize(serializer)
 }

@@ -2,8 +2,11 @@
 
 mod acme;
 mod certificate;
+mod client_crl;
+mod egress;
 mod event;
 mod identity;
+mod notifier;
 mod site;
 mod upstream;
 
@@ -15,8 +18,11 @@ use crate::time::Timestamp;
 
 pub use acme::{Acme, AcmeCertificate, Allowance};
 pub use certificate::{Certificate, CertificateFailure, Next, RenewalInformation, Served};
+pub use client_crl::ClientCrl;
+pub use egress::{Call, Egress};
 pub use event::{Event, EventKind};
 pub use identity::{ClientIdentity, IdentityAction, IdentityRefusal, IdentityTrial, ShownIdentity};
+pub use notifier::{Notifier, NotifierFailure};
 pub use site::{Enforced, Http1Only, Observed, Observing};
 pub use upstream::{Peer, PeerCertificate, Trouble, Upstream};
 
@@ -59,12 +65,18 @@ pub struct Status {
     pub served: Vec<Served>,
     /// Every client identity.
     pub client_identities: Vec<ClientIdentity>,
+    /// Every list of revoked clients.
+    pub client_crls: Vec<ClientCrl>,
+    /// Every service outside that applications call through us.
+    pub egress: Vec<Egress>,
     /// Every upstream.
     pub upstreams: Vec<Upstream>,
     /// What answers have told about the set-up behind us, since the last reload.
     pub troubles: Vec<Trouble>,
     /// Every CA that is ordered from.
     pub acme: Vec<Acme>,
+    /// Every notifier.
+    pub notifiers: Vec<Notifier>,
     /// What happened last, the newest first; since the start of the process.
     pub events: Vec<Event>,
 }

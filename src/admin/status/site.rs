@@ -42,6 +42,8 @@ pub struct Observed {
     pub who: &'static str,
     /// `breaks`: refused; `may_break`: sent to https, which not every program follows; `goes_on`: a browser.
     pub risk: &'static str,
+    /// Why, in a word: `credentials`, `path`, `method` or `redirect`.
+    pub reason: &'static str,
     /// Why, for people.
     pub why: &'static str,
     /// Such as `POST`; of the last one.

@@ -33,6 +33,8 @@ pub struct Peer {
     pub requests: usize,
     /// Why the last attempt that failed did.
     pub last_error: Option<String>,
+    /// What is the matter with who answers there, such as `PV0436`; `None` where nobody does, and where all is well.
+    pub code: Option<String>,
     /// Why its certificate is believed: `trust_anchors`, `pinned` or `first_use`; `None` where there is no TLS.
     pub trust: Option<&'static str>,
     /// What it showed in the last handshake that it was believed in.

@@ -71,8 +71,13 @@ pub(in crate::admin) enum ByHand {
 /// What happens next to a certificate, as a sentence before its time.
 pub(in crate::admin) fn next(action: &str, by_hand: ByHand, lang: Lang) -> &'static str {
     let say = match action {
-        "issue" => Say { en: "order", sv: "beställ", nb: "bestill", de: "bestellen" },
-        "renew" => Say { en: "renew", sv: "förnya", nb: "forny", de: "erneuern" },
+        "issue" => Say { en: "is ordered", sv: "beställs", nb: "bestilles", de: "wird bestellt" },
+        "renew" => Say {
+            en: "renews by itself",
+            sv: "förnyas av sig självt",
+            nb: "fornyes av seg selv",
+            de: "erneuert sich selbst",
+        },
         _ if by_hand == ByHand::Now => Say {
             en: "replace by hand now",
             sv: "byt ut för hand nu",
@@ -296,10 +301,10 @@ pub(in crate::admin) const fn event(kind: EventKind, lang: Lang) -> &'static str
         EventKind::Renewed => Say { en: "renewed", sv: "förnyat", nb: "fornyet", de: "erneuert" },
         EventKind::Loaded => Say { en: "read", sv: "inläst", nb: "lest inn", de: "eingelesen" },
         EventKind::Failed => Say {
-            en: "renewal failed",
-            sv: "förnyelsen misslyckades",
-            nb: "fornyelsen mislyktes",
-            de: "Erneuerung gescheitert",
+            en: "no new certificate",
+            sv: "inget nytt certifikat",
+            nb: "intet nytt sertifikat",
+            de: "kein neues Zertifikat",
         },
         EventKind::RolledBack => {
             Say { en: "rolled back", sv: "återställt", nb: "rullet tilbake", de: "zurückgenommen" }

@@ -13,9 +13,11 @@ use crate::time::Timestamp;
 fn matters() -> Vec<Matter> {
     vec![
         Matter::ReloadFailed,
-        Matter::Expired { reason: None, is_manual: false },
-        Matter::Expired { reason: None, is_manual: true },
-        Matter::Expired { reason: Some(Reason::Connection), is_manual: false },
+        Matter::Expired { reason: None, role: CertificateRole::Listener, is_manual: false },
+        Matter::Expired { reason: None, role: CertificateRole::Listener, is_manual: true },
+        Matter::Expired { reason: None, role: CertificateRole::ClientCa, is_manual: true },
+        Matter::Expired { reason: None, role: CertificateRole::TrustAnchor, is_manual: true },
+        Matter::Expired { reason: Some(Reason::Connection), role: CertificateRole::Listener, is_manual: false },
         Matter::Missing,
         Matter::Placeholder { reason: None },
         Matter::Placeholder { reason: Some(Reason::Dns) },
@@ -26,17 +28,26 @@ fn matters() -> Vec<Matter> {
         Matter::Overdue,
         Matter::Ends { role: CertificateRole::Listener, days: 1 },
         Matter::Ends { role: CertificateRole::TrustAnchor, days: 9 },
+        Matter::Ends { role: CertificateRole::ClientCa, days: 0 },
         Matter::ChainEnds { days: 2 },
         Matter::NotStored,
         Matter::NoIdentity,
-        Matter::IdentityRefused { is_bankid: true },
-        Matter::IdentityRefused { is_bankid: false },
+        Matter::IdentityRefused { is_bankid: true, reason: "expired" },
+        Matter::IdentityRefused { is_bankid: false, reason: "bad" },
         Matter::IdentityExpired { is_bankid: true },
         Matter::IdentityExpired { is_bankid: false },
         Matter::IdentityEnds { is_bankid: true, days: 12 },
         Matter::IdentityEnds { is_bankid: false, days: 12 },
         Matter::IdentityFiles,
-        Matter::NextRefused,
+        Matter::NextRefused { reason: "of another version" },
+        Matter::Clock { behind: 7200 },
+        Matter::Clock { behind: -7200 },
+        Matter::CrlOld { refuses: true },
+        Matter::CrlOld { refuses: false },
+        Matter::CrlEnds { days: 0 },
+        Matter::EgressUnreachable { address: "https://appapi2.bankid.com:443".to_owned() },
+        Matter::EgressNotBelieved,
+        Matter::NotTold,
         Matter::UpstreamDown,
         Matter::PeersDown { down: 1, all: 2 },
         Matter::UpstreamEnds { days: 4 },
@@ -67,6 +78,24 @@ fn given_every_matter_when_told_then_whole_in_every_language() {
         differ(|lang| tell(&problem, lang).title);
         differ(|lang| tell(&problem, lang).fix);
     }
+}
+
+#[test]
+fn given_a_number_when_told_then_why_and_what_to_do_about_that_server() {
+    let of = |matter, code: &str| Problem { code: Some(code.to_owned()), ..problem(matter) };
+    let pin = of(Matter::UpstreamDown, "PV0430");
+    differ(|lang| tell(&pin, lang).why.expect("a number"));
+    let told = tell(&pin, Lang::En);
+    assert!(told.title.starts_with("No TLS with the server behind"), "{told:?}");
+    assert!(told.why.is_some_and(|why| why.starts_with("It shows another certificate")));
+    assert!(told.fix.starts_with("If the change was meant: `portvakt upstream accept m5`"), "{}", told.fix);
+
+    let told = tell(&of(Matter::EgressNotBelieved, "PV0436"), Lang::De);
+    assert!(told.why.is_some_and(|why| why.starts_with("Sein Zertifikat führt zu keinem Stammzertifikat")));
+    assert!(told.fix.starts_with("`portvakt egress check m5`"), "{}", told.fix);
+
+    let told = tell(&problem(Matter::IdentityRefused { is_bankid: true, reason: "revoked" }), Lang::Sv);
+    assert_eq!(told.why.as_deref(), Some("Den säger att certifikatet är återkallat"));
 }
 
 #[test]
@@ -126,6 +155,14 @@ fn given_a_distance_when_told_then_in_the_largest_unit_of_which_there_are_two() 
         assert_eq!(distance(at, now, lang), text);
     }
     assert_eq!((days(1, Lang::Sv), days(2, Lang::Sv)), ("1 dag".to_owned(), "2 dagar".to_owned()));
+    assert_eq!(
+        (days(0, Lang::De), days_left(0, Lang::De)),
+        ("weniger als einem Tag".to_owned(), "weniger als ein Tag".to_owned())
+    );
+    assert_eq!((days_left(730, Lang::Sv), days_left(731, Lang::Sv)), ("730 dagar".to_owned(), "2 år".to_owned()));
+    assert_eq!(days_left(3649, Lang::De), "9 Jahre");
+    let span = Duration::from_secs(2 * 86_400);
+    assert_eq!((length(span, Lang::De), length(span, Lang::En)), ("2 Tage".to_owned(), "2 days".to_owned()));
     assert_eq!((days(2, Lang::De), days_left(2, Lang::De)), ("2 Tagen".to_owned(), "2 Tage".to_owned()));
     assert_eq!(moment(Timestamp::from_unix(0)), "1970-01-01 00:00 UTC");
     assert_eq!(day(Timestamp::from_unix(0)), "1970-01-01");

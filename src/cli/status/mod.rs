@@ -2,12 +2,14 @@
 //!
 //! What another version does not send is left out, so that an older process can be asked by a newer program.
 
+mod notifier;
 mod verdict;
 
 use std::fmt::Write;
 
 use serde::Deserialize;
 
+use self::notifier::Notifier;
 use self::verdict::{Paint, Problem};
 use crate::time::Timestamp;
 
@@ -27,9 +29,12 @@ pub(super) struct Status {
     certificates: Vec<Certificate>,
     served: Vec<Served>,
     client_identities: Vec<ClientIdentity>,
+    client_crls: Vec<ClientCrl>,
+    egress: Vec<Egress>,
     upstreams: Vec<Upstream>,
     troubles: Vec<Trouble>,
     acme: Vec<Acme>,
+    notifiers: Vec<Notifier>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -128,6 +133,34 @@ struct Told {
     detail: String,
 }
 
+/// A list of revoked clients.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ClientCrl {
+    site: String,
+    file: String,
+    issuer: String,
+    next_update: String,
+}
+
+/// A service outside.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Egress {
+    name: String,
+    address: String,
+    listener: String,
+    last_call: Option<Call>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Call {
+    at: String,
+    answered: bool,
+    error: Option<String>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Upstream {
@@ -153,6 +186,7 @@ struct Trouble {
 struct Acme {
     directory: String,
     account: Option<String>,
+    clock_ahead: Option<i64>,
 }
 
 impl Status {
@@ -194,17 +228,12 @@ impl Status {
                 .try_for_each(|served| served.write(out, paint, &self.now))?;
         }
         self.client_identities.iter().try_for_each(|identity| identity.write(out, paint, &self.now))?;
+        self.client_crls.iter().try_for_each(|list| list.write(out, &self.now))?;
+        self.egress.iter().try_for_each(|egress| egress.write(out, paint, &self.now))?;
         self.upstreams.iter().try_for_each(|upstream| upstream.write(out, paint))?;
         self.troubles.iter().try_for_each(|trouble| trouble.write(out, paint))?;
-        for acme in &self.acme {
-            writeln!(
-                out,
-                "\nacme {}\n  account      {}",
-                acme.directory,
-                acme.account.as_deref().unwrap_or("none yet")
-            )?;
-        }
-        Ok(())
+        self.notifiers.iter().try_for_each(|notifier| notifier.write(out, paint, &self.now))?;
+        self.acme.iter().try_for_each(|acme| acme.write(out))
     }
 }
 
@@ -302,6 +331,41 @@ impl ShownIdentity {
         match &self.trouble {
             Some(trouble) => writeln!(out, "    trouble    {}", paint.bad(trouble)),
             None => Ok(()),
+        }
+    }
+}
+
+impl ClientCrl {
+    fn write(&self, out: &mut String, now: &str) -> std::fmt::Result {
+        let Self { site, file, issuer, next_update } = self;
+        writeln!(out, "\nlist of revoked clients {file} of {site}\n  issuer       {issuer}")?;
+        writeln!(out, "  next due     {}", dated(next_update, now))
+    }
+}
+
+impl Egress {
+    fn write(&self, out: &mut String, paint: Paint, now: &str) -> std::fmt::Result {
+        let Self { name, address, listener, last_call } = self;
+        let state = match last_call {
+            None => "not called yet".to_owned(),
+            Some(call) if call.answered => paint.good("answers"),
+            Some(_) => paint.bad("no answer"),
+        };
+        writeln!(out, "\negress {name}: {state}\n  address      {address}, called on {listener}")?;
+        let Some(call) = last_call else { return Ok(()) };
+        writeln!(out, "  last call    {}", dated(&call.at, now))?;
+        call.error.iter().try_for_each(|error| writeln!(out, "  last error   {error}"))
+    }
+}
+
+impl Acme {
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        let account = self.account.as_deref().unwrap_or("none yet");
+        writeln!(out, "\nacme {}\n  account      {account}", self.directory)?;
+        match self.clock_ahead {
+            Some(seconds @ 1..) => writeln!(out, "  clock        {seconds} s ahead of ours"),
+            Some(seconds @ ..0) => writeln!(out, "  clock        {} s behind ours", seconds.unsigned_abs()),
+            Some(0) | None => Ok(()),
         }
     }
 }
