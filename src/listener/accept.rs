@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use super::Limits;
+use super::bind::BACKLOG;
 use crate::platform::{LocalListener, LocalStream};
 
 /// An accepted connection. While it lives it counts against the listener's limits.
@@ -49,7 +50,8 @@ pub enum Refused {
     Client,
 }
 
-/// Accepts until `stop` turns true or its sender is gone, and gives each connection to `handle` in a task of its own.
+/// Accepts until `stop` turns true or its sender is gone, and gives each connection to `handle` in a task of its own. Those that
+/// the system has taken by then are let in too: with the listener they would be reset, and their requests lost.
 ///
 /// `admission` is asked for each connection's far side, so that a reload changes it.
 /// Connections over a limit are closed at once. When the process has no descriptor left, accepting pauses instead of
@@ -66,17 +68,28 @@ pub async fn accept<A, H, F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let places = Places::default();
+    let let_in = |(stream, peer, local): Accepted<A::Stream>| {
+        let admission = admission(peer);
+        match places.admit(peer.ip(), &admission) {
+            Ok(place) => {
+                tokio::spawn(handle(Incoming { stream, peer, local, place, is_own: admission.is_own }));
+            }
+            Err(why) => {
+                debug!(%peer, ?why, "closed: too many connections");
+                refused(why);
+            }
+        }
+    };
     let mut is_stuck = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             // A dropped sender ends the listener too.
-            () = async { drop(stop.wait_for(|stop| *stop).await) } => return,
+            () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
         };
-        let (stream, peer, local) = match accepted {
+        let accepted = match accepted {
             Ok(accepted) => accepted,
-            // A client that left before it was let in.
-            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => continue,
+            Err(error) if has_left(&error) => continue,
             Err(error) => {
                 if !std::mem::replace(&mut is_stuck, true) {
                     warn!(%error, "cannot accept connections; trying again until it works");
@@ -88,18 +101,19 @@ pub async fn accept<A, H, F>(
         if std::mem::take(&mut is_stuck) {
             info!("accepting connections again");
         }
-        let admission = admission(peer);
-        let place = match places.admit(peer.ip(), &admission) {
-            Ok(place) => place,
-            Err(why) => {
-                debug!(%peer, ?why, "closed: too many connections");
-                refused(why);
-                continue;
-            }
-        };
-        tokio::spawn(handle(Incoming { stream, peer, local, place, is_own: admission.is_own }));
+        let_in(accepted);
     }
+    // Who holds the listener beside us accepts as well, and clients may come as fast as we do.
+    listener.waiting().take(MOST_WAITING).for_each(let_in);
 }
+
+/// A client that left before it was let in.
+fn has_left(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted)
+}
+
+/// A connection, its far side, and ours.
+type Accepted<S> = (S, SocketAddr, SocketAddr);
 
 /// What connections come from.
 pub trait Acceptor {
@@ -111,31 +125,68 @@ pub trait Acceptor {
     /// # Errors
     ///
     /// The system's own.
-    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr, SocketAddr)>> + Send;
+    fn accept(&self) -> impl Future<Output = io::Result<Accepted<Self::Stream>>> + Send;
+
+    /// Those that are there already; no others can come as far as it is up to us.
+    fn waiting(self) -> impl Iterator<Item = Accepted<Self::Stream>> + Send;
 }
 
 impl Acceptor for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, SocketAddr)> {
+    async fn accept(&self) -> io::Result<Accepted<TcpStream>> {
         let (stream, peer) = Self::accept(self).await?;
-        // Fails only on a socket that is gone, and so does the next.
-        let local = stream.local_addr().map_err(|_| io::Error::from(ErrorKind::ConnectionAborted))?;
-        let _ = stream.set_nodelay(true);
-        // A socket for both families shows IPv4 as `::ffff:192.0.2.1`.
-        Ok((stream, canonical(peer), canonical(local)))
+        met(stream, peer)
     }
+
+    fn waiting(self) -> impl Iterator<Item = Accepted<TcpStream>> + Send {
+        // Asks the system itself: tokio knows of a connection only when its driver has looked.
+        let listener = self.into_std().ok();
+        let next = move || -> io::Result<_> {
+            let (stream, peer) = listener.as_ref().ok_or(ErrorKind::WouldBlock)?.accept()?;
+            stream.set_nonblocking(true)?;
+            met(TcpStream::from_std(stream)?, peer)
+        };
+        present(next)
+    }
+}
+
+fn met(stream: TcpStream, peer: SocketAddr) -> io::Result<Accepted<TcpStream>> {
+    // Fails only on a socket that is gone, and so does the next.
+    let local = stream.local_addr().map_err(|_| io::Error::from(ErrorKind::ConnectionAborted))?;
+    let _ = stream.set_nodelay(true);
+    // A socket for both families shows IPv4 as `::ffff:192.0.2.1`.
+    Ok((stream, canonical(peer), canonical(local)))
+}
+
+/// What `next` gives until it has nothing, or cannot.
+fn present<T>(mut next: impl FnMut() -> io::Result<T>) -> impl Iterator<Item = T> {
+    std::iter::from_fn(move || {
+        loop {
+            match next() {
+                Ok(one) => return Some(one),
+                Err(error) if has_left(&error) => {}
+                Err(_) => return None,
+            }
+        }
+    })
 }
 
 /// Whoever may connect is on this machine, so that both sides have its address.
 impl Acceptor for LocalListener {
     type Stream = LocalStream;
 
-    async fn accept(&self) -> io::Result<(LocalStream, SocketAddr, SocketAddr)> {
-        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Ok((Self::accept(self).await?, here, here))
+    async fn accept(&self) -> io::Result<Accepted<LocalStream>> {
+        Ok((Self::accept(self).await?, HERE, HERE))
+    }
+
+    fn waiting(self) -> impl Iterator<Item = Accepted<LocalStream>> + Send {
+        let mut next = Self::waiting(self);
+        present(move || Ok((next()?, HERE, HERE)))
     }
 }
+
+const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
@@ -292,10 +343,58 @@ const REQUESTS_PER_CONNECTION: usize = 4;
 const LEAST_REQUESTS: usize = 100;
 /// Long enough for descriptors to be given back, short enough not to be noticed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// As many as the system keeps for us.
+const MOST_WAITING: usize = BACKLOG as usize;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn given_connections_that_wait_when_stopped_then_each_is_let_in_and_nobody_else() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let clients = [0; 3].map(|_| std::net::TcpStream::connect(address).unwrap());
+        assert_all_let_in(listener, clients).await;
+        assert!(std::net::TcpStream::connect(address).is_err());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn given_callers_of_a_socket_that_wait_when_another_has_its_name_then_each_is_let_in() {
+        use std::os::unix::net::UnixStream;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("app.sock");
+        let listener = LocalListener::bind(&path).unwrap();
+        let clients = [0; 3].map(|_| UnixStream::connect(&path).unwrap());
+        let next = LocalListener::bind(&path).unwrap();
+        assert_all_let_in(listener, clients).await;
+        UnixStream::connect(&path).expect("the name is the other's");
+        drop(next);
+    }
+
+    /// Nothing was accepted before the stop.
+    async fn assert_all_let_in<A: Acceptor, C: io::Read + Send + 'static>(listener: A, clients: [C; 3])
+    where
+        A::Stream: tokio::io::AsyncWrite + Unpin,
+    {
+        use tokio::io::AsyncWriteExt as _;
+        let admission = |_| Admission { limits: limits(9, 9), is_exempt: false, is_own: false };
+        let (stop, stopped) = watch::channel(true);
+        accept(
+            listener,
+            admission,
+            |_| {},
+            stopped,
+            |mut incoming: Incoming<A::Stream>| async move {
+                incoming.stream.write_all(b"served").await.unwrap();
+            },
+        )
+        .await;
+        drop(stop);
+        let told = tokio::task::spawn_blocking(move || clients.map(|client| io::read_to_string(client).unwrap()));
+        assert_eq!(told.await.unwrap(), ["served"; 3]);
+    }
 
     #[test]
     fn given_a_full_listener_when_taken_then_refused_until_a_place_is_given_back() {

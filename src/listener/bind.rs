@@ -83,7 +83,7 @@ impl BindError {
 /// `EAFNOSUPPORT`, for which std has no kind.
 const ADDRESS_FAMILY_NOT_SUPPORTED: i32 = if cfg!(windows) { 10047 } else { 97 };
 /// As nginx and pingora: the kernel cuts it to its own limit.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 #[cfg(test)]
 mod tests {

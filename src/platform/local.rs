@@ -12,6 +12,7 @@ pub use windows::{LocalListener, LocalStream};
 mod unix {
     use std::fs;
     use std::io::{self, ErrorKind};
+    use std::os::fd::AsFd;
     use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
     use std::path::{Path, PathBuf};
     use std::pin::Pin;
@@ -88,6 +89,19 @@ mod unix {
         /// The system's own.
         pub async fn accept(&self) -> io::Result<LocalStream> {
             self.listener.accept().await.map(|(stream, _)| LocalStream(stream))
+        }
+
+        /// Those that have connected and were not accepted yet, one with each call; [`ErrorKind::WouldBlock`] after the last.
+        ///
+        /// The name goes first, so that nobody else comes. What is not taken is reset when the function drops.
+        pub fn waiting(self) -> impl FnMut() -> io::Result<LocalStream> + Send {
+            let socket = self.listener.as_fd().try_clone_to_owned().map(std::os::unix::net::UnixListener::from);
+            drop(self);
+            move || {
+                let (stream, _) = socket.as_ref().map_err(|_| ErrorKind::WouldBlock)?.accept()?;
+                stream.set_nonblocking(true)?;
+                UnixStream::from_std(stream).map(LocalStream)
+            }
         }
     }
 
@@ -201,6 +215,11 @@ mod windows {
         /// None.
         pub async fn accept(&self) -> io::Result<LocalStream> {
             match *self {}
+        }
+
+        /// Cannot be reached.
+        pub fn waiting(self) -> impl FnMut() -> io::Result<LocalStream> + Send {
+            move || match self {}
         }
     }
 

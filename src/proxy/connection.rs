@@ -199,11 +199,13 @@ impl Connection {
         }
     }
 
-    /// Returns when an unused connection has to go: after its time, or soon after draining began.
-    async fn idle_end(&self) {
+    /// Returns when an unused connection has to go: after its time, or soon after draining began. One that is new has a request
+    /// on its way most likely.
+    async fn idle_end(&self, is_new: bool) {
+        let grace = if is_new { NEW_GRACE } else { DRAIN_GRACE };
         tokio::select! {
             () = tokio::time::sleep(self.limits.keep_alive) => {}
-            () = self.drain() => tokio::time::sleep(DRAIN_GRACE).await,
+            () = self.drain() => tokio::time::sleep(grace).await,
         }
     }
 }
@@ -247,7 +249,7 @@ where
     let mut stream: Stream = Box::new(gathering);
     let mut settings: Option<HttpPersistentSettings> = None;
     loop {
-        let head = match next_head(&mut stream, &connection).await {
+        let head = match next_head(&mut stream, &connection, settings.is_none()).await {
             Next::Head(head) => head,
             Next::Flawed(flaw, head) => return refuse(stream, &connection, flaw, &head).await,
             Next::None => return close(stream).await,
@@ -282,17 +284,19 @@ enum Next {
     None,
 }
 
-async fn next_head(stream: &mut Stream, connection: &Connection) -> Next {
+async fn next_head(stream: &mut Stream, connection: &Connection, is_new: bool) -> Next {
     let mut is_presumed = !connection.awaits_receipt();
     let begun = loop {
         tokio::select! {
+            // What has come is never closed upon, however late this task gets its turn.
+            biased;
             begun = poll_fn(|cx| poll_first_bytes(stream, cx)) => break begun,
             // Most who had not read it would have closed by then.
             () = tokio::time::sleep(RECEIPT), if !is_presumed => {
                 connection.presume_receipt();
                 is_presumed = true;
             }
-            () = connection.idle_end() => break Ok(None),
+            () = connection.idle_end(is_new) => break Ok(None),
             // What the server knew of the client is gone with it.
             () = connection.upstream_end() => break Ok(None),
         }
@@ -392,6 +396,8 @@ const PANICKED: &str = "the request could not be carried out";
 /// How long an idle connection may still bring a request after draining began, which is then answered with
 /// `Connection: close`. Closing at once would meet requests that are on their way.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
+/// The same for one that has brought none yet: no client sends the first one again, as it may a later one (RFC 9112 §9.3.1).
+const NEW_GRACE: Duration = Duration::from_secs(5);
 /// A body that stands still for longer ends the request, either way.
 pub(super) const BODY_PAUSE: Duration = Duration::from_secs(60);
 /// For an answer to what is no request, and for the client to take it.

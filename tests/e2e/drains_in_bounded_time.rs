@@ -75,6 +75,24 @@ fn given_idle_connections_when_terminated_then_they_do_not_keep_it() {
 }
 
 #[test]
+fn given_a_connection_that_was_just_made_when_terminated_then_its_first_request_is_answered() {
+    let (stage, mut portvakt) = Stage::running();
+    let get = "GET / HTTP/1.1\r\nHost: m5.test\r\n\r\n";
+    let mut idle = stage.connect();
+    assert_eq!(tls::exchange(&mut idle, get).unwrap().status, 200);
+    let mut fresh = stage.connect();
+
+    portvakt.signal("TERM");
+    // Who has had an answer tries again elsewhere, and is let go before.
+    assert!(matches!(idle.read(&mut [0; 16]), Ok(0) | Err(_)));
+
+    let reply = tls::exchange(&mut fresh, get).expect("an answer");
+    assert_eq!(reply.status, 200);
+    assert!(reply.closes());
+    assert!(portvakt.child.wait(PATIENCE).success());
+}
+
+#[test]
 fn given_an_open_request_over_h2_when_terminated_then_it_is_finished() {
     use crate::support::child::Child;
     let (stage, mut portvakt) = Stage::running();
