@@ -68,7 +68,7 @@ impl Lang {
 }
 
 /// The same in every language. `{name}` is the place of a fact.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Say {
     pub(crate) en: &'static str,
     pub(crate) sv: &'static str,

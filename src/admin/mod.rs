@@ -32,7 +32,7 @@ use tracing::{debug, warn};
 
 pub use report::{Report, SCHEMA};
 pub use status::{
-    Acme, AcmeCertificate, Allowance, Call, Certificate, CertificateFailure, ClientCrl, ClientIdentity, Egress,
+    Acme, AcmeCertificate, Allowance, Call, Certificate, CertificateFailure, ClientCrl, ClientIdentity, Detail, Egress,
     Enforced, Event, EventKind, Http1Only, IdentityAction, IdentityRefusal, IdentityTrial, Listener, ListenerKind,
     Next, Notifier, NotifierFailure, Observed, Observing, Peer, PeerCertificate, Phase, Reload, RenewalInformation,
     Served, ShownIdentity, Status, Trouble, Upstream,

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::language::Lang;
+use crate::language::{Lang, Say};
 use crate::lifecycle;
 use crate::lifecycle::budget::Limit;
 use crate::lifecycle::outlook::Todo;
@@ -243,7 +243,7 @@ fn status() -> Status {
             last_error: Some(NotifierFailure {
                 at: Timestamp::from_unix(70),
                 error: "cannot connect <to it>".to_owned(),
-                fix: "start the receiver".to_owned(),
+                fix: Say::new("start the receiver", "starta mottagaren", "start mottakeren", "den Empfänger starten"),
             }),
             waiting: 2,
             next_try: Some(Timestamp::from_unix(130)),
@@ -253,7 +253,7 @@ fn status() -> Status {
             kind: EventKind::Failed,
             about: "m5".to_owned(),
             reason: Some(lifecycle::Reason::Connection),
-            detail: "<u>refused".to_owned(),
+            detail: Detail::Words("<u>refused".to_owned()),
         }],
     }
 }
@@ -523,7 +523,7 @@ fn status_of(text: &str) -> Status {
     let ca = &mut status.acme[0];
     (ca.directory, ca.account, ca.certificates[0].name) = (own(), Some(own()), own());
     ca.certificates[0].limits[0].of = own();
-    (status.events[0].about, status.events[0].detail) = (own(), own());
+    (status.events[0].about, status.events[0].detail) = (own(), Detail::Words(own()));
     status
 }
 

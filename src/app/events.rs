@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::App;
-use crate::admin::{Event, EventKind};
+use crate::admin::{Detail, Event, EventKind};
 use crate::lifecycle::{self, Kind, Origin, Reason};
 use crate::manager::client::ClientStatus;
 use crate::time::{Clock, SystemClock};
@@ -54,7 +54,7 @@ impl Events {
                     Kind::Issue => EventKind::Issued,
                     Kind::Renew => EventKind::Renewed,
                 };
-                ring.push(kind, name, &format!("by {ca}, until {}", validity.not_after));
+                ring.add(kind, name, Detail::Issued { by: ca.to_string(), until: validity.not_after });
             }
             E::Failed { failure, ca, .. } => {
                 ring.fail(EventKind::Failed, name, failure.reason, &format!("{ca}: {}", failure.detail));
@@ -65,7 +65,7 @@ impl Events {
                 ring.push(EventKind::Placeholder, name, "");
             }
             E::Activated { origin: Origin::Files | Origin::Store, not_after, .. } if ring.is_begun => {
-                ring.push(EventKind::Loaded, name, &format!("until {not_after}"));
+                ring.add(EventKind::Loaded, name, Detail::Until(*not_after));
             }
             E::Activated { .. }
             | E::Planned { .. }
@@ -101,8 +101,8 @@ impl Events {
                 None => ring.push(EventKind::IdentityLost, &status.name, ""),
                 Some(identity) => {
                     let leaf = identity.chain().leaf();
-                    let detail = format!("CN={}, until {}", leaf.common_name, leaf.not_after);
-                    ring.push(EventKind::IdentityInUse, &status.name, &detail);
+                    let detail = Detail::Shown { name: leaf.common_name.clone(), until: leaf.not_after };
+                    ring.add(EventKind::IdentityInUse, &status.name, detail);
                 }
             }
         }
@@ -115,19 +115,26 @@ impl Events {
 }
 
 impl Ring {
-    fn push(&mut self, kind: EventKind, about: &str, detail: &str) {
-        self.add(kind, about, None, detail);
+    fn push(&mut self, kind: EventKind, about: &str, words: &str) {
+        self.add(kind, about, in_short(words));
     }
 
-    fn fail(&mut self, kind: EventKind, about: &str, reason: Reason, detail: &str) {
-        self.add(kind, about, Some(reason), detail);
+    fn fail(&mut self, kind: EventKind, about: &str, reason: Reason, words: &str) {
+        self.note(kind, about, Some(reason), in_short(words));
     }
 
-    fn add(&mut self, kind: EventKind, about: &str, reason: Option<Reason>, detail: &str) {
-        let detail = detail.chars().take(LONGEST).collect();
+    fn add(&mut self, kind: EventKind, about: &str, detail: Detail) {
+        self.note(kind, about, None, detail);
+    }
+
+    fn note(&mut self, kind: EventKind, about: &str, reason: Option<Reason>, detail: Detail) {
         self.events.push_front(Event { at: SystemClock.now(), kind, about: about.to_owned(), reason, detail });
         self.events.truncate(MOST);
     }
+}
+
+fn in_short(words: &str) -> Detail {
+    Detail::Words(words.chars().take(LONGEST).collect())
 }
 
 impl App {
@@ -158,7 +165,7 @@ mod tests {
             events.push(EventKind::Reloaded, "", &number.to_string());
         }
         let newest = events.newest();
-        assert_eq!((newest.len(), &*newest[0].detail), (MOST, "99"));
+        assert_eq!((newest.len(), &newest[0].detail), (MOST, &Detail::Words("99".to_owned())));
     }
 
     #[test]

@@ -61,7 +61,8 @@ pub(super) fn counter(metrics: Arc<Metrics>) -> Arc<Count> {
 
 /// How a notifier stands, for operators.
 pub(super) fn shown((settings, standing): (Settings, Standing)) -> Notifier {
-    let failure = |failure: Failure| NotifierFailure { at: failure.at, error: failure.error, fix: failure.fix };
+    let failure =
+        |failure: Failure| NotifierFailure { at: failure.at, error: failure.error, fix: failure.remedy.words() };
     Notifier {
         to: settings.channel.to_string(),
         kind: settings.channel.kind(),

@@ -294,7 +294,7 @@ impl Task {
     }
 
     fn failure(&self, error: &SendError) -> Failure {
-        Failure { at: self.now(), error: line(&with_causes(error), LONGEST_ERROR), fix: error.fix().to_owned() }
+        Failure { at: self.now(), error: line(&with_causes(error), LONGEST_ERROR), remedy: error.remedy() }
     }
 
     async fn save(&mut self) {

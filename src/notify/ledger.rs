@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{Event, Kind};
 use super::facts::Facts;
 use super::look::{DAY, Memory, is_within};
+use super::remedy::Remedy;
 use crate::time::Timestamp;
 
 /// What one notifier has been told of, what it is still to be told, and what is on its way.
@@ -64,7 +65,7 @@ pub struct Failure {
     /// Why; nothing secret.
     pub error: String,
     /// What can be done about it.
-    pub fix: String,
+    pub remedy: Remedy,
 }
 
 /// Something that has happened again on the same day.

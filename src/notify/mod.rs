@@ -29,6 +29,7 @@ mod mail;
 mod message;
 mod obstacle;
 mod program;
+mod remedy;
 mod send;
 mod settings;
 mod webhook;
@@ -41,6 +42,7 @@ pub use ledger::{Failure, Standing};
 pub use look::{Ending, Need, Report};
 pub use message::Message;
 pub use obstacle::Believes;
+pub use remedy::Remedy;
 pub use send::{SendError, send};
 pub use settings::{
     Address, Channel, HookUrl, MailSettings, MailTls, NoSecret, ProgramSettings, Secret, Settings, WebhookSettings,

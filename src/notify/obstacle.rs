@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind};
 
 use rustls::CertificateError;
 
+use super::remedy::Remedy;
+
 /// What stood between us and a receiver, as far as the causes of an error tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Obstacle {
@@ -89,42 +91,20 @@ impl Obstacle {
     }
 
     /// What mends it. `believes` says by whom the receiver is believed.
-    pub(super) const fn fix(self, believes: Believes) -> &'static str {
-        match self {
-            Self::Name => "correct the host's name, or mend this machine's name resolution",
-            Self::Refused => "nothing listens at that port: correct it, or start the receiver",
-            Self::Silence => {
-                "see whether this machine gets there: address, firewall; a webhook also goes through the proxy that \
-                 `proxy` or HTTPS_PROXY names"
-            }
-            Self::ProxyUser => {
-                "the proxy wants a user: name it as `http://user:password@host:port` in the environment, as \
-                 HTTPS_PROXY or by `proxy = \"${NAME}\"`"
-            }
-            Self::Proxy => {
-                "the proxy does not let this through: allow host and port there, or spare the host by NO_PROXY"
-            }
-            Self::NoTls => "what listens at that port does not begin with TLS: correct the port",
-            Self::Issuer => match believes {
-                Believes::Browsers => {
-                    "no CA that browsers trust has issued its certificate: set `trust_anchors` to the root of the CA \
-                     that has, a PEM file; your company's may be in the system's own file already, on Debian \
-                     `trust_anchors = \"/etc/ssl/certs/ca-certificates.crt\"`"
-                }
-                Believes::Anchors => {
-                    "none of `trust_anchors` has issued its certificate: name the root of the CA that has, or leave \
-                     the key out where browsers trust it"
-                }
-            },
-            Self::OtherName => {
-                "its certificate is for other names: write one of those as the host, or have it issued for this one"
-            }
-            Self::Validity => "have its certificate renewed; where it is in date, set the clock of this machine",
-            Self::Certificate => {
-                "have it show a certificate that can be used as a server's: `openssl s_client -connect HOST:PORT` shows \
-                 the one it has"
-            }
-            Self::Other => "see whether this machine reaches it: name, port, firewall",
+    pub(super) const fn remedy(self, believes: Believes) -> Remedy {
+        match (self, believes) {
+            (Self::Name, _) => Remedy::Name,
+            (Self::Refused, _) => Remedy::Listener,
+            (Self::Silence, _) => Remedy::Silence,
+            (Self::ProxyUser, _) => Remedy::ProxyUser,
+            (Self::Proxy, _) => Remedy::Proxy,
+            (Self::NoTls, _) => Remedy::NoTls,
+            (Self::Issuer, Believes::Browsers) => Remedy::Issuer,
+            (Self::Issuer, Believes::Anchors) => Remedy::Anchors,
+            (Self::OtherName, _) => Remedy::OtherName,
+            (Self::Validity, _) => Remedy::Validity,
+            (Self::Certificate, _) => Remedy::Certificate,
+            (Self::Other, _) => Remedy::Way,
         }
     }
 }
@@ -195,8 +175,7 @@ mod tests {
 
     #[test]
     fn given_an_unknown_issuer_when_mended_then_by_what_is_believed() {
-        let (browsers, anchors) = (Obstacle::Issuer.fix(Believes::Browsers), Obstacle::Issuer.fix(Believes::Anchors));
-        assert!(browsers.contains("set `trust_anchors`") && browsers.contains("ca-certificates.crt"), "{browsers}");
-        assert!(anchors.contains("none of `trust_anchors`"), "{anchors}");
+        assert_eq!(Obstacle::Issuer.remedy(Believes::Browsers), Remedy::Issuer);
+        assert_eq!(Obstacle::Issuer.remedy(Believes::Anchors), Remedy::Anchors);
     }
 }

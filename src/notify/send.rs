@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use super::message::Message;
 use super::obstacle::{Believes, Obstacle};
+use super::remedy::Remedy;
 use super::settings::{Channel, MailTls, NoSecret, Settings};
 use super::{mail, program, webhook};
 use crate::outward::Through;
@@ -158,76 +159,56 @@ impl SendError {
     }
 
     /// What can be done about it.
-    pub fn fix(&self) -> &'static str {
+    pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Late { .. } => {
-                "see whether it hangs, or whether a firewall swallows what is sent; a mail server that expects TLS from the \
-                 first byte (port 465) needs `tls = \"implicit\"`"
-            }
-            Self::Connect { believes, source, .. } => Obstacle::of(source.as_ref()).fix(*believes),
-            Self::Exchange { .. } => "look into the receiver's log, and at what stands between: it is tried again",
-            Self::Status { status, has_token, .. } => fix_of_status(*status, *has_token),
-            Self::Redirect { .. } => {
-                "write the URL that it leads to, if that is the receiver: redirects are not followed, so that no token wanders"
-            }
-            Self::Mail { tls, has_login, believes, source, .. } => fix_of_mail(source, *tls, *has_login, *believes),
-            Self::Unwritable { .. } => "compare `from` and `to` with what mail allows",
-            Self::Secret { .. } => {
-                "put it into the file, alone on its line, and let the user that portvakt runs as read it"
-            }
-            Self::Tls { .. } => "compare `trust_anchors` with the root of the receiver's certificate",
-            Self::Run { .. } => "put the program there and make it executable for the user that portvakt runs as",
-            Self::Failed { .. } | Self::Killed { .. } => "run it by hand with the message as its standard input",
+            Self::Late { .. } => Remedy::Slowness,
+            Self::Connect { believes, source, .. } => Obstacle::of(source.as_ref()).remedy(*believes),
+            Self::Exchange { .. } => Remedy::Break,
+            Self::Status { status, has_token, .. } => of_status(*status, *has_token),
+            Self::Redirect { .. } => Remedy::Redirect,
+            Self::Mail { tls, has_login, believes, source, .. } => of_mail(source, *tls, *has_login, *believes),
+            Self::Unwritable { .. } => Remedy::Addresses,
+            Self::Secret { .. } => Remedy::Secret,
+            Self::Tls { .. } => Remedy::UnusableAnchors,
+            Self::Run { .. } => Remedy::Program,
+            Self::Failed { .. } | Self::Killed { .. } => Remedy::ByHand,
         }
+    }
+
+    /// The same, in English.
+    pub fn fix(&self) -> &'static str {
+        self.remedy().words().en
     }
 }
 
 /// RFC 9110 §15.5 and §15.6.
-fn fix_of_status(status: StatusCode, has_token: bool) -> &'static str {
+fn of_status(status: StatusCode, has_token: bool) -> Remedy {
     match status.as_u16() {
-        401 | 403 if has_token => "compare the token, and the URL with its path, with what the receiver has given out",
-        401 | 403 => "it wants to know who asks: `token_file` with the token that it has given out, or the right path",
-        404 | 405 | 410 => "compare the URL with the one that the receiver has given out, to the end of its path",
-        400 | 406 | 413 | 415 | 422 => {
-            "it wants another form than deploy/notify/message.schema.json: let a program translate, by `exec`"
-        }
-        408 | 425 | 429 => "it has had enough for now; it is tried again",
-        500..=599 => "the receiver has failed itself: look into its log; it is tried again",
-        _ => "compare the URL and the token with those that the receiver has given out",
+        401 | 403 if has_token => Remedy::Token,
+        401 | 403 => Remedy::NoToken,
+        404 | 405 | 410 => Remedy::Path,
+        400 | 406 | 413 | 415 | 422 => Remedy::Form,
+        408 | 425 | 429 => Remedy::Patience,
+        500..=599 => Remedy::Receiver,
+        _ => Remedy::UrlAndToken,
     }
 }
 
 /// RFC 5321 §4.2.3, RFC 4954 §6.
-fn fix_of_mail(
-    error: &lettre::transport::smtp::Error,
-    tls: MailTls,
-    has_login: bool,
-    believes: Believes,
-) -> &'static str {
+fn of_mail(error: &lettre::transport::smtp::Error, tls: MailTls, has_login: bool, believes: Believes) -> Remedy {
     match error.status().map(u16::from) {
-        Some(530 | 538) if !has_login => "it takes mail from users only: set `user` and `password_file`",
-        Some(530 | 534 | 535 | 538) => "compare `user` and the password with what the mail server knows",
-        Some(501 | 550..=554) => {
-            "it does not take mail from `from`, or for one of `to`, from this machine or this `user`: see what it says"
-        }
-        Some(400..=499) => "it cannot take it now; it is tried again",
-        Some(_) => "see what the server says: `tls`, `user`, `from` and `to` must suit it",
-        None if error.is_client() && has_login && error.to_string().contains("authentication") => {
-            "it offers no login that is known here (PLAIN, LOGIN): leave `user` out if it wants none"
-        }
-        None if error.is_client() && tls == MailTls::StartTls => {
-            "it offers no STARTTLS at this port: 587 mostly does, or `tls = \"implicit\"` at port 465"
-        }
-        None if error.is_response() => "what answers there speaks no SMTP: correct the port",
+        Some(530 | 538) if !has_login => Remedy::Login,
+        Some(530 | 534 | 535 | 538) => Remedy::WrongLogin,
+        Some(501 | 550..=554) => Remedy::Parties,
+        Some(400..=499) => Remedy::Later,
+        Some(_) => Remedy::MailSettings,
+        None if error.is_client() && has_login && error.to_string().contains("authentication") => Remedy::NoLogin,
+        None if error.is_client() && tls == MailTls::StartTls => Remedy::NoStartTls,
+        None if error.is_response() => Remedy::NoMailServer,
         None => match Obstacle::of(error) {
-            Obstacle::NoTls => {
-                "it does not begin with TLS at this port: `tls = \"starttls\"` (587), or correct the port"
-            }
-            Obstacle::Silence | Obstacle::Other => {
-                "see whether this machine gets there: name, port, firewall; mail goes straight, never through a proxy, and a \
-                 server that expects TLS from the first byte (port 465) needs `tls = \"implicit\"`"
-            }
-            obstacle => obstacle.fix(believes),
+            Obstacle::NoTls => Remedy::NoImplicitTls,
+            Obstacle::Silence | Obstacle::Other => Remedy::MailWay,
+            obstacle => obstacle.remedy(believes),
         },
     }
 }

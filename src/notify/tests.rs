@@ -382,7 +382,7 @@ fn given_settings_when_shown_then_nothing_secret() {
 }
 
 fn failure() -> Failure {
-    Failure { at: NOW, error: "nobody listens".to_owned(), fix: "start it".to_owned() }
+    Failure { at: NOW, error: "nobody listens".to_owned(), remedy: Remedy::Listener }
 }
 
 #[test]

@@ -170,7 +170,8 @@ fn given_a_receiver_that_is_down_and_comes_back_when_shown_then_why_what_waits_a
     assert!(text.contains("notifier hook (webhook https://localhost") && text.contains("not taken"), "{text}");
     assert!(text.contains("last taken   none yet") && text.contains("fix          nothing listens"), "{text}");
     let page = stage.home.admin("/?lang=sv").text();
-    assert!(page.contains("Vem som meddelas") && page.contains("nothing listens at that port"), "{page}");
+    assert!(page.contains("Vem som meddelas") && page.contains("Ingenting lyssnar på den porten"), "{page}");
+    assert!(!page.contains("nothing listens at that port"), "{page}");
     assert!(is_problem() && text.contains("nobody learns by it what goes wrong"), "{text}");
     portvakt.child.kill();
 

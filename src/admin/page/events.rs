@@ -2,8 +2,8 @@
 
 use super::Page;
 use super::table::table;
-use crate::admin::status::EventKind;
-use crate::admin::words::{FRAME, advice, event};
+use crate::admin::status::{Detail, EventKind};
+use crate::admin::words::{FRAME, advice, detail, event, moment};
 
 pub(super) fn write(page: &mut Page<'_>) {
     let status = page.status;
@@ -23,9 +23,11 @@ pub(super) fn write(page: &mut Page<'_>) {
                 page.html.inline("b", "name", &it.about);
                 page.html.text(" ");
             }
-            // A server that has no name but its address.
-            if !it.detail.is_empty() && it.detail != it.about {
-                page.told(it.reason.map(|reason| advice(reason).what), &it.detail);
+            match &it.detail {
+                // A server that has no name but its address.
+                Detail::Words(words) if words.is_empty() || *words == it.about => {}
+                Detail::Words(words) => page.told(it.reason.map(|reason| advice(reason).what), words),
+                told => page.html.text(&detail(told, page.lang, moment)),
             }
         });
     });

@@ -37,7 +37,7 @@ fn trouble(page: &mut Page<'_>, notifier: &Notifier) {
     page.html.text(" ");
     page.when(failure.at);
     page.html.text(" ");
-    page.own_words("span", "", &format!("fix: {}", failure.fix));
+    page.html.prose(&format!("{}: {}", page.say(FRAME.todo), page.say(failure.fix)));
     if let Some(at) = notifier.next_try {
         page.html.text(&format!(" · {} ", page.say(TRIED_AGAIN)));
         page.when(at);

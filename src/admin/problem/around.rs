@@ -67,8 +67,8 @@ pub(super) fn of_egress(egress: &Egress, now: Timestamp) -> Option<Problem> {
 /// What nobody takes, nobody learns of.
 pub(super) fn of_notifier(notifier: &Notifier) -> Option<Problem> {
     let failure = notifier.last_error.as_ref()?;
-    let problem = Problem::new(Level::Mend, Matter::NotTold, &notifier.name).told(Some(&failure.error));
-    Some(problem.mended(Some(&failure.fix)).at(Some(failure.at)))
+    let problem = Problem::new(Level::Mend, Matter::NotTold { fix: failure.fix }, &notifier.name);
+    Some(problem.told(Some(&failure.error)).at(Some(failure.at)))
 }
 
 pub(super) fn of_upstream(upstream: &Upstream, now: Timestamp) -> Vec<Problem> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use self::around::{of_clock, of_egress, of_identity, of_notifier, of_upstream};
 use self::certificate::{of_certificate, of_list};
 use super::status::{Phase, Status};
+use crate::language::Say;
 use crate::lifecycle::Reason;
 use crate::metrics::CertificateRole;
 use crate::time::Timestamp;
@@ -153,7 +154,10 @@ pub(super) enum Matter {
     /// Who answers in the place of a service outside is not believed.
     EgressNotBelieved,
     /// Messages to somebody are not taken.
-    NotTold,
+    NotTold {
+        /// What mends it.
+        fix: Say,
+    },
     /// No server of an upstream can be used.
     UpstreamDown,
     /// Some cannot.
@@ -197,7 +201,7 @@ impl Matter {
             Self::CrlEnds { .. } => "client_crl_ends",
             Self::EgressUnreachable { .. } => "egress_unreachable",
             Self::EgressNotBelieved => "egress_not_believed",
-            Self::NotTold => "notifier_failing",
+            Self::NotTold { .. } => "notifier_failing",
             Self::UpstreamDown => "upstream_down",
             Self::PeersDown { .. } => "peers_down",
             Self::UpstreamEnds { .. } => "upstream_certificate_ends",

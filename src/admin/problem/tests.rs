@@ -103,7 +103,11 @@ fn refusal() -> Option<crate::admin::IdentityRefusal> {
 }
 
 fn not_taken() -> Option<NotifierFailure> {
-    Some(NotifierFailure { at: NOW, error: "answered 404".to_owned(), fix: "mend the address".to_owned() })
+    Some(NotifierFailure {
+        at: NOW,
+        error: "answered 404".to_owned(),
+        fix: Say::new("mend it", "laga den", "reparer den", "ihn heilen"),
+    })
 }
 
 /// Made a day ago, for ten days.

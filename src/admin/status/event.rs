@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::time;
+use crate::admin::words::{Lang, detail};
 use crate::lifecycle::Reason;
 use crate::time::Timestamp;
 
@@ -19,8 +20,32 @@ pub struct Event {
     /// Why it went wrong, where that is one of the known reasons; as in the metrics.
     #[serde(serialize_with = "reason")]
     pub reason: Option<Reason>,
-    /// More of it, as in the log; may be empty.
-    pub detail: String,
+    /// More of it.
+    #[serde(serialize_with = "in_english")]
+    pub detail: Detail,
+}
+
+/// More of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// As in the log; may be empty.
+    Words(String),
+    /// Who issued a certificate, and until when it is good.
+    Issued {
+        /// The CA.
+        by: String,
+        /// Its end.
+        until: Timestamp,
+    },
+    /// Until when a certificate is good.
+    Until(Timestamp),
+    /// Whose certificate is shown, and until when it is good.
+    Shown {
+        /// Its common name.
+        name: String,
+        /// Its end.
+        until: Timestamp,
+    },
 }
 
 /// What can happen.
@@ -79,4 +104,8 @@ impl EventKind {
 
 fn reason<S: Serializer>(reason: &Option<Reason>, serializer: S) -> Result<S::Ok, S::Error> {
     reason.map(Reason::as_str).serialize(serializer)
+}
+
+fn in_english<S: Serializer>(told: &Detail, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&detail(told, Lang::En, |at| at.to_string()))
 }

@@ -20,7 +20,7 @@ pub use acme::{Acme, AcmeCertificate, Allowance};
 pub use certificate::{Certificate, CertificateFailure, Next, RenewalInformation, Served};
 pub use client_crl::ClientCrl;
 pub use egress::{Call, Egress};
-pub use event::{Event, EventKind};
+pub use event::{Detail, Event, EventKind};
 pub use identity::{ClientIdentity, IdentityAction, IdentityRefusal, IdentityTrial, ShownIdentity};
 pub use notifier::{Notifier, NotifierFailure};
 pub use site::{Enforced, Http1Only, Observed, Observing};

@@ -1,8 +1,9 @@
 //! Who is told.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{maybe_time, time};
+use crate::language::Say;
 use crate::time::Timestamp;
 
 /// One `[[notify]]`.
@@ -35,5 +36,10 @@ pub struct NotifierFailure {
     /// Why.
     pub error: String,
     /// What can be done about it.
-    pub fix: String,
+    #[serde(serialize_with = "in_english")]
+    pub(crate) fix: Say,
+}
+
+fn in_english<S: Serializer>(say: &Say, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(say.en)
 }

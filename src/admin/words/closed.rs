@@ -1,11 +1,12 @@
 //! Words of closed sets: states, roles, steps, limits, events.
 
 use super::{Lang, Say};
-use crate::admin::status::EventKind;
+use crate::admin::status::{Detail, EventKind};
 use crate::lifecycle::State;
 use crate::lifecycle::budget::Limit;
 use crate::lifecycle::outlook::Todo;
 use crate::metrics::CertificateRole;
+use crate::time::Timestamp;
 
 /// How a certificate is served.
 pub(in crate::admin) const fn state(state: State, lang: Lang) -> &'static str {
@@ -354,3 +355,27 @@ pub(in crate::admin) const fn event(kind: EventKind, lang: Lang) -> &'static str
     };
     say.to(lang)
 }
+
+/// More of what happened, with times as `time` writes them. [`Detail::Words`] are as they are.
+pub(in crate::admin) fn detail(detail: &Detail, lang: Lang, time: impl Fn(Timestamp) -> String) -> String {
+    match detail {
+        Detail::Words(words) => words.clone(),
+        Detail::Issued { by, until } => ISSUED.fill(lang, &[("by", by.clone()), ("until", time(*until))]),
+        Detail::Until(until) => UNTIL.fill(lang, &[("until", time(*until))]),
+        Detail::Shown { name, until } => SHOWN.fill(lang, &[("name", name.clone()), ("until", time(*until))]),
+    }
+}
+
+const ISSUED: Say = Say {
+    en: "by {by}, until {until}",
+    sv: "av {by}, till {until}",
+    nb: "av {by}, til {until}",
+    de: "von {by}, bis {until}",
+};
+const UNTIL: Say = Say { en: "until {until}", sv: "till {until}", nb: "til {until}", de: "bis {until}" };
+const SHOWN: Say = Say {
+    en: "CN={name}, until {until}",
+    sv: "CN={name}, till {until}",
+    nb: "CN={name}, til {until}",
+    de: "CN={name}, bis {until}",
+};

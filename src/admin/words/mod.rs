@@ -10,7 +10,7 @@ mod problem;
 mod reason;
 mod time;
 
-pub(super) use closed::{ByHand, because, event, limit, next, role, state, todo};
+pub(super) use closed::{ByHand, because, detail, event, limit, next, role, state, todo};
 pub(super) use coded::coded;
 pub(super) use frame::FRAME;
 pub(super) use identity::{chosen, refused};

@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
-use crate::admin::EventKind;
 use crate::admin::problem::{Level, Matter, Problem};
+use crate::admin::{Detail, EventKind};
 use crate::lifecycle::budget::Limit;
 use crate::lifecycle::{Reason, State};
 use crate::metrics::CertificateRole;
@@ -47,7 +47,7 @@ fn matters() -> Vec<Matter> {
         Matter::CrlEnds { days: 0 },
         Matter::EgressUnreachable { address: "https://appapi2.bankid.com:443".to_owned() },
         Matter::EgressNotBelieved,
-        Matter::NotTold,
+        Matter::NotTold { fix: Say::new("start it", "starta den", "start den her", "ihn starten") },
         Matter::UpstreamDown,
         Matter::PeersDown { down: 1, all: 2 },
         Matter::UpstreamEnds { days: 4 },
@@ -110,6 +110,10 @@ fn given_every_word_of_a_closed_set_when_told_then_in_every_language() {
         .for_each(|kind| differ(|lang| event(kind, lang).to_owned()));
     Limit::ALL.into_iter().for_each(|it| differ(|lang| limit(it, lang).to_owned()));
     State::ALL.into_iter().for_each(|it| differ(|lang| state(it, lang).to_owned()));
+    let (until, name) = (Timestamp::from_unix(0), || "R11".to_owned());
+    for told in [Detail::Issued { by: name(), until }, Detail::Until(until), Detail::Shown { name: name(), until }] {
+        differ(|lang| detail(&told, lang, moment));
+    }
 }
 
 #[test]

@@ -144,9 +144,9 @@ pub(super) const NOT_TOLD: Advice = Advice {
         de: "Nachrichten an diesen Empfänger werden nicht angenommen: niemand erfährt auf diesem Weg, was schiefgeht",
     },
     fix: Say {
-        en: "Do what stands below, then try it with `portvakt notify test {name}`",
-        sv: "Gör det som står nedan, pröva sedan med `portvakt notify test {name}`",
-        nb: "Gjør det som står nedenfor, prøv deretter med `portvakt notify test {name}`",
-        de: "Tun, was unten steht, dann mit `portvakt notify test {name}` probieren",
+        en: "{fix}. Then try it with `portvakt notify test {name}`",
+        sv: "{fix}. Pröva sedan med `portvakt notify test {name}`",
+        nb: "{fix}. Prøv deretter med `portvakt notify test {name}`",
+        de: "{fix}. Dann mit `portvakt notify test {name}` probieren",
     },
 };

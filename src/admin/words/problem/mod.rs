@@ -76,6 +76,7 @@ fn facts(problem: &Problem, lang: Lang) -> Vec<(&'static str, String)> {
         }
         Matter::Clock { behind } => facts.push(("span", length(Duration::from_secs(behind.unsigned_abs()), lang))),
         Matter::EgressUnreachable { address } => facts.push(("address", address.clone())),
+        Matter::NotTold { fix } => facts.push(("fix", sentence(fix.to(lang)))),
         Matter::UpstreamEnds { days: left } => facts.push(("days", days(left.unsigned_abs(), lang))),
         Matter::PeersDown { down, all } => facts.extend([("count", down.to_string()), ("all", all.to_string())]),
         _ => {}
@@ -120,7 +121,7 @@ fn words(problem: &Problem) -> &'static Advice {
         Matter::CrlEnds { .. } => &certificate::CRL_ENDS,
         Matter::EgressUnreachable { .. } => &around::EGRESS_UNREACHABLE,
         Matter::EgressNotBelieved => &around::EGRESS_NOT_BELIEVED,
-        Matter::NotTold => &around::NOT_TOLD,
+        Matter::NotTold { .. } => &around::NOT_TOLD,
         Matter::UpstreamDown if cause(problem).is_some() => &around::UPSTREAM_TLS,
         Matter::UpstreamDown => &around::UPSTREAM_DOWN,
         Matter::PeersDown { .. } => &around::PEERS_DOWN,
