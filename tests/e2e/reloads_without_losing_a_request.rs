@@ -1,7 +1,6 @@
 //! SIGHUP, or a changed file, swaps the whole configuration under load; one that is wrong changes nothing but what is said.
 
 use std::fs;
-use std::time::Duration;
 
 use crate::stage::Stage;
 use crate::support::ca::replace;
@@ -161,7 +160,7 @@ fn given_a_watched_file_when_it_changes_then_it_is_reloaded_without_a_signal() {
 
     stage.home.configure("watch = true\n", &Stage::site_with(&format!("{:?}", new.url())));
 
-    eventually("the change is seen", Duration::from_secs(20), || {
+    eventually("the change is seen", PATIENCE, || {
         assert_eq!(stage.get("/").status, 200);
         (!new.requests().is_empty()).then_some(())
     });
@@ -176,7 +175,7 @@ fn given_a_fragment_that_is_added_when_watched_then_its_site_is_served() {
 
     fs::write(stage.home.path().join("conf.d/new.toml"), site).unwrap();
 
-    eventually("the new site is served", Duration::from_secs(20), || {
+    eventually("the new site is served", PATIENCE, || {
         tls::served(stage.home.https, "new.test").ok().filter(|der| *der != stage.leaf.der)
     });
 }
