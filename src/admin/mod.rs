@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-pub use report::{Report, SCHEMA};
+pub use report::{Need, Report, SCHEMA, needs};
 pub use status::{
     Acme, AcmeCertificate, Allowance, Call, Certificate, CertificateFailure, ClientCrl, ClientIdentity, Detail, Egress,
     Enforced, Event, EventKind, Http1Only, IdentityAction, IdentityRefusal, IdentityTrial, Listener, ListenerKind,

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::Status;
-use super::problem::{Problem, is_well, judge};
+use super::problem::{Level, Problem, is_well, judge};
 use super::words::{Lang, tell};
 
 /// `/status.json`, and the answer to `portvakt status`.
@@ -24,6 +24,30 @@ impl Report {
         let problems = judge(&status);
         Self { ok: is_well(&status, &problems), problems, status }
     }
+}
+
+/// Something that somebody has to do, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// What it is, as in JSON.
+    pub matter: &'static str,
+    /// Somebody is turned away now.
+    pub is_broken: bool,
+    /// The certificate, upstream or destination; empty where it is the whole process.
+    pub about: String,
+    /// What is wrong; without its full stop.
+    pub what: String,
+    /// What to do; without its full stop.
+    pub fix: String,
+}
+
+/// Everything that somebody has to do, the worst first.
+pub fn needs(status: &Status, lang: Lang) -> Vec<Need> {
+    let of = |problem: Problem| {
+        let (told, is_broken) = (tell(&problem, lang), problem.level == Level::Broken);
+        Need { matter: problem.matter.as_str(), is_broken, about: problem.about, what: told.title, fix: told.fix }
+    };
+    judge(status).into_iter().filter(|problem| problem.level != Level::Wait).map(of).collect()
 }
 
 /// A problem for programs. Its words are English and may change; its level and its matter do not.

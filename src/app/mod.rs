@@ -165,7 +165,7 @@ impl App {
         let notifiers = Arc::new(Notifiers::new(NotifiersParts {
             store: store.clone(),
             clock: clock.clone(),
-            facts: Arc::new(move || seen.get().map(notify::facts).unwrap_or_default()),
+            facts: Arc::new(move |lang| seen.get().map(|inner| notify::facts(inner, lang)).unwrap_or_default()),
             count: notify::counter(metrics.clone()),
         }));
         metrics.reload_succeeded(started);

@@ -2,13 +2,15 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{AppError, Inner, certificate_status, rights};
-use crate::admin::{Notifier, NotifierFailure};
+use super::status::View;
+use super::{App, AppError, Inner, certificate_status, rights};
+use crate::admin::{self, Notifier, NotifierFailure, State as _};
 use crate::config::Config;
+use crate::language::Lang;
 use crate::lifecycle;
 use crate::metrics::{CertificateRole, CertificateStatus, Metrics, NotifyResult};
 use crate::notify::{
-    CertificateFact, Count, Event, Facts, Failure, FailureFact, Kind, Message, Role, SendError, Sent, ServerFact,
+    CertificateFact, Count, Event, Facts, Failure, FailureFact, Kind, Message, Need, Role, SendError, Sent, ServerFact,
     Settings, Standing,
 };
 use crate::platform;
@@ -93,8 +95,8 @@ pub(super) fn event(certificate: &str, event: &lifecycle::Event, now: Timestamp)
     }
 }
 
-/// How everything stands. Nothing once the process is gone.
-pub(super) fn facts(inner: &Weak<Inner>) -> Facts {
+/// How everything stands; what needs somebody in the words of `lang`. Nothing once the process is gone.
+pub(super) fn facts(inner: &Weak<Inner>, lang: Lang) -> Facts {
     let certificates = certificate_status::certificates(inner);
     let Some(inner) = inner.upgrade() else { return Facts::default() };
     let own = inner.manager.statuses();
@@ -120,7 +122,14 @@ pub(super) fn facts(inner: &Weak<Inner>) -> Facts {
             is_healthy: true,
         })
     }));
-    Facts { certificates, servers: servers.collect(), is_reload_refused: !inner.last_reload().ok }
+    let servers = servers.collect();
+    let needs = admin::needs(&View(App(inner)).status(), lang).into_iter().map(need).collect();
+    Facts { certificates, servers, needs }
+}
+
+fn need(need: admin::Need) -> Need {
+    let admin::Need { matter, is_broken, about, what, fix } = need;
+    Need { matter: matter.to_owned(), is_broken, about, what, fix }
 }
 
 fn certificate(failure: Option<FailureFact>, status: CertificateStatus) -> CertificateFact {

@@ -17,6 +17,7 @@ use super::message::{Message, line, new_id};
 use super::send::{self, SendError};
 use super::settings::Settings;
 use crate::causes::with_causes;
+use crate::language::Lang;
 use crate::platform;
 use crate::store::{LockGuard, Store, StoreError};
 use crate::time::{Clock, Timestamp};
@@ -28,7 +29,7 @@ pub struct NotifiersParts {
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Says how everything stands; may wait for the disk.
-    pub facts: Arc<dyn Fn() -> Facts + Send + Sync>,
+    pub facts: Arc<dyn Fn(Lang) -> Facts + Send + Sync>,
     /// Hears how each try ended, by the notifier's name.
     pub count: Arc<Count>,
 }
@@ -224,9 +225,9 @@ impl Task {
     async fn look(&mut self) {
         let before = self.ledger.clone();
         self.take_events();
-        let facts = self.parts.facts.clone();
+        let (facts, language) = (self.parts.facts.clone(), self.settings.language);
         // Nothing is seen only when the runtime ends.
-        let Ok(facts) = tokio::task::spawn_blocking(move || facts()).await else { return };
+        let Ok(facts) = tokio::task::spawn_blocking(move || facts(language)).await else { return };
         self.ledger.look(&facts, &self.settings.events, self.now());
         if self.ledger != before {
             self.save().await;

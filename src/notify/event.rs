@@ -145,13 +145,15 @@ impl Event {
     pub(super) fn severity(&self) -> Severity {
         match self.kind {
             Kind::Renewed | Kind::UpstreamChanged | Kind::Test => Severity::Info,
-            Kind::Heartbeat if self.report.as_ref().is_none_or(|report| report.needs.is_empty()) => Severity::Info,
+            Kind::Heartbeat => match &self.report {
+                Some(report) if report.needs.iter().any(|need| need.is_broken) => Severity::Critical,
+                Some(report) if !report.needs.is_empty() => Severity::Warning,
+                Some(_) | None => Severity::Info,
+            },
             Kind::PinChanged => Severity::Critical,
             Kind::Failing if self.is_down => Severity::Critical,
             Kind::Expiring if self.days_left.is_none_or(|days| days <= 1) => Severity::Critical,
-            Kind::Heartbeat | Kind::Failing | Kind::Expiring | Kind::RolledBack | Kind::ReloadRefused => {
-                Severity::Warning
-            }
+            Kind::Failing | Kind::Expiring | Kind::RolledBack | Kind::ReloadRefused => Severity::Warning,
         }
     }
 }

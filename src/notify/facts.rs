@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::look::Need;
 use crate::lifecycle::State;
 use crate::time::Timestamp;
 
@@ -12,8 +13,8 @@ pub struct Facts {
     pub certificates: Vec<CertificateFact>,
     /// Every server behind, at each of its addresses.
     pub servers: Vec<ServerFact>,
-    /// The last reload failed.
-    pub is_reload_refused: bool,
+    /// What needs somebody, the worst first.
+    pub needs: Vec<Need>,
 }
 
 /// One certificate.

@@ -181,42 +181,28 @@ pub struct Ending {
     pub days_left: u32,
 }
 
-/// Something that needs somebody.
+/// Something that needs somebody, in the words of the notifier's language.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Need {
-    /// Clients refuse what is served for it.
-    Down(String),
-    /// It cannot be renewed.
-    Failing(String),
-    /// Nothing renews it, and it ends within thirty days, or has ended.
-    Ending(Ending),
-    /// Nothing can be sent to this upstream.
-    Unhealthy(String),
-    /// The last configuration was not taken over.
-    ReloadRefused,
+pub struct Need {
+    /// What it is, as in `/status.json`.
+    pub matter: String,
+    /// Somebody is turned away now.
+    pub is_broken: bool,
+    /// The certificate, upstream or destination; empty where it is the whole process.
+    pub about: String,
+    /// What is wrong; without its full stop.
+    pub what: String,
+    /// What to do; without its full stop.
+    pub fix: String,
 }
 
 impl Report {
     fn of(facts: &Facts, now: Timestamp) -> Self {
         let served = || facts.certificates.iter().filter(|certificate| certificate.role == Role::Listener);
-        let endings =
-            facts.certificates.iter().filter_map(|certificate| Some((certificate, ending(certificate, now)?)));
-        let first_to_end = endings.clone().map(|(_, ending)| ending).min_by_key(|ending| ending.not_after);
-        let mut needs: Vec<_> = served().filter(|it| is_down(it)).map(|it| Need::Down(it.name.clone())).collect();
-        let failing = served().filter(|it| !is_down(it) && is_serious(it, now));
-        needs.extend(failing.map(|it| Need::Failing(it.name.clone())));
-        let manual = endings.filter(|(certificate, ending)| {
-            certificate.is_manual && ending.days_left < MONTH && !is_followed(certificate, facts)
-        });
-        needs.extend(manual.map(|(_, ending)| Need::Ending(ending)));
-        let mut unhealthy: Vec<_> = facts.servers.iter().filter(|server| !server.is_healthy).collect();
-        unhealthy.retain(|down| !facts.servers.iter().any(|it| it.upstream == down.upstream && it.is_healthy));
-        unhealthy.dedup_by_key(|server| &server.upstream);
-        needs.extend(unhealthy.iter().map(|server| Need::Unhealthy(server.upstream.clone())));
-        needs.extend(facts.is_reload_refused.then_some(Need::ReloadRefused));
+        let endings = facts.certificates.iter().filter_map(|certificate| ending(certificate, now));
+        let first_to_end = endings.min_by_key(|ending| ending.not_after);
         let valid = served().filter(|it| !is_down(it)).count();
-        Self { certificates: count(served().count()), valid: count(valid), first_to_end, needs }
+        Self { certificates: count(served().count()), valid: count(valid), first_to_end, needs: facts.needs.clone() }
     }
 }
 
@@ -281,7 +267,6 @@ fn count(number: usize) -> u32 {
 
 /// Days before the end, the nearest first; 0 is the end itself.
 const THRESHOLDS: [u32; 5] = [0, 1, 7, 14, 30];
-const MONTH: u32 = 30;
 /// Ends the name of the second of two client identities.
 const NEXT: &str = "/next";
 pub(super) const DAY: Duration = Duration::from_secs(86_400);

@@ -206,16 +206,8 @@ fn report_lines(report: &Report, language: Lang) -> Vec<String> {
 }
 
 fn need_line(need: &Need, language: Lang) -> String {
-    match need {
-        Need::Down(name) => words::NEED_DOWN.fill(language, &[("name", name)]),
-        Need::Failing(name) => words::NEED_FAILING.fill(language, &[("name", name)]),
-        Need::Unhealthy(name) => words::NEED_UNHEALTHY.fill(language, &[("name", name)]),
-        Need::ReloadRefused => words::NEED_RELOAD.to(language).to_owned(),
-        Need::Ending(ending) => {
-            let (what, days) = (words::what(ending.role).to(language), ending.days_left.to_string());
-            words::NEED_ENDING.fill(language, &[("name", &*ending.name), ("what", what), ("days", &days)])
-        }
-    }
+    let about = if need.about.is_empty() { String::new() } else { format!("{}: ", need.about) };
+    format!("{about}{}. {}.", need.what, words::FIX.fill(language, &[("fix", &need.fix)]))
 }
 
 fn report_json(report: &Report) -> Value {
@@ -227,12 +219,14 @@ fn report_json(report: &Report) -> Value {
             "days_left": ending.days_left,
         })
     };
-    let need = |need: &Need| match need {
-        Need::Down(name) => json!({ "need": "down", "name": line(name, LONGEST_NAME) }),
-        Need::Failing(name) => json!({ "need": "failing", "name": line(name, LONGEST_NAME) }),
-        Need::Unhealthy(name) => json!({ "need": "unhealthy", "name": line(name, LONGEST_NAME) }),
-        Need::Ending(it) => json!({ "need": "ending", "name": line(&it.name, LONGEST_NAME), "ending": ending(it) }),
-        Need::ReloadRefused => json!({ "need": "reload_refused", "name": "" }),
+    let need = |need: &Need| {
+        json!({
+            "matter": need.matter,
+            "level": if need.is_broken { "broken" } else { "mend" },
+            "about": line(&need.about, LONGEST_NAME),
+            "what": line(&need.what, LONGEST_LINE),
+            "fix": line(&need.fix, LONGEST_LINE),
+        })
     };
     json!({
         "certificates": report.certificates,

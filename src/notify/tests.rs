@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::facts::{CertificateFact, Facts, FailureFact, Role, ServerFact};
 use super::ledger::{End, Ledger, SETTLE, Step};
-use super::look::{DAY, Need};
+use super::look::DAY;
 use super::message::Message;
 use super::*;
 use crate::language::Lang;
@@ -203,35 +203,45 @@ fn given_weeks_when_looked_at_then_a_heartbeat_each_also_when_the_clock_was_wron
 }
 
 #[test]
-fn given_troubles_when_reported_then_each_is_named_once() {
+fn given_troubles_when_reported_then_each_is_told_and_the_worst_says_how_much_it_matters() {
+    let need = |about: &str, is_broken| Need {
+        matter: "certificate_ends".to_owned(),
+        is_broken,
+        about: about.to_owned(),
+        what: "It ends in 12 days".to_owned(),
+        fix: "Order the next".to_owned(),
+    };
     let mut ledger = Ledger::default();
     let down = CertificateFact { name: "down".to_owned(), state: State::Placeholder, ..certificate("") };
-    let facts = Facts {
-        certificates: vec![
-            certificate("good"),
-            down,
-            failed(3),
-            CertificateFact { name: "old".to_owned(), ..by_hand(36) },
-        ],
-        servers: vec![ServerFact { is_healthy: false, ..server("a") }, ServerFact { is_healthy: false, ..server("b") }],
-        is_reload_refused: true,
+    let mut facts = Facts {
+        certificates: vec![certificate("good"), down, CertificateFact { name: "old".to_owned(), ..by_hand(36) }],
+        needs: vec![need("m5", false), need("", false)],
+        ..Facts::default()
     };
-    look(&mut ledger, &facts, NOW);
-    ledger.look(&facts, &[Kind::Heartbeat], NOW + DAY * 7);
-    let report = drain(&mut ledger, NOW + DAY * 7)[0].report.clone().unwrap();
-    assert_eq!((report.certificates, report.valid), (4, 3));
+    ledger.look(&facts, &[Kind::Heartbeat], NOW);
+    let mut beat = |facts: &Facts, weeks: u32| {
+        let now = NOW + DAY * (7 * weeks);
+        ledger.look(facts, &[Kind::Heartbeat], now);
+        let digest = ledger.begin(|| "id".to_owned(), now + SETTLE);
+        ledger.end(End::Delivered, now + SETTLE);
+        digest
+    };
+
+    let digest = beat(&facts, 1);
+
+    let report = digest.events[0].report.as_ref().unwrap();
+    assert_eq!((report.certificates, report.valid), (3, 2));
     assert_eq!(report.first_to_end.as_ref().map(|it| (&*it.name, it.days_left)), Some(("old", 29)));
-    let ending = report.first_to_end.unwrap();
-    let [down, failing, unhealthy] = ["down", "m5", "legacy"].map(str::to_owned);
+    let message = Message::new(&digest, &settings(Lang::De), "box", NOW);
+    assert!(message.text.contains("- m5: It ends in 12 days. Abhilfe: Order the next."), "{}", message.text);
+    assert!(message.text.contains("- It ends in 12 days."), "{}", message.text);
+    assert_eq!(message.json["severity"], "warning");
+
+    facts.needs.push(need("api", true));
+    let worse = Message::new(&beat(&facts, 2), &settings(Lang::De), "box", NOW);
     assert_eq!(
-        report.needs,
-        [
-            Need::Down(down),
-            Need::Failing(failing),
-            Need::Ending(ending),
-            Need::Unhealthy(unhealthy),
-            Need::ReloadRefused
-        ]
+        (&worse.json["severity"], &worse.json["events"][0]["report"]["needs"][2]["level"]),
+        (&"critical".into(), &"broken".into())
     );
 }
 

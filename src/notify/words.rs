@@ -136,11 +136,6 @@ mod all {
 
     pub(in super::super) const STANDING: Say = Say::new("{valid} of {all} certificates are valid.", "{valid} av {all} certifikat är giltiga.", "{valid} av {all} sertifikater er gyldige.", "{valid} von {all} Zertifikaten sind gültig.");
     pub(in super::super) const FIRST_END: Say = Say::new("The first to end: {what} {name}, {until} (days left: {days}).", "Först att gå ut: {what} {name}, {until} (dagar kvar: {days}).", "Først ut: {what} {name}, {until} (dager igjen: {days}).", "Als Nächstes läuft ab: {what} {name}, {until} (Tage übrig: {days}).");
-    pub(in super::super) const NEED_DOWN: Say = Say::new("{name}: nothing valid is served, clients refuse it", "{name}: inget giltigt visas, klienter avvisar det", "{name}: intet gyldig vises, klienter avviser det", "{name}: nichts Gültiges wird gezeigt, Clients weisen es ab");
-    pub(in super::super) const NEED_FAILING: Say = Say::new("{name}: cannot be renewed", "{name}: kan inte förnyas", "{name}: kan ikke fornyes", "{name}: lässt sich nicht erneuern");
-    pub(in super::super) const NEED_ENDING: Say = Say::new("{name}: {what} ends, and nothing renews it (days left: {days})", "{name}: {what} går ut, och ingenting förnyar det (dagar kvar: {days})", "{name}: {what} går ut, og ingenting fornyer det (dager igjen: {days})", "{name}: {what} läuft ab, und nichts erneuert es (Tage übrig: {days})");
-    pub(in super::super) const NEED_UNHEALTHY: Say = Say::new("{name}: no server of it can be reached", "{name}: ingen av dess servrar kan nås", "{name}: ingen av serverne kan nås", "{name}: keiner der Server ist erreichbar");
-    pub(in super::super) const NEED_RELOAD: Say = Say::new("the last configuration was not taken over", "den senaste konfigurationen togs inte i bruk", "den siste konfigurasjonen ble ikke tatt i bruk", "die letzte Konfiguration wurde nicht übernommen");
 
     pub(in super::super) const REPEATED: Say = Say::new("Since the last message again: {what}, {times} times.", "Sedan förra meddelandet igen: {what}, {times} gånger.", "Siden forrige melding igjen: {what}, {times} ganger.", "Seit der letzten Meldung erneut: {what}, {times}-mal.");
     pub(in super::super) const LOST: Say = Say::new("{count} further events could not be told one by one; see the log.", "{count} ytterligare händelser kunde inte meddelas var för sig; se loggen.", "{count} flere hendelser kunne ikke meldes hver for seg; se loggen.", "{count} weitere Ereignisse konnten nicht einzeln gemeldet werden; siehe Log.");
@@ -155,9 +150,8 @@ mod tests {
 
     #[test]
     fn given_any_kind_and_role_when_said_then_every_language_names_the_same_facts() {
-        let mut all =
-            vec![ISSUED_BY, UNTIL, WHY, SHOWN, FIX, NEXT, STANDING, FIRST_END, NEED_DOWN, NEED_FAILING, NEED_ENDING];
-        all.extend([NEED_UNHEALTHY, NEED_RELOAD, REPEATED, LOST, UNSURE, SEVERAL]);
+        let mut all = vec![ISSUED_BY, UNTIL, WHY, SHOWN, FIX, NEXT, STANDING, FIRST_END];
+        all.extend([REPEATED, LOST, UNSURE, SEVERAL]);
         for kind in Kind::ALL.into_iter().chain([Kind::Test]) {
             all.extend([title(kind, End::Days, 0), title(kind, End::Soon, 0), title(kind, End::Over, 1)]);
         }

@@ -197,7 +197,8 @@ fn given_a_week_when_all_is_well_or_not_then_a_heartbeat_says_so() {
     let _portvakt = started(40);
     let beat = inbox.wait("another heartbeat", |message| message["body"]["severity"] == "warning");
     let needs = &beat["body"]["events"][0]["report"]["needs"];
-    assert_eq!((&needs[0]["need"], &needs[0]["name"]), (&"ending".into(), &"m5.test".into()), "{beat}");
+    assert_eq!((&needs[0]["matter"], &needs[0]["about"]), (&"certificate_ends".into(), &"m5.test".into()), "{beat}");
+    assert!(beat["body"]["text"].as_str().unwrap().contains("- m5.test: "), "{beat}");
     assert_eq!(inbox.all().len(), 2, "{:?}", inbox.all());
     assert_schema(&inbox);
 }
