@@ -220,6 +220,7 @@ async fn rehearse_with(
         certificate: certificate.name.clone(),
         identifiers: certificate.identifiers.clone(),
         failures: 0,
+        is_in_window: false,
         unbroken: Unbroken::default(),
     };
     Ok(source.rehearse(&order).await)

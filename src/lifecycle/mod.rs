@@ -47,7 +47,6 @@ use std::time::Duration;
 use rand::Rng;
 
 use crate::time::Timestamp;
-use budget::Limits;
 use choice::Choice;
 use haste::Haste;
 use info::Info;
@@ -271,10 +270,17 @@ impl Lifecycle {
         record.last_failure = Some(failure.noted(now));
     }
 
-    /// Whether the time that counts is that of the CAs: public ones alone are asked, by whose clock the world goes. A private
-    /// one's may be as wrong as ours.
+    /// Whether the time that counts is that of the CAs: a public one is asked, by whose clock the world goes. A private one's may
+    /// be as wrong as ours.
     pub fn goes_by_cas(&self) -> bool {
-        !self.asked.cas.is_empty() && self.asked.cas.iter().all(|ca| Limits::of(ca).is_some())
+        self.asked.has_public_ca
+    }
+
+    /// Whether the CA wants the certificate that is served to be replaced now (RFC 9773 §4.2).
+    pub fn is_in_window(&self, now: Timestamp) -> bool {
+        let info = self.served.validity().and_then(|validity| self.record.info_of(validity));
+        let window = info.and_then(|info| info.window.as_ref());
+        window.is_some_and(|window| (window.start..=window.end).contains(&now))
     }
 
     /// What to keep in the store.

@@ -162,6 +162,8 @@ pub struct Asked {
     pub way: String,
     /// Directories of the ACME CAs in the order to be asked; empty for other sources.
     pub cas: Vec<String>,
+    /// One of them is public: the world goes by its clock.
+    pub has_public_ca: bool,
 }
 
 /// An attempt that has begun.

@@ -118,11 +118,6 @@ impl Why {
         }
     }
 
-    /// Whether it is the clock alone that wants a certificate.
-    pub const fn is_by_clock(self) -> bool {
-        matches!(self, Self::Expired | Self::Emergency | Self::RenewalDue)
-    }
-
     /// Whether the CA's word on the time is of use first.
     pub(super) const fn may_wait_for_info(self) -> bool {
         matches!(self, Self::RenewalDue)

@@ -20,6 +20,7 @@ pub(super) fn asked(settings: &CertificateSettings) -> Asked {
             ),
             way: ways(cas),
             cas: cas.iter().map(|ca| ca.directory.clone()).collect(),
+            has_public_ca: cas.has_public(),
         },
         Settings::Internal => Asked { product: format!("internal for {identifiers}"), ..Asked::default() },
         Settings::Files(_) => Asked::default(),

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 
 use acme::{DnsSettings, ExternalAccount, Proxy};
 
+use crate::lifecycle::budget::Limits;
 use crate::lifecycle::{Failure, InfoAnswer};
 use crate::pki::{Identity, KeyType, Password, TrustAnchors};
 use crate::store::Store;
@@ -86,6 +87,8 @@ pub struct Order {
     pub identifiers: Vec<String>,
     /// Attempts that have failed since the last success; another way may be tried then.
     pub failures: u32,
+    /// The CA wants the certificate before to be replaced now, so that this one counts against no limit of its (RFC 9773 §4.2).
+    pub is_in_window: bool,
     /// What must not be broken off.
     pub unbroken: Unbroken,
 }
@@ -215,6 +218,11 @@ impl AcmeCas {
         std::iter::once(&self.first).chain(&self.next)
     }
 
+    /// Whether one of them is.
+    pub fn has_public(&self) -> bool {
+        self.iter().any(AcmeSettings::is_public)
+    }
+
     /// The one of this index, counted from zero.
     pub fn get(&self, index: usize) -> Option<&AcmeSettings> {
         self.iter().nth(index)
@@ -293,6 +301,11 @@ impl AcmeSettings {
     /// Host of the directory, and its port where it has another than 443: label `ca`.
     pub fn host(&self) -> String {
         host(&self.directory)
+    }
+
+    /// Whether browsers believe it, or its limits are known: such a CA has the right time.
+    pub fn is_public(&self) -> bool {
+        self.trust_anchors.is_none() || Limits::of(&self.directory).is_some()
     }
 
     /// Whether the CA is Let's Encrypt, staging included.

@@ -111,6 +111,24 @@ fn given_limits_that_are_used_up_when_asked_then_when_it_works_and_nothing_overr
     assert_eq!(scene.witness.count(Operation::NewOrder), 5, "the sixth was not sent");
 }
 
+/// Only a renewal within the CA's window counts against no limit; that of ninety days opens in two months.
+#[test]
+fn given_renewals_before_the_cas_window_when_asked_for_then_they_are_counted_and_the_sixth_is_not_sent() {
+    let scene = Scene::in_the_name_of_lets_encrypt();
+    let _portvakt = scene.home.start();
+    scene.home.wait_certificate(NAME, "issued", PATIENCE);
+    for number in 2..=5 {
+        let renewed = scene.renew(&[]);
+        assert!(renewed.status.success(), "{number}: {}", error_of(&renewed));
+        assert_eq!(scene.left(), f64::from(5 - number));
+    }
+
+    let told = error_of(&scene.renew(&[]));
+
+    assert!(told.contains("5 certificates for exactly `m5.example.se`"), "{told}");
+    assert_eq!(scene.witness.count(Operation::NewOrder), 5, "the sixth was not sent");
+}
+
 struct Scene {
     home: Home,
     witness: Witness,

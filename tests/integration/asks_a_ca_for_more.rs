@@ -215,6 +215,7 @@ fn order(identifier: &str) -> Order {
         certificate: "m5".to_owned(),
         identifiers: vec![identifier.to_owned()],
         failures: 0,
+        is_in_window: true,
         unbroken: Unbroken::default(),
     }
 }

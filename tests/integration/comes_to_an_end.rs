@@ -333,6 +333,7 @@ fn order() -> Order {
         certificate: "m5".to_owned(),
         identifiers: vec!["m5.test".to_owned()],
         failures: 0,
+        is_in_window: true,
         unbroken: Unbroken::default(),
     }
 }

@@ -50,7 +50,7 @@ async fn given_a_state_that_loses_its_certificates_when_lets_encrypts_five_are_u
     assert_eq!(scene.witness.count(Operation::NewOrder), 5, "the sixth was not sent");
 
     engine.planned("m5").await;
-    scene.clock.skip(at.since(scene.clock.now()) + Duration::from_secs(1));
+    scene.skip(at.since(scene.clock.now()) + Duration::from_secs(1));
     engine.issued("m5").await;
     assert_eq!((scene.witness.count(Operation::NewOrder), scene.pebble.accounts()), (6, 1));
 }
@@ -100,7 +100,7 @@ async fn given_accounts_that_were_registered_when_the_ca_allows_no_more_then_non
     assert_eq!(scene.pebble.accounts(), 1);
 
     engine.planned("m5").await;
-    scene.clock.skip(Duration::from_secs(18 * 60));
+    scene.skip(Duration::from_secs(18 * 60));
     engine.issued("m5").await;
     assert_eq!(scene.pebble.accounts(), 2);
 }
@@ -123,6 +123,12 @@ impl Scene {
         let text = format!("state_dir = \"state\"\n{}{site}", witness.acme_section());
         fs::write(dir.path().join("portvakt.toml"), text).unwrap();
         Self { dir, pebble, witness, clock: SkippingClock::default() }
+    }
+
+    /// Here, and at the CA.
+    fn skip(&self, by: Duration) {
+        self.witness.skip(by);
+        self.clock.skip(by);
     }
 
     fn state(&self) -> std::path::PathBuf {

@@ -1,13 +1,15 @@
 //! Renewal information, and the choice between CAs.
 
 use super::*;
+use crate::lifecycle::budget::Limits;
 use crate::lifecycle::schedule::{HOUR, SHORTEST};
 
 const FIRST: &str = "https://first.test/directory";
 const SECOND: &str = "https://second.test/directory";
 
 fn of_cas(cas: &[&str]) -> Asked {
-    Asked { cas: cas.iter().map(|ca| (*ca).to_owned()).collect(), ..asked() }
+    let has_public_ca = cas.iter().any(|ca| Limits::of(ca).is_some());
+    Asked { cas: cas.iter().map(|ca| (*ca).to_owned()).collect(), has_public_ca, ..asked() }
 }
 
 fn open_with(cas: &[&str], served: Served) -> Lifecycle {

@@ -21,7 +21,7 @@ fn days(n: u64) -> Duration {
 }
 
 fn asked() -> Asked {
-    Asked { product: "m5.test".into(), way: "http-01".into(), cas: vec![] }
+    Asked { product: "m5.test".into(), way: "http-01".into(), cas: vec![], has_public_ca: false }
 }
 
 /// 90 days, issued ten days ago.

@@ -161,8 +161,10 @@ impl<P: Parts> Keeper<P> {
         let attempt = record.and_then(|record| record.attempt.as_ref());
         let ca = attempt.map(|attempt| attempt.ca.as_str()).filter(|ca| !ca.is_empty());
         let Ok(Some(created)) = self.parts.open_order(&self.settings.name, ca).await else { return false };
+        // When it was placed is in our own time. Until a CA has told the time, nothing is thrown away for it.
+        let is_unsure = asked::asked(&self.settings).has_public_ca && self.parts.ahead().is_none();
         // Within one second it is not known, and the certificate of an order that is over can be fetched again.
-        if stored.is_none_or(|stored| stored.meta.issued_at <= self.by_cas(created)) {
+        if is_unsure || stored.is_none_or(|stored| stored.meta.issued_at <= self.by_cas(created)) {
             return true;
         }
         self.parts.clear_orders(&self.settings.name).await.is_err()

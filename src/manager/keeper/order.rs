@@ -38,11 +38,11 @@ impl<P: Parts> Keeper<P> {
         true
     }
 
-    /// What only our clock wants is wanted by the CA's too, or not yet: an order too early counts against its limits, and one
-    /// after each start of a crash loop uses them up. The attempt would ask for the directory anyway.
+    /// Before anything is ordered it is known what time it is. What is kept of waits and failures is in the CA's time, and so is
+    /// the window in which an order counts against no limit: by a clock of ours that is wrong each start of a crash loop would
+    /// order too early. The attempt would ask for the directory anyway.
     async fn compare_clocks(&self) {
-        if let Step::Obtain { why, ca, .. } = self.life.poll(self.now())
-            && why.is_by_clock()
+        if let Step::Obtain { ca, .. } = self.life.poll(self.now())
             && self.life.goes_by_cas()
             && self.parts.ahead().is_none()
         {
@@ -109,6 +109,7 @@ impl<P: Parts> Keeper<P> {
             certificate: self.settings.name.clone(),
             identifiers: self.settings.identifiers.clone(),
             failures,
+            is_in_window: self.life.is_in_window(self.now()),
             unbroken: self.reins.unbroken.clone(),
         };
         let issued_by = self.issued_by();

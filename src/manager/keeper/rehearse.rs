@@ -33,6 +33,7 @@ impl<P: Parts> Keeper<P> {
             certificate: self.settings.name.clone(),
             identifiers: self.settings.identifiers.clone(),
             failures: 0,
+            is_in_window: false,
             unbroken: Unbroken::default(),
         };
         debug!(certificate = self.settings.name, ca = asked::host(&twin.directory), "rehearsing");

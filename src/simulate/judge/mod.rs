@@ -84,9 +84,6 @@ impl Judge {
         self.note(site, now, Note::Asks { ca });
         let docket = &self.dockets[site];
         let Some(failed) = docket.failed.get(&ca).copied() else { return };
-        if self.is_clock_wrong(site, failed.at, now) {
-            return;
-        }
         let hour = docket.failures.iter().filter(|at| now - **at < 3_600_000 - SECONDS).count();
         if hour >= FAILURES_PER_HOUR {
             self.blame(site, now, format!("attempt after {hour} failures within an hour"));

@@ -108,6 +108,22 @@ fn given_a_clock_that_is_wrong_when_a_public_ca_tells_the_time_then_all_is_as_wi
 }
 
 #[test]
+fn given_a_clock_that_is_wrong_when_a_ca_says_to_wait_and_the_process_dies_again_and_again_then_it_waits() {
+    for by in [44 * MINUTE, 5 * HOUR, -44 * MINUTE, -5 * HOUR] {
+        let mut scenario = calm(8, 3);
+        let storm = CaFault::Storm { status: 429, retry_after: Some(2 * HOUR), share: 100 };
+        let troubles = [
+            (3 * 24, What::Machine(0, MachineFault::Clock { by })),
+            (5, What::Ca(0, storm)),
+            (8, What::Machine(0, MachineFault::CrashLoop { life: 5 * MINUTE, steps: None })),
+        ];
+        let faults: Vec<_> = troubles.into_iter().map(|(hours, what)| fault(&scenario, 0, hours, what)).collect();
+        scenario.faults.extend(faults);
+        assert_eq!(told(&scenario.run()), "", "{by}");
+    }
+}
+
+#[test]
 fn given_a_ca_without_renewal_information_when_run_for_months_then_no_limit_is_broken() {
     let mut scenario = calm(4, 90);
     let silent = fault(&scenario, 0, 90 * 24, What::Ca(0, CaFault::InfoAway));

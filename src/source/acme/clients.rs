@@ -164,7 +164,7 @@ impl Ca {
     /// Tells how far the CA's clock is ahead of ours, which shows `now`, and logs it when that becomes worth telling, or is over.
     pub(super) fn skewed(&self, seconds: i64, now: Timestamp) {
         self.traffic.skew(&self.label, seconds);
-        self.reckoning.note(&self.settings.directory, seconds.saturating_neg(), now);
+        self.reckoning.note(&self.settings, seconds.saturating_neg(), now);
         let skewed = Skewed::of(seconds);
         let before = std::mem::replace(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner), skewed);
         if before == skewed {

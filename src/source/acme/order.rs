@@ -119,7 +119,7 @@ impl AcmeSource {
             key: key.clone(),
             created: self.clock.now(),
             phase: "ordered".to_owned(),
-            replaces,
+            replaces: replaces && order.is_in_window,
             setbacks: 0,
         };
         // Nothing comes between the answer and this: whoever dies here leaves an order that only the CA knows.
@@ -150,7 +150,8 @@ impl AcmeSource {
             new =
                 new.replaces(CertificateIdentifier::new(Der::from_slice(id.authority()), Der::from_slice(id.serial())));
         }
-        self.afford(account.id(), wanted.order, replaces.is_some()).await?;
+        let is_exempt = replaces.is_some() && wanted.order.is_in_window;
+        self.afford(account.id(), wanted.order, is_exempt).await?;
         self.client.seen().doing(Step::Order);
         let placed = again!(account.new_order(&new).await).map_err(|error| self.error(Step::Order, error));
         match placed {
@@ -161,7 +162,7 @@ impl AcmeSource {
             },
             Err(error) => {
                 if error.is_answered() {
-                    self.not_taken(account.id(), wanted.order, replaces.is_some()).await;
+                    self.not_taken(account.id(), wanted.order, is_exempt).await;
                 }
                 Err(error)
             }

@@ -6,8 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::lifecycle::budget::Limits;
-use crate::source::host;
+use crate::source::AcmeSettings;
 use crate::time::{Clock, Compared, SystemClock, Timestamp};
 
 /// The machine's clock beside those of the CAs, put right by what public ones say of the time.
@@ -40,15 +39,15 @@ impl Reckoning {
         compared?.ahead(now, self.began.elapsed())
     }
 
-    /// The CA with this directory has said that our clock, which shows `now`, is so many seconds ahead. Whose clock is wrong is
-    /// plain with a public CA; a private one's may be.
-    pub(super) fn note(&self, directory: &str, ahead: i64, now: Timestamp) {
+    /// A CA has said that our clock, which shows `now`, is so many seconds ahead. Whose clock is wrong is plain with a public CA; a
+    /// private one's may be.
+    pub(super) fn note(&self, ca: &AcmeSettings, ahead: i64, now: Timestamp) {
         let compared = Compared::new(ahead, now, self.began.elapsed());
         let mut clocks = self.clocks();
-        if Limits::of(directory).is_some() {
+        if ca.is_public() {
             clocks.public = Some(compared);
         }
-        clocks.of_cas.insert(host(directory), compared);
+        clocks.of_cas.insert(ca.host(), compared);
     }
 
     fn clocks(&self) -> MutexGuard<'_, Clocks> {
@@ -78,14 +77,18 @@ impl Clock for Reckoning {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pki::TrustAnchors;
 
     #[test]
     fn given_a_date_when_noted_then_a_public_ca_says_how_far_our_clock_is_ahead_and_no_other() {
         let (reckoning, now) = (Reckoning::default(), SystemClock.now());
-        reckoning.note("https://ca.test/dir", 18_000, now);
+        let mut ca = AcmeSettings { directory: "https://ca.test/dir".to_owned(), ..AcmeSettings::default() };
+        ca.trust_anchors = Some(TrustAnchors::mozilla());
+        reckoning.note(&ca, 18_000, now);
         assert_eq!((reckoning.ahead(now), reckoning.ahead_of("ca.test", now)), (None, Some(18_000)));
-        reckoning.note("https://acme-v02.api.letsencrypt.org/directory", 18_000, now);
-        assert_eq!(reckoning.ahead(now), Some(18_000));
+        ca.trust_anchors = None;
+        reckoning.note(&ca, 18_000, now);
+        assert_eq!(reckoning.ahead(now), Some(18_000), "browsers believe it");
         assert!(Clock::now(&reckoning) < now.shifted(-17_000));
         // Our clock was set.
         let right = now.shifted(-18_000);

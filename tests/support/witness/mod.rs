@@ -16,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use portvakt::time::{Clock, SystemClock};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -71,6 +72,8 @@ struct Inner {
     held: usize,
     /// How often held ones were let go.
     let_go: usize,
+    /// How far the CA's clock is ahead of ours.
+    skipped: Duration,
 }
 
 impl Witness {
@@ -130,6 +133,11 @@ impl Witness {
     /// URL of the directory, as portvakt is to ask for it.
     pub(crate) fn directory(&self) -> String {
         self.shared.url(&self.shared.directory)
+    }
+
+    /// The time passes at the CA: its answers are dated as much later.
+    pub(crate) fn skip(&self, by: Duration) {
+        self.shared.lock().skipped += by;
     }
 
     /// File with the root of our own certificate.
@@ -274,8 +282,13 @@ impl Shared {
     }
 
     fn pass(&self, asked: &Asked, method: &str, target: &str, head: &[u8], body: &[u8]) -> io::Result<Reply> {
-        let reply = self.ask(method, head, body)?;
+        let mut reply = self.ask(method, head, body)?;
         let mut inner = self.lock();
+        if inner.skipped > Duration::ZERO {
+            let date = (SystemClock.now() + inner.skipped).to_http_date();
+            reply.headers.retain(|(name, _)| name != "date");
+            reply.headers.push(("date".to_owned(), date));
+        }
         inner.known.learn(asked, &reply);
         inner.note(&self.url(target), &reply);
         Ok(reply)
@@ -309,7 +322,16 @@ impl Shared {
 impl Inner {
     fn new(base: &str, directory: &str) -> Self {
         let known = Known::new(base, directory);
-        Self { open: 0, orders: Vec::new(), requests: Vec::new(), known, rules: Vec::new(), held: 0, let_go: 0 }
+        Self {
+            open: 0,
+            orders: Vec::new(),
+            requests: Vec::new(),
+            known,
+            rules: Vec::new(),
+            held: 0,
+            let_go: 0,
+            skipped: Duration::ZERO,
+        }
     }
 
     fn asked_orders(&self) -> usize {
