@@ -25,35 +25,45 @@ use crate::tls::Resolver;
 pub(super) struct Certificates {
     resolver: Arc<Resolver>,
     truth: Arc<Truth>,
-    /// Whether a CA other than our own issues it, by certificate; decides over HSTS.
-    issuer_is_foreign: ArcSwap<HashMap<String, bool>>,
+    /// By certificate.
+    issuers: ArcSwap<HashMap<String, Issuer>>,
+}
+
+/// Who issues a certificate.
+#[derive(Clone, Copy, Default)]
+struct Issuer {
+    /// Another CA than our own; decides over HSTS.
+    is_foreign: bool,
+    /// A public one perhaps: its clock counts.
+    is_public: bool,
 }
 
 impl Certificates {
     pub(super) fn new(resolver: Arc<Resolver>, truth: Arc<Truth>, config: &Config) -> Self {
-        let certificates = Self { resolver, truth, issuer_is_foreign: ArcSwap::default() };
+        let certificates = Self { resolver, truth, issuers: ArcSwap::default() };
         certificates.apply(config);
         certificates
     }
 
     pub(super) fn apply(&self, config: &Config) {
-        let is_foreign = |settings: &Settings| match settings {
+        let issuer = |settings: &Settings| match settings {
             // A CA of one's own too: browsers that do not believe it pass over the header (RFC 6797 §8.1).
-            Settings::Acme(_) | Settings::Files(_) => true,
-            Settings::Internal => false,
+            Settings::Acme(cas) => Issuer { is_foreign: true, is_public: cas.has_public() },
+            Settings::Files(_) => Issuer { is_foreign: true, is_public: false },
+            Settings::Internal => Issuer::default(),
         };
-        let sources = config.certificates.iter().map(|c| (c.name.clone(), is_foreign(&c.source))).collect();
-        self.issuer_is_foreign.store(Arc::new(sources));
+        let issuers = config.certificates.iter().map(|c| (c.name.clone(), issuer(&c.source))).collect();
+        self.issuers.store(Arc::new(issuers));
     }
 }
 
 #[async_trait]
 impl Publish for Certificates {
     fn publish(&self, certificate: &str, identity: &Identity, placeholder: bool) {
-        let is_foreign = self.issuer_is_foreign.load().get(certificate).copied().unwrap_or(false);
+        let Issuer { is_foreign, is_public } = self.issuers.load().get(certificate).copied().unwrap_or_default();
         let is_from_ca = is_foreign && !placeholder && !identity.chain().leaf().is_self_issued;
         self.resolver.publish(certificate, identity, is_from_ca);
-        self.truth.published(certificate, identity.chain());
+        self.truth.published(certificate, identity.chain(), is_public && !placeholder);
     }
 
     async fn seen(&self, certificate: &str, _identity: &Identity) -> Result<(), NotSeen> {

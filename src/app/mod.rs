@@ -141,7 +141,7 @@ impl App {
         let resolver = Arc::new(Resolver::new(challenges.clone()));
         resolver.apply(&config.tls).map_err(AppError::Tls)?;
         let reckoning: Arc<Reckoning> = Arc::default();
-        let truth = Arc::new(Truth::new(Prober::new(Sources::default())?, reckoning.clone()));
+        let truth = Arc::new(Truth::new(Prober::new(Sources::default())?, clock.clone(), reckoning.clone()));
         let certificates = Arc::new(Certificates::new(resolver.clone(), truth.clone(), &config));
         let started = clock.now();
         let whole: Arc<OnceLock<Weak<Inner>>> = Arc::default();

@@ -19,6 +19,7 @@ use crate::tls::SiteSettings;
 pub struct Truth {
     prober: Prober,
     clock: Arc<dyn Clock>,
+    by_cas: Arc<dyn Clock>,
     state: Mutex<State>,
     /// There is more to look at, or less.
     changed: Notify,
@@ -45,7 +46,8 @@ struct State {
     watched: Option<Vec<Watched>>,
     /// Certificates whose listeners are known.
     certificates: HashSet<String>,
-    published: HashMap<String, Published>,
+    /// With whether the time of the CAs counts.
+    published: HashMap<String, (Published, bool)>,
 }
 
 struct Watched {
@@ -59,10 +61,13 @@ struct Watched {
 
 impl Truth {
     /// Nothing to look at yet.
-    pub fn new(prober: Prober, clock: Arc<dyn Clock>) -> Self {
+    ///
+    /// `by_cas` is our clock, put right by public CAs.
+    pub fn new(prober: Prober, clock: Arc<dyn Clock>, by_cas: Arc<dyn Clock>) -> Self {
         Self {
             prober,
             clock,
+            by_cas,
             state: Mutex::default(),
             changed: Notify::new(),
             places: Arc::new(Semaphore::new(AT_A_TIME)),
@@ -74,9 +79,10 @@ impl Truth {
         &self.prober
     }
 
-    /// Handshakes get this chain for the certificate from now on.
-    pub fn published(&self, certificate: &str, chain: &CertificateChain) {
-        self.lock().published.insert(certificate.to_owned(), chain.into());
+    /// Handshakes get this chain for the certificate from now on. `goes_by_cas` says whether a public CA has issued it, so that
+    /// its validity is judged by the time of those.
+    pub fn published(&self, certificate: &str, chain: &CertificateChain, goes_by_cas: bool) {
+        self.lock().published.insert(certificate.to_owned(), (chain.into(), goes_by_cas));
     }
 
     /// Looks at these listeners and names from now on, and forgets what was seen of others.
@@ -224,10 +230,11 @@ impl Truth {
             Err(fault) => return Finding::Fault(fault),
         };
         // What is published by now: a handshake that has met a change is made twice.
-        let Some(published) = self.lock().published.get(&target.certificate).copied() else {
+        let Some((published, goes_by_cas)) = self.lock().published.get(&target.certificate).copied() else {
             return Finding::Fault(Fault::Unreachable("nothing is published yet".to_owned()));
         };
-        let flaws = judge(&published, &shown, &target.server_name, self.clock.now());
+        let now = if goes_by_cas { self.by_cas.now() } else { self.clock.now() };
+        let flaws = judge(&published, &shown, &target.server_name, now);
         Finding::Shown { not_after: shown.leaf().not_after, flaws }
     }
 
@@ -339,7 +346,7 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let truth = truth();
         let identity = Identity::self_signed(&["a.test".to_owned()], SystemClock.now(), SystemClock.now()).unwrap();
-        truth.published("a", identity.chain());
+        truth.published("a", identity.chain(), false);
         truth.watch(&[place(silent.local_addr().unwrap())], &[site()], &[]);
 
         assert!(matches!(truth.confirm("a").await, Verdict::Unsure(why) if why.contains("no handshake within")));
@@ -353,9 +360,53 @@ mod tests {
     /// Clients of an address send no server name (RFC 6066 §3).
     #[tokio::test]
     async fn given_a_site_that_is_an_address_when_asked_then_seen_without_a_server_name() {
-        let (listener, names) = (tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(), ["127.0.0.1".to_owned()]);
-        let (address, now) = (listener.local_addr().unwrap(), SystemClock.now());
+        let names = ["127.0.0.1".to_owned()];
+        let now = SystemClock.now();
         let identity = Identity::self_signed(&names, now, now + EVERY).unwrap();
+        let (address, mut asked) = serve(&identity).await;
+        let truth = truth();
+        truth.published("a", identity.chain(), false);
+        truth.watch(&[place(address)], &[SiteSettings { domains: names.to_vec(), ..site() }], &[]);
+
+        assert_eq!(truth.confirm("a").await, Verdict::Seen);
+
+        assert_eq!(asked.recv().await.unwrap(), None);
+        assert_eq!(truth.sights()[0].target.domain, "127.0.0.1");
+    }
+
+    /// A private CA's certificate begins by our own clock, however late public CAs say that it is.
+    #[tokio::test]
+    async fn given_a_clock_that_public_cas_call_wrong_when_asked_then_each_certificate_by_the_clock_that_counts_for_it()
+    {
+        let now = SystemClock.now();
+        let identity = Identity::self_signed(&["a.test".to_owned()], now, now + EVERY * 3).unwrap();
+        let (address, _asked) = serve(&identity).await;
+        let by_cas = Arc::new(Fixed(now.shifted(-7_200)));
+        let truth = Arc::new(Truth::new(Prober::new(Sources::default()).unwrap(), Arc::new(SystemClock), by_cas));
+        truth.published("a", identity.chain(), false);
+        truth.watch(&[place(address)], &[site()], &[]);
+
+        assert_eq!(truth.confirm("a").await, Verdict::Seen);
+
+        truth.published("a", identity.chain(), true);
+        assert!(matches!(truth.confirm("a").await, Verdict::Wrong(why) if why.contains("not valid before")));
+    }
+
+    struct Fixed(Timestamp);
+
+    #[async_trait::async_trait]
+    impl Clock for Fixed {
+        fn now(&self) -> Timestamp {
+            self.0
+        }
+
+        async fn sleep_until(&self, _: Timestamp) {}
+    }
+
+    /// Shows an identity to whoever comes; tells which server names were asked for.
+    async fn serve(identity: &Identity) -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<Option<String>>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
         let chain = identity.chain().certificates().to_vec();
         let key = rustls::pki_types::PrivateKeyDer::try_from(identity.key().der().to_vec()).unwrap();
         let config = rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -364,27 +415,20 @@ mod tests {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
-        let config = Arc::new(config);
-        let asked = tokio::spawn(async move {
-            let (stream, _) = listener.accept().await.unwrap();
-            let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await.unwrap();
-            let name = hello.client_hello().server_name().map(str::to_owned);
-            // The look ends as soon as it has seen enough.
-            let _ = hello.into_stream(config).await;
-            name
+        let (config, (tell, asked)) = (Arc::new(config), tokio::sync::mpsc::unbounded_channel());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await.unwrap();
+                let _ = tell.send(hello.client_hello().server_name().map(str::to_owned));
+                // The look ends as soon as it has seen enough.
+                let _ = hello.into_stream(config.clone()).await;
+            }
         });
-        let truth = truth();
-        truth.published("a", identity.chain());
-        truth.watch(&[place(address)], &[SiteSettings { domains: names.to_vec(), ..site() }], &[]);
-
-        assert_eq!(truth.confirm("a").await, Verdict::Seen);
-
-        assert_eq!(asked.await.unwrap(), None);
-        assert_eq!(truth.sights()[0].target.domain, "127.0.0.1");
+        (address, asked)
     }
 
     fn truth() -> Arc<Truth> {
-        Arc::new(Truth::new(Prober::new(Sources::default()).unwrap(), Arc::new(SystemClock)))
+        Arc::new(Truth::new(Prober::new(Sources::default()).unwrap(), Arc::new(SystemClock), Arc::new(SystemClock)))
     }
 
     fn place(address: SocketAddr) -> Place {
