@@ -289,11 +289,18 @@ pub struct Answer {
     pub retry_after: Option<Timestamp>,
     /// What a human is to open in a browser (RFC 8555 §7.3.3), when the CA says so.
     pub visit: Option<String>,
+    /// Seconds that the CA's clock is ahead of ours.
+    pub skew: i64,
 }
 
 impl Answer {
     pub(super) fn latest(seen: &Seen) -> Self {
-        Self { status: seen.status().unwrap_or(0), retry_after: seen.retry_after(), visit: seen.visit() }
+        Self {
+            status: seen.status().unwrap_or(0),
+            retry_after: seen.retry_after(),
+            visit: seen.visit(),
+            skew: seen.skew(),
+        }
     }
 }
 

@@ -99,9 +99,9 @@ pub(super) const fn reason_of_status(status: u16) -> Reason {
     }
 }
 
-/// The header first; Let's Encrypt also writes `retry after 2026-06-04 12:34:56 UTC` in its words.
+/// The header first; Let's Encrypt also writes `retry after 2026-06-04 12:34:56 UTC` in its words. By our clock, either way.
 pub(super) fn retry_after(problem: &Problem, answer: &Answer) -> Option<Timestamp> {
-    answer.retry_after.or_else(|| written_time(detail(problem)))
+    answer.retry_after.or_else(|| Some(written_time(detail(problem))?.shifted(answer.skew.saturating_neg())))
 }
 
 pub(super) fn written_time(words: &str) -> Option<Timestamp> {

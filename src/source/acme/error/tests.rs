@@ -234,7 +234,7 @@ fn given_an_http_error_without_problem_when_sorted_then_by_status() {
         let error = AcmeError::Unreachable {
             directory: String::new(),
             step: Step::Order,
-            answer: Some(Answer { status, retry_after: Some(LATER), visit: None }),
+            answer: Some(Answer { status, retry_after: Some(LATER), ..Answer::default() }),
             source: "x".into(),
         };
         assert_eq!((error.reason(), error.retry()), (reason, Retry::At(LATER)));
