@@ -285,6 +285,8 @@ codes! {
         "`user` or `group` names nobody whom this machine knows.";
     RunsAsRoot = 521, "runs as root",
         "The process keeps every right on the machine, though it needs very few.";
+    VolatileState = 522, "state that does not last",
+        "The state directory lies where a restart takes everything away.";
 
     NoWayToNotify = 690, "no way to notify",
         "A notifier names no way to notify, or more than one.";

@@ -1,6 +1,7 @@
 //! What a configuration asks of the machine, apart from files.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::{env, io};
 
 use crate::platform::{self, Places};
@@ -32,6 +33,9 @@ pub trait Environment {
     ///
     /// What the system says when it cannot.
     fn try_listen(&self, address: SocketAddr) -> io::Result<()>;
+
+    /// Whether what is written there is gone with the next start of the machine or the container.
+    fn is_volatile(&self, path: &Path) -> bool;
 
     /// Whether a process can confine itself here (`landlock`).
     ///
@@ -86,6 +90,10 @@ impl Environment for Machine {
         TcpListener::bind(address).map(drop)
     }
 
+    fn is_volatile(&self, path: &Path) -> bool {
+        platform::is_volatile(path)
+    }
+
     fn can_confine(&self) -> io::Result<()> {
         platform::can_confine()
     }
@@ -129,6 +137,10 @@ pub(super) mod tests {
 
         fn try_listen(&self, _: SocketAddr) -> io::Result<()> {
             Ok(())
+        }
+
+        fn is_volatile(&self, _: &Path) -> bool {
+            false
         }
 
         fn can_confine(&self) -> io::Result<()> {

@@ -127,6 +127,12 @@ pub fn is_executable(path: &Path) -> bool {
     system::is_executable(path)
 }
 
+/// Whether what is written there is gone with the next start of the machine or the container. What cannot be told is not; a
+/// folder that is not there yet is as the one that it will lie in.
+pub fn is_volatile(path: &Path) -> bool {
+    system::is_volatile(path)
+}
+
 /// Has a program started in a group of its own, so that [`kill_group`] reaches what it starts. Windows has no groups.
 pub fn own_group(command: &mut tokio::process::Command) {
     system::own_group(command);

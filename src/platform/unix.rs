@@ -51,6 +51,21 @@ pub(super) fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o111 != 0)
 }
 
+/// By the kind of file system: memory, or the layer that a container has to itself.
+#[cfg(target_os = "linux")]
+pub(super) fn is_volatile(path: &Path) -> bool {
+    const KINDS: [u32; 3] = [0x0102_1994, 0x8584_58f6, 0x794c_7630]; // tmpfs, ramfs, overlayfs of linux/magic.h
+    let there = path.ancestors().find(|folder| folder.exists());
+    let facts = there.and_then(|folder| rustix::fs::statfs(folder).ok());
+    // As wide as a word of the processor, of which the kernel uses 32 bits.
+    facts.is_some_and(|facts| KINDS.contains(&(facts.f_type as u32)))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_volatile(_path: &Path) -> bool {
+    false
+}
+
 pub(super) fn own_group(command: &mut tokio::process::Command) {
     command.process_group(0);
 }

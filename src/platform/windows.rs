@@ -45,6 +45,10 @@ pub(super) fn is_executable(path: &Path) -> bool {
     path.is_file()
 }
 
+pub(super) fn is_volatile(_path: &Path) -> bool {
+    false
+}
+
 pub(super) fn own_group(_command: &mut tokio::process::Command) {}
 
 pub(super) fn kill_group(_id: u32) {}

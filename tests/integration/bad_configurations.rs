@@ -10,6 +10,7 @@
 //! # given: homeless
 //! # given: root
 //! # given: landless (the kernel has no Landlock)
+//! # given: volatile (`/run` is emptied by a restart)
 //! # given: confined (a process that has confined itself reloads it)
 //! ```
 //!

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use portvakt::config::{CaView, CaaView, Config, Environment};
@@ -22,6 +23,8 @@ pub(crate) struct FixedMachine {
     pub(crate) is_landless: bool,
     /// The process that is to have the configuration has confined itself to the folders of the test.
     pub(crate) is_confined: bool,
+    /// `/run` is emptied by a restart.
+    pub(crate) is_volatile: bool,
 }
 
 impl FixedMachine {
@@ -32,6 +35,7 @@ impl FixedMachine {
             is_homeless: given("homeless"),
             is_landless: given("landless"),
             is_confined: given("confined"),
+            is_volatile: given("volatile"),
         }
     }
 }
@@ -73,6 +77,10 @@ impl Environment for FixedMachine {
             83 => Err(ErrorKind::AddrNotAvailable.into()),
             _ => Ok(()),
         }
+    }
+
+    fn is_volatile(&self, path: &Path) -> bool {
+        self.is_volatile && path.starts_with("/run")
     }
 
     fn can_confine(&self) -> io::Result<()> {

@@ -12,7 +12,7 @@ use portvakt::upstream::{Address, Trust};
 use crate::machine::FixedMachine;
 
 const MACHINE: FixedMachine =
-    FixedMachine { is_root: true, is_homeless: false, is_landless: false, is_confined: false };
+    FixedMachine { is_root: true, is_homeless: false, is_landless: false, is_confined: false, is_volatile: false };
 
 /// A file that `main.rs` does not name is not compiled, and looks like a test all the same.
 #[test]

@@ -10,7 +10,7 @@ use crate::files::make_files;
 use crate::machine::FixedMachine;
 
 const MACHINE: FixedMachine =
-    FixedMachine { is_root: false, is_homeless: false, is_landless: false, is_confined: false };
+    FixedMachine { is_root: false, is_homeless: false, is_landless: false, is_confined: false, is_volatile: false };
 
 #[test]
 fn given_any_good_configuration_when_shown_and_read_again_then_the_same_settings() {

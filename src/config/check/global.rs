@@ -13,9 +13,10 @@ use crate::config::code::Code;
 use crate::config::environment::Environment;
 use crate::config::problem::{Problem, quoted};
 use crate::config::raw::{Node, Value};
-use crate::config::{LogFormat, LogSettings, RunAs, suggest};
+use crate::config::{Config, LogFormat, LogSettings, RunAs, suggest};
 use crate::platform::LONGEST_LOCAL_PATH;
 use crate::route::AllowList;
+use crate::source;
 
 /// `state_dir`.
 pub(super) fn state_dir(check: &mut Check<'_>, root: &Section<'_>) -> PathBuf {
@@ -125,6 +126,25 @@ fn warn_of_root(check: &mut Check<'_>) {
             .why("whoever finds a fault in it has the whole machine then; root is needed for nothing but low ports");
         check.report(problem.fix("set `user = \"portvakt\"`, or `user = \"root\"` when it has to be"));
     }
+}
+
+/// Reports when an account and certificates of a CA would be lost with a restart.
+pub(super) fn warn_of_volatile_state(check: &mut Check<'_>, root: &Section<'_>, config: &Config) {
+    let orders = config.certificates.iter().any(|it| matches!(it.source, source::Settings::Acme(_)));
+    if !orders || !check.opens_files() || !check.environment.is_volatile(&config.state_dir) {
+        return;
+    }
+    let folder = quoted(&config.state_dir.display().to_string());
+    let title = format!("what portvakt keeps in {folder} is lost when the machine or the container starts anew");
+    let problem = Problem::warning(Code::VolatileState, title).why(
+        "the account at the CA, private keys and certificates go with it: each start orders them anew, and Let's Encrypt \
+         issues five a week for the same names",
+    );
+    let problem = problem.fix("let `state_dir` lie on a disk, or on a volume that stays");
+    check.report(match root.node("state_dir") {
+        Some(node) => problem.at(&node.place),
+        None => problem,
+    });
 }
 
 /// `trusted_proxies`.

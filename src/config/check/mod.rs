@@ -123,6 +123,7 @@ impl<'e> Check<'e> {
             files: std::mem::take(&mut self.files),
         };
         confinement::require_granted(self, &config);
+        global::warn_of_volatile_state(self, &root, &config);
         config
     }
 
