@@ -61,6 +61,23 @@ fn given_each_form_then_services_and_policies_name_ports_by_their_numbers() {
 }
 
 #[test]
+fn given_each_form_then_services_policies_and_monitors_select_its_pod_and_no_other() {
+    for (name, documents) in every_form() {
+        let labels = get(&documents, "Deployment", "/spec/selector/matchLabels");
+        assert!(labels.as_object().is_some_and(|labels| !labels.is_empty()), "{name}");
+        for (kind, pointer) in [
+            ("Service", "/spec/selector"),
+            ("NetworkPolicy", "/spec/podSelector/matchLabels"),
+            ("PodMonitor", "/spec/selector/matchLabels"),
+        ] {
+            for document in documents.iter().filter(|document| document["kind"] == kind) {
+                assert_eq!(document.pointer(pointer), Some(&labels), "{name}: {kind} {}", document["metadata"]["name"]);
+            }
+        }
+    }
+}
+
+#[test]
 fn given_each_form_then_ports_rights_and_state_are_as_portvakt_needs_them() {
     for (name, documents) in every_form() {
         let pod = get(&documents, "Deployment", "/spec/template/spec");
