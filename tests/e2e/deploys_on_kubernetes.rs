@@ -1,5 +1,5 @@
-//! The files for Kubernetes are what three of its versions accept, kubectl and helm make the same of them, nothing in a Pod
-//! waits for the CA, and the Pod really serves.
+//! The files for Kubernetes are what the versions that they are for accept, kubectl and helm make the same of them, nothing in
+//! a Pod waits for the CA, and the Pod really serves.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,15 +15,19 @@ use crate::support::ports::free_port;
 use crate::support::{Curl, Podman, eventually};
 
 #[test]
-fn given_each_form_when_rendered_then_three_versions_of_kubernetes_accept_it() {
-    let documents: Vec<_> = every_form().into_iter().flat_map(|(_, documents)| documents).collect();
-    for version in VERSIONS {
-        assert_eq!(faults(&documents, version), [""; 0], "{version}");
+fn given_each_form_when_rendered_then_the_versions_of_kubernetes_that_it_is_for_accept_it() {
+    let (ordinary, native): (Vec<_>, Vec<_>) =
+        every_form().into_iter().partition(|(name, _)| name.contains("ordinary"));
+    for (forms, versions) in [(native, NATIVE), (ordinary, ORDINARY)] {
+        let documents: Vec<_> = forms.into_iter().flat_map(|(_, documents)| documents).collect();
+        for version in versions {
+            assert_eq!(faults(&documents, version), [""; 0], "{version}");
+        }
     }
     let mut broken = kustomize(&deploy("kubernetes/overlays/prometheus"));
     *at(&mut broken, "Deployment", "/spec/template/spec/initContainers/0/restartPolicies") = json!("Always");
     *at(&mut broken, "PodMonitor", "/spec/podMetricsEndpoints") = json!([{ "port": 9464 }]);
-    assert_eq!(faults(&broken, VERSIONS[0]).len(), 2, "what is wrong is seen: {:?}", faults(&broken, VERSIONS[0]));
+    assert_eq!(faults(&broken, NATIVE[0]).len(), 2, "what is wrong is seen: {:?}", faults(&broken, NATIVE[0]));
 }
 
 #[test]
@@ -75,6 +79,20 @@ fn given_each_form_then_services_policies_and_monitors_select_its_pod_and_no_oth
             }
         }
     }
+}
+
+/// `sleep` in `preStop` is new in Kubernetes 1.29, and on by default from 1.30 on; before, the API server refuses the Pod.
+#[test]
+fn given_each_form_then_the_application_sleeps_before_its_end_only_where_kubernetes_can() {
+    for (name, documents) in every_form() {
+        let application = get(&documents, "Deployment", "/spec/template/spec/containers/0");
+        let expected =
+            if name.contains("ordinary") { Value::Null } else { json!({ "preStop": { "sleep": { "seconds": 5 } } }) };
+        assert_eq!(application["lifecycle"], expected, "{name}");
+    }
+    let mine = json!({ "preStop": { "exec": { "command": ["sleep", "5"] } } });
+    let documents = chart(&json!({ "app": { "lifecycle": mine } }));
+    assert_eq!(get(&documents, "Deployment", "/spec/template/spec/containers/0/lifecycle"), mine);
 }
 
 #[test]
@@ -174,6 +192,19 @@ fn given_the_chart_when_linted_or_given_a_slip_then_told() {
 
     let refused = helm(&deploy("helm/portvakt"), "shop", &json!({ "podMonitors": { "enabled": true } }));
     assert!(refused.as_ref().is_err_and(|told| told.contains("podMonitors")), "{refused:?}");
+}
+
+#[test]
+fn given_the_texts_then_the_versions_of_kubernetes_that_they_name_are_those_that_are_tried() {
+    let read = |path: &str| fs::read_to_string(deploy(path)).unwrap();
+    let (native, ordinary) = (NATIVE[0], ORDINARY[0]);
+    for path in ["kubernetes/README.md", "kubernetes/base/kustomization.yaml"] {
+        let text = read(path).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(&format!("Kubernetes {native} and later")), "{path}");
+    }
+    assert!(read("kubernetes/overlays/ordinary-container/kustomization.yaml").contains(&format!("{ordinary} to")));
+    assert!(read("helm/portvakt/Chart.yaml").contains(&format!("kubeVersion: \">={ordinary}.0-0\"")));
+    assert!(read("helm/portvakt/values.yaml").contains(&format!("Kubernetes {ordinary} to")));
 }
 
 /// What the page says to type is what the forms name.
@@ -322,8 +353,11 @@ fn at<'a>(documents: &'a mut [Value], kind: &str, pointer: &str) -> &'a mut Valu
     &mut document.pointer_mut(parent).expect("the parent")[last]
 }
 
-/// The first with native sidecars on by default, one between, the newest whose schemas there are.
-const VERSIONS: [&str; 3] = ["1.29", "1.33", "1.37"];
+/// The first with native sidecars and `sleep` in `preStop` on by default, one between, the newest whose schemas there are.
+const NATIVE: [&str; 3] = ["1.30", "1.33", "1.37"];
+
+/// The first with `ReadWriteOncePod` on by default, the last without `sleep`, and the newest.
+const ORDINARY: [&str; 3] = ["1.27", "1.28", "1.37"];
 
 /// The default of `drain`, in seconds.
 const DRAIN: u64 = 30;
