@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::kubernetes::yaml;
 use crate::support::peers::program;
 
 #[test]
@@ -34,10 +36,15 @@ fn given_days_that_pass_when_promtool_plays_them_then_each_alert_fires_from_its_
 #[test]
 fn given_an_alert_when_looked_for_in_the_tests_then_it_is_seen_to_fire_and_to_be_silent() {
     for name in FILES {
-        let test = fs::read_to_string(root().join(format!("tests/data/alerts/{name}.test.yml"))).unwrap();
+        let file = yaml(&fs::read_to_string(root().join(format!("tests/data/alerts/{name}.test.yml"))).unwrap());
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let looks: Vec<_> = list(&file[0]["tests"]).iter().flat_map(|test| list(&test["alert_rule_test"])).collect();
         let rules = fs::read_to_string(rules(name)).unwrap();
         for alert in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
-            assert!(test.contains(&format!("alertname: {alert}\n")), "{alert} is never seen to fire");
+            let of_alert = looks.iter().filter(|look| look["alertname"] == *alert);
+            let (silent, fires): (Vec<_>, Vec<_>) = of_alert.partition(|look| look["exp_alerts"][0].is_null());
+            assert!(!fires.is_empty(), "{alert} is never seen to fire");
+            assert!(!silent.is_empty(), "{alert} is never seen to be silent");
         }
     }
 }
