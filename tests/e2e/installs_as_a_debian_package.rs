@@ -44,11 +44,13 @@ fn given_the_package_when_looked_into_then_it_has_what_belongs_to_it() {
 fn given_a_bare_debian_when_installed_upgraded_removed_and_purged_then_nothing_is_lost_and_nothing_left() {
     let dir = TempDir::new().unwrap();
     let debian = Debian::bootstrap(dir.path());
+    debian.pretend_that_systemd_runs();
     let before = debian.files();
     debian.take(&build(dir.path(), None), "old.deb");
     debian.take(&build(dir.path(), Some("99.0.0")), "new.deb");
 
     debian.run(&["dpkg", "-i", "/root/old.deb"]);
+    assert_eq!(debian.told_systemd(), ["daemon-reload"], "nothing is started");
     debian.run(&["portvakt", "check", "--offline", "--config", "/etc/portvakt/portvakt.toml"]);
     let config = debian.root.join("etc/portvakt/portvakt.toml");
     let mine = fs::read_to_string(&config).unwrap() + "# a line of the operator's\n";
@@ -58,15 +60,18 @@ fn given_a_bare_debian_when_installed_upgraded_removed_and_purged_then_nothing_i
     fs::write(&key, "a key").unwrap();
 
     debian.run(&["dpkg", "-i", "/root/new.deb"]);
+    assert_eq!(debian.told_systemd(), ["daemon-reload", "daemon-reload", "try-restart portvakt.service"]);
     assert_eq!(debian.run(&["dpkg-query", "-W", "-f=${Version}", "portvakt"]), "99.0.0");
     assert_eq!(fs::read_to_string(&config).unwrap(), mine);
 
     debian.run(&["dpkg", "--remove", "portvakt"]);
+    assert_eq!(debian.told_systemd(), ["disable --now portvakt.socket portvakt.service", "daemon-reload"]);
     assert!(!debian.root.join("usr/bin/portvakt").exists());
     assert_eq!(fs::read_to_string(&config).unwrap(), mine);
     assert!(key.exists());
 
     debian.run(&["dpkg", "--purge", "portvakt"]);
+    assert_eq!(debian.told_systemd(), ["daemon-reload"]);
     fs::remove_file(debian.root.join("root/old.deb")).unwrap();
     fs::remove_file(debian.root.join("root/new.deb")).unwrap();
     assert_eq!(debian.files(), before);
@@ -103,6 +108,24 @@ impl Debian {
         let told = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "debootstrap, which needs root and a mirror: {told}");
         Self { root }
+    }
+
+    /// The folder by which packages know it, and a `systemctl` that notes what it is told.
+    fn pretend_that_systemd_runs(&self) {
+        fs::create_dir_all(self.root.join("run/systemd/system")).unwrap();
+        let systemctl = self.root.join("usr/bin/systemctl");
+        assert!(!systemctl.exists(), "a minimal Debian has none");
+        fs::write(&systemctl, "#!/bin/sh\necho \"$@\" >>/run/told\n").unwrap();
+        fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(self.root.join("run/told"), "").unwrap();
+    }
+
+    /// What `systemctl` was told since the last look.
+    fn told_systemd(&self) -> Vec<String> {
+        let notes = self.root.join("run/told");
+        let told = fs::read_to_string(&notes).unwrap();
+        fs::write(&notes, "").unwrap();
+        told.lines().map(str::to_owned).collect()
     }
 
     fn take(&self, package: &Path, name: &str) {
