@@ -297,15 +297,15 @@ impl App {
         inner.listeners().swap(bound, &config.listen, &*self.serve());
         self.swap_sockets(open, &config);
         inner.look_at_listeners(&config);
+        self.open_control();
+        inner.forget_what_is_gone(&config);
+        inner.apply_notifiers(&config);
         // Whoever asks from here on is answered by this process, and by this one alone as soon as the other is relieved.
         inner.phase.send_replace(Phase::Ready);
-        self.open_control();
         if let Some((predecessor, pause)) = predecessor.zip(pause) {
             predecessor.relieve(pause);
             info!("took over from the process before this one");
         }
-        inner.forget_what_is_gone(&config);
-        inner.apply_notifiers(&config);
         rights::tell(inner.descriptors, &config);
         inner.tell(&[Notice::Ready, Notice::Status(&inner.status_line())]);
         tokio::spawn(self.clone().keep_supervisor_informed());
