@@ -19,9 +19,16 @@ use crate::platform;
 pub struct LockGuard {
     /// The operating system releases the lock when it is closed. The file stays: removing it would let two processes hold
     /// locks on two files of one name.
-    _file: File,
-    /// Below the file, and so dropped after it: what is not shown as held is free.
+    file: File,
+    /// Dropped after it was unlocked: what is not shown as held is free.
     _shown: Option<Shown>,
+}
+
+impl Drop for LockGuard {
+    /// A child that was started a moment ago may hold the file still, until it runs its own program.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 impl Store {
@@ -40,7 +47,7 @@ impl Store {
                 // For people alone; a full disk does not keep anybody from ordering.
                 let _ = sign(&file);
                 self.locks.had(name);
-                Ok(Some(LockGuard { _file: file, _shown: Some(Shown::new(&self.locks, name)) }))
+                Ok(Some(LockGuard { file, _shown: Some(Shown::new(&self.locks, name)) }))
             }
             Err(TryLockError::WouldBlock) => {
                 self.locks.refused(name);
@@ -92,7 +99,7 @@ impl Store {
         let since = Instant::now();
         file.lock().map_err(StoreError::io("lock", path))?;
         self.locks.tell(since.elapsed());
-        Ok(LockGuard { _file: file, _shown: None })
+        Ok(LockGuard { file, _shown: None })
     }
 }
 
