@@ -162,7 +162,12 @@ mod tests {
 
         sockets.settle(&[]);
 
-        assert!(bind(address).is_ok());
+        // A child of another test may hold it until it runs its own program.
+        let is_free = || {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            bind(address).is_ok()
+        };
+        assert!((0..1000).any(|_| is_free()));
     }
 
     #[test]

@@ -126,6 +126,11 @@ mod tests {
             [(Some(std::process::id()), address)]
         );
         drop(listener);
-        assert!(port_owners(address.port()).is_empty());
+        // A child of another test may hold it until it runs its own program.
+        let is_free = || {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            port_owners(address.port()).is_empty()
+        };
+        assert!((0..1000).any(|_| is_free()));
     }
 }

@@ -26,7 +26,7 @@ fn given_a_silent_client_when_the_handshake_timeout_passes_then_it_is_closed_and
         assert!(took < Duration::from_secs(10), "{took:?}: the default");
     }
     let timeouts = [("reason", "timeout")];
-    assert_eq!(stage.home.metrics().sum("portvakt_tls_handshake_failures_total", &timeouts), 3.0);
+    stage.home.wait_sum("portvakt_tls_handshake_failures_total", &timeouts, 3.0);
     assert_eq!(stage.get("/").status, 200);
 }
 

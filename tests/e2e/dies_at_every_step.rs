@@ -11,11 +11,14 @@ use crate::support::{Echo, Home, Pebble, Witness};
 fn given_a_death_on_either_side_of_every_step_when_started_again_then_issued_by_one_account_without_needless_orders() {
     let (pebble, echo) = (Pebble::start(Settings { always_valid: true, ..Settings::on(1, 1) }), Echo::start());
     let scenes: Vec<_> = STEPS.iter().flat_map(|step| Scene::both(&pebble, &echo, *step)).collect();
-    let started: Vec<_> = scenes.iter().map(|scene| scene.home.start()).collect();
-    for (scene, mut portvakt) in scenes.iter().zip(started) {
-        scene.witness.await_held();
-        portvakt.child.kill();
-        scene.witness.let_go();
+    // Nobody is held for ever.
+    for some in scenes.chunks(4) {
+        let started: Vec<_> = some.iter().map(|scene| scene.home.start()).collect();
+        for (scene, mut portvakt) in some.iter().zip(started) {
+            scene.witness.await_held();
+            portvakt.child.kill();
+            scene.witness.let_go();
+        }
     }
 
     let again: Vec<_> = scenes.iter().map(|scene| scene.home.start_at(scene.pause())).collect();

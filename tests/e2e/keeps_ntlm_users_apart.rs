@@ -8,6 +8,7 @@ use std::process::Command;
 use portvakt::pki::Fingerprint;
 
 use crate::stage::Stage;
+use crate::support::clock::{PATIENCE, eventually};
 use crate::support::h2::End;
 use crate::support::home::{Portvakt, command, run};
 use crate::support::ntlm::{ANNA, BERTIL, Clients, User};
@@ -94,6 +95,7 @@ fn given_h2_when_the_server_asks_for_ntlm_then_http_1_is_asked_for_and_nothing_e
     assert_eq!(curl(&stage, ANNA, &["/a"])[0].user, ANNA.name);
     let status = verb(&stage, &["status"]);
     assert!(status.contains("HTTP/1.1 only  m5.test: its server asks for NTLM or Negotiate"), "{status}");
+    wait_kept(&stage);
     assert!(portvakt.terminate().success());
     let _portvakt = stage.home.start();
     assert_eq!(alpn(&stage), "http/1.1", "remembered over a restart");
@@ -105,11 +107,19 @@ fn given_h2_when_the_server_asks_for_ntlm_then_http_1_is_asked_for_and_nothing_e
     assert_eq!(verb(&stage, &["http2", "list"]), "m5.test: HTTP/2 and HTTP/1.1\n");
 }
 
+/// It is on the disk a moment after it was seen.
+fn wait_kept(stage: &Stage) {
+    eventually("it is kept", PATIENCE, || {
+        verb(stage, &["http2", "list"]).starts_with("m5.test: HTTP/1.1 only").then_some(())
+    });
+}
+
 #[test]
 fn given_a_stopped_portvakt_when_http2_is_allowed_then_it_is_from_the_next_start_on() {
     let (_ntlm, stage, mut portvakt) = running();
     assert_eq!(stage.get("/a").status, 401);
     assert_eq!(alpn(&stage), "http/1.1", "also when it was seen over HTTP/1.1");
+    wait_kept(&stage);
     assert!(portvakt.terminate().success());
     assert!(verb(&stage, &["http2", "list"]).starts_with("m5.test: HTTP/1.1 only, NTLM or Negotiate was seen"));
 
@@ -275,7 +285,7 @@ fn running() -> (Ntlm, Stage, Portvakt) {
 /// Asks all paths by one call of curl, which uses one connection; answers that are no 200 are left out.
 fn curl(stage: &Stage, user: User, paths: &[&str]) -> Vec<Told> {
     let mut command = Command::new(program("curl"));
-    command.args(["-q", "-sS", "--max-time", "60", "--ntlm", "--user", &format!("{}:{}", user.name, user.password)]);
+    command.args(["-q", "-sS", "--max-time", "180", "--ntlm", "--user", &format!("{}:{}", user.name, user.password)]);
     command.args(["--resolve", &format!("m5.test:{}:127.0.0.1", stage.home.https), "--cacert", stage.root()]);
     let output = command.args(paths.iter().map(|path| stage.url(path))).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

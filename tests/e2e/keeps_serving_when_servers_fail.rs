@@ -75,7 +75,9 @@ fn given_a_busy_server_when_more_requests_come_then_the_idle_one_takes_them() {
 
     (0..10).for_each(|_| assert_eq!(stage.get("/x").status, 200));
 
-    assert_eq!((busy.requests().len(), idle.requests().len()), (1, 10));
+    let (of_busy, of_idle) = (busy.requests().len(), idle.requests().len());
+    // A request may come before the place of the one before is free.
+    assert!(of_busy <= 2 && of_busy + of_idle == 11, "{of_busy} {of_idle}");
     busy.release();
     assert_eq!(raw::read_reply(&mut held).unwrap().status, 200);
 }

@@ -85,7 +85,7 @@ fn given_a_site_that_only_redirects_when_asked_then_path_and_query_are_kept_and_
     let plain = raw::get(stage.home.http, "m5.test", "/a");
     assert_eq!((plain.status, plain.header("strict-transport-security")), (301, None));
     let counted = [("route", "m5.test:/"), ("code", "301")];
-    assert_eq!(stage.home.metrics().sum("portvakt_http_requests_total", &counted), 3.0);
+    stage.home.wait_sum("portvakt_http_requests_total", &counted, 3.0);
 }
 
 #[test]

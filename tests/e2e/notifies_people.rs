@@ -294,6 +294,7 @@ fn given_a_reload_when_notifiers_come_and_go_then_they_are_told_from_then_on_and
     stage.configure("", &hook(&stage.home, &inbox, "events = [\"expiring\"]"));
     assert!(portvakt.reload(&stage.home));
     inbox.wait_event("expiring");
+    stage.home.wait_sum("portvakt_notify_total", &[("channel", "hook"), ("result", "ok")], 1.0);
     assert_eq!(series(), 3);
 
     stage.configure("", "");

@@ -62,13 +62,13 @@ fn given_traffic_when_scraped_then_every_query_of_the_dashboard_returns_what_it_
     let left = number("Clients get a good certificate for");
     assert!((19.0 * DAY..20.0 * DAY).contains(&left), "{left}");
     eventually("the alert is counted", PATIENCE, || (number("Alerts") == 1.0).then_some(()));
-    let certificates = prometheus.query(&query_of(&queries, "Every certificate"));
+    let certificates = prometheus.wait(&query_of(&queries, "Every certificate"));
     let names: BTreeSet<_> = certificates.iter().map(|series| text(series, "cert")).collect();
     assert!(names.contains("app.test") && names.contains("m5.test") && names.contains("bankid"), "{names:?}");
-    let used = prometheus.query(&query_of(&queries, "Life used up"));
+    let used = prometheus.wait(&query_of(&queries, "Life used up"));
     let manual = used.iter().find(|series| text(series, "cert") == "m5.test").unwrap();
     assert!((0.89..0.91).contains(&value(manual)), "{manual}");
-    let states = prometheus.query(&query_of(&queries, "State"));
+    let states = prometheus.wait(&query_of(&queries, "State"));
     let states: BTreeSet<_> = states.iter().map(|series| (text(series, "cert"), text(series, "state"))).collect();
     assert!(states.contains(&("app.test".into(), "issued".into())), "{states:?}");
     assert!(states.contains(&("m5.test".into(), "static".into())), "{states:?}");

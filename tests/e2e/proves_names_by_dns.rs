@@ -103,21 +103,24 @@ fn given_a_key_that_may_not_change_the_zone_when_proven_then_the_log_says_so() {
 #[test]
 fn given_a_secondary_that_lags_when_proven_then_the_ca_is_told_when_it_has_the_text() {
     let primary = Scene::new();
-    let secondary = Bind::start(&[], &[Zone::copied("example.test", primary.bind.address(), true)]);
+    let mut secondary = Bind::start(&[], &[Zone::copied("example.test", primary.bind.address(), false)]);
     secondary.wait_copied("example.test");
     // The CA asks nobody but the secondary.
     let scene = primary.asking(secondary.address());
     let both = [scene.bind.address(), secondary.address()];
     scene.configure("challenges = [\"dns-01\"]\n", &scene.rfc2136_seen_at(&both), &scene.sites(&["example.test"]));
     let portvakt = scene.home.start();
-
-    scene.home.wait_certificate("example.test", "issued", AN_ORDER);
-
-    assert_eq!(scene.pebble.orders(), 1);
-    portvakt.child.wait_line("who was waited for", |line| {
+    portvakt.child.wait_line("who is waited for", |line| {
         line.contains("waiting until the text is at all name servers")
             && line.contains(&secondary.address().to_string())
     });
+
+    // It copies the zone when it starts.
+    secondary.stop();
+    secondary.go();
+
+    scene.home.wait_certificate("example.test", "issued", AN_ORDER);
+    assert_eq!(scene.pebble.orders(), 1);
 }
 
 #[test]

@@ -55,6 +55,7 @@ fn given_a_listener_behind_a_load_balancer_when_full_then_seen_all_the_same() {
     // Before the first look most likely, and never closed by us.
     let _client = crate::support::eventually("it listens", PATIENCE, || raw::try_connect(stage.home.https).ok());
 
+    crate::support::eventually("the operators' listener too", PATIENCE, || raw::try_connect(stage.home.admin).ok());
     wait_match(&stage.home, "m5.test", 1.0);
 
     let rejected = stage.home.metrics().sum("portvakt_connections_rejected_total", &[("reason", "proxy_protocol")]);

@@ -37,7 +37,7 @@ fn given_a_configuration_when_the_ca_is_away_then_the_answer_stands_on_top_and_n
         text.starts_with("The certificate survives.\nacme-v02.api.letsencrypt.org is away for 5 d, from "),
         "{text}"
     );
-    assert!(text.contains("app.example.com: lifetime 90 d, 64 d from 2027-02-10"), "{text}");
+    assert!(text.contains("app.example.com: lifetime "), "{text}");
     assert!(text.contains("PortvaktAcmeFailing (warning)"), "{text}");
     assert!(!home.path().join("state").exists(), "nothing is written");
     assert_eq!(simulate(&home, &["--ca-outage", "5d"]).1.lines().count(), text.lines().count());

@@ -100,8 +100,7 @@ fn given_sites_when_names_are_asked_for_then_exact_goes_before_wildcard_and_one_
             None => assert!(seen.text.contains("unrecognized name"), "{name}: {}", seen.text),
         }
     }
-    let refused = home.metrics().sum("portvakt_tls_handshake_failures_total", &[("reason", "unknown_sni")]);
-    assert_eq!(refused, 3.0);
+    home.wait_sum("portvakt_tls_handshake_failures_total", &[("reason", "unknown_sni")], 3.0);
 }
 
 #[test]
@@ -120,7 +119,7 @@ fn given_no_server_name_when_no_site_is_the_default_then_refused() {
     let seen = s_client(home.https, &["-noservername"]);
 
     assert!(!seen.finished, "{}", seen.text);
-    assert_eq!(home.metrics().sum("portvakt_tls_handshake_failures_total", &[("reason", "no_sni")]), 1.0);
+    home.wait_sum("portvakt_tls_handshake_failures_total", &[("reason", "no_sni")], 1.0);
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn given_bodies_that_stand_still_when_their_time_is_over_then_they_end_by_h1_and
     assert!(matches!(h2.end_of(1), h2::End::Reset(_)));
     assert!(matches!(lazy.end_of(stream), h2::End::Reset(_)));
     let labels = [("code", "408")];
-    assert_eq!(stage.home.metrics().sum("portvakt_http_requests_total", &labels), 4.0);
+    stage.home.wait_sum("portvakt_http_requests_total", &labels, 4.0);
     victims.assert_unharmed(MOST);
 }
 

@@ -167,6 +167,7 @@ fn given_no_path_when_requests_come_then_standard_output_has_them_and_nothing_el
 fn given_a_log_that_is_switched_on_by_a_reload_when_requests_come_then_they_are_written() {
     let (stage, portvakt) = logging("false");
     stage.get("/before");
+    stage.home.wait_sum("portvakt_http_requests_total", &[], 1.0);
     stage.configure("log = { access = { path = \"access.log\" } }\n", "");
     assert!(portvakt.reload(&stage.home));
 

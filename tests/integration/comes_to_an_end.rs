@@ -289,7 +289,7 @@ impl Scene {
     fn source_of(&self, settings: AcmeSettings) -> AcmeSource {
         let (store, clock) = (self.store(), Arc::new(self.clock.clone()));
         let source = AcmeSource::new(settings, store, Challenges::default(), clock, &Clients::default()).unwrap();
-        source.with(Patience { validation: Duration::from_secs(2), order: Duration::from_secs(4) })
+        source.with(Patience { validation: Duration::from_secs(6), order: Duration::from_secs(8) })
     }
 
     async fn obtain(&self) -> Result<Identity, AcmeError> {

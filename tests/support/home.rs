@@ -146,6 +146,13 @@ impl Home {
         eventually(what, within, || probe(&self.metrics()))
     }
 
+    /// Waits until the series of this name and these labels have this sum: what is counted is so after the answer's last byte.
+    pub(crate) fn wait_sum(&self, name: &str, labels: &[(&str, &str)], sum: f64) {
+        self.wait_metrics(&format!("{name} {labels:?} is {sum}"), PATIENCE, |metrics| {
+            (metrics.sum(name, labels) == sum).then_some(())
+        });
+    }
+
     /// Waits until the certificate named `cert` is in `state`, such as `issued`.
     pub(crate) fn wait_certificate(&self, cert: &str, state: &str, within: Duration) {
         let labels = [("cert", cert), ("state", state)];

@@ -62,9 +62,9 @@ impl Prometheus {
         })
     }
 
-    /// The one number that `expression` gives.
+    /// The one number that `expression` gives, once it gives something: a scrape that was late makes a gap.
     pub(crate) fn number(&self, expression: &str) -> f64 {
-        match &self.query(expression)[..] {
+        match &self.wait(expression)[..] {
             [one] => one["value"][1].as_str().and_then(|text| text.parse().ok()).expect("a number"),
             other => panic!("{expression}: {other:?}"),
         }

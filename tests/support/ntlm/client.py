@@ -48,7 +48,7 @@ def web_socket(plan):
     (user, password), scheme = plan["users"][0], plan["websocket"]
     force = spnego.NegotiateOptions.use_ntlm if scheme == "NTLM" else spnego.NegotiateOptions.use_negotiate
     client = spnego.client(user, password, hostname=plan["host"], service="http", protocol=scheme.lower(), options=force)
-    stream = socket.create_connection(("127.0.0.1", plan["port"]), timeout=60)
+    stream = socket.create_connection(("127.0.0.1", plan["port"]), timeout=180)
     stream = ssl.create_default_context(cafile=plan["root"]).wrap_socket(stream, server_hostname=plan["host"])
     file, challenge, statuses = stream.makefile("rb"), None, []
     while not statuses or statuses[-1] == 401 and len(statuses) < 5:
@@ -85,13 +85,13 @@ def ask(plan, user, password, together):
     for method, path, length in plan["requests"]:
         body = b"x" * length if length else None
         try:
-            answer = session.request(method, f"https://{plan['host']}:{plan['port']}{path}", data=body, timeout=60)
+            answer = session.request(method, f"https://{plan['host']}:{plan['port']}{path}", data=body, timeout=180)
             answers.append([answer.status_code, answer.text])
         except Exception as error:
             answers.append([0, repr(error)])
         if len(answers) == 1:
             # Everybody is somebody by now; only then do they go on.
-            together.wait(60)
+            together.wait(180)
     return answers
 
 

@@ -88,8 +88,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
         let script = format!("mkfifo '{0}'; echo slow >&2; sleep 600 >'{0}' & cat '{0}'", pipe.display());
-        let error = shell(&script, Duration::from_secs(1)).add(&text()).await.unwrap_err();
-        assert!(error.to_string().ends_with("did not end within 1 s and was killed; it said: slow"), "{error}");
+        let error = shell(&script, Duration::from_secs(3)).add(&text()).await.unwrap_err();
+        assert!(error.to_string().ends_with("did not end within 3 s and was killed; it said: slow"), "{error}");
 
         // The far end of the pipe is closed when its only writer is dead.
         let read = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().read(true).write(true).open(pipe));
