@@ -94,6 +94,7 @@ fn given_each_mistake_when_tested_by_hand_then_the_cause_and_what_mends_it() {
     for secret in ["geheim", "not-it", "0123456789abcdef", "verborgen"] {
         assert!(!text.contains(secret), "{secret}: {text}");
     }
+    assert!(text.contains("it said: Cannot POST /../.."), "{text}");
 }
 
 #[test]

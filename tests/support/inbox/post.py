@@ -13,6 +13,7 @@ import re
 import ssl
 import sys
 import threading
+import urllib.parse
 
 
 def main():
@@ -40,10 +41,17 @@ def webhook(port, chain, key):
             tell(path=self.path, authorization=self.headers["Authorization"], type=self.headers["Content-Type"],
                  body=json.loads(body))
             asked = re.search(r"/(\d{3})$", self.path)
-            self.send_response(int(asked[1]) if asked else 401 if "no" in self.path else 204)
-            if asked and asked[1].startswith("3"):
+            status = int(asked[1]) if asked else 401 if "no" in self.path else 204
+            # As frameworks do: what they were asked for, as it came and escaped.
+            escaped = urllib.parse.quote(self.path, safe="")
+            said = f"Cannot POST {self.path} ({escaped}) as {self.headers['Authorization']}" if status >= 300 else ""
+            self.send_response(status)
+            if 300 <= status < 400:
                 self.send_header("Location", "https://elsewhere.test/verborgen")
+            if said:
+                self.send_header("Content-Length", str(len(said)))
             self.end_headers()
+            self.wfile.write(said.encode())
 
         def log_message(self, *_):
             pass
