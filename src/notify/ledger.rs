@@ -155,9 +155,11 @@ impl Ledger {
     /// What is to be done.
     pub(super) fn poll(&self, now: Timestamp) -> Step {
         let at = match (&self.outgoing, self.pending.first()) {
-            // A clock that was set back must not make it wait for ever.
-            (Some(outgoing), _) => outgoing.retry_at.min(now + LONGEST_PAUSE),
-            (None, Some(first)) => (first.at.min(now) + SETTLE).max(self.next_free(now)),
+            // A clock that was set back must not make it wait until the old time comes again.
+            (Some(outgoing), _) if outgoing.retry_at > now + LONGEST_PAUSE => now,
+            (Some(outgoing), _) => outgoing.retry_at,
+            (None, Some(first)) if first.at > now => self.next_free(now),
+            (None, Some(first)) => (first.at + SETTLE).max(self.next_free(now)),
             (None, None) => return Step::Wait(None),
         };
         if at <= now { Step::Send } else { Step::Wait(Some(at)) }
@@ -172,7 +174,9 @@ impl Ledger {
             retry_at: now,
             is_under_way: true,
         });
-        self.outgoing.insert(Outgoing { is_under_way: true, ..outgoing }).digest.clone()
+        // Nor must it make it try for ever.
+        let since = outgoing.since.min(now);
+        self.outgoing.insert(Outgoing { since, is_under_way: true, ..outgoing }).digest.clone()
     }
 
     /// Takes how the try ended; gives when it is tried again.

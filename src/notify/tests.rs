@@ -306,6 +306,25 @@ fn given_a_receiver_that_is_down_when_tried_then_later_and_later_and_given_up_af
 }
 
 #[test]
+fn given_a_clock_that_was_a_year_ahead_when_it_is_right_again_then_told_at_once_and_given_up_after_three_days() {
+    let ahead = NOW + DAY * 365;
+    let mut waiting = Ledger::default();
+    waiting.note(Event { at: ahead, ..event("m5") }, ahead);
+    assert_eq!(waiting.poll(NOW), Step::Send, "noted in the future");
+
+    waiting.begin(String::new, ahead);
+    waiting.end(End::Failed { failure: failure(), retry_at: None }, ahead);
+    assert_eq!(waiting.poll(NOW), Step::Send, "to be tried again in the future");
+
+    let mut now = NOW;
+    while waiting.poll(now) == Step::Send {
+        waiting.begin(String::new, now);
+        now = waiting.end(End::Failed { failure: failure(), retry_at: None }, now).unwrap_or(now);
+    }
+    assert!(now.since(NOW) < DAY * 4, "begun in the future, tried for {} s", now.since(NOW).as_secs());
+}
+
+#[test]
 fn given_retry_after_when_failed_then_kept_within_bounds() {
     for (asked, minutes) in [(MINUTE * 10, 10), (Duration::ZERO, 1), (DAY, 60)] {
         let mut ledger = Ledger::default();
