@@ -13,9 +13,9 @@ use crate::time::Timestamp;
 /// What one notifier has been told of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Memory {
-    /// Ends that were told, by role and name.
+    /// Ends that were told, by role and name; the last ones.
     #[serde(default)]
-    ends: BTreeMap<String, ToldEnd>,
+    told_ends: BTreeMap<String, Vec<ToldEnd>>,
     /// When it was last told of what is going wrong, by kind and subject.
     #[serde(default)]
     troubles: BTreeMap<String, Timestamp>,
@@ -58,19 +58,28 @@ impl Memory {
         news
     }
 
+    /// Of a few that take turns, as behind a load balancer, each is told once.
     fn ending(&mut self, certificate: &CertificateFact, now: Timestamp) -> Option<Event> {
         let (begin, end) = certificate.not_before.zip(certificate.not_after).filter(|_| certificate.is_manual)?;
         let days = reached(begin, end, now)?;
         let key = format!("{} {}", certificate.role.as_str(), certificate.name);
-        if let Some(told) = self.ends.get_mut(&key).filter(|told| told.sha256 == certificate.sha256) {
-            if now.since(told.seen) >= DAY {
-                told.seen = now;
+        let told = self.told_ends.entry(key).or_default();
+        match told.iter_mut().find(|told| told.sha256 == certificate.sha256) {
+            Some(known) => {
+                if now.since(known.seen) >= DAY {
+                    known.seen = now;
+                }
+                if known.days <= days {
+                    return None;
+                }
+                known.days = days;
             }
-            if told.days <= days {
-                return None;
+            None => {
+                told.push(ToldEnd { sha256: certificate.sha256.clone(), days, seen: now });
+                let surplus = told.len().saturating_sub(MOST_SHOWN);
+                told.drain(..surplus);
             }
         }
-        self.ends.insert(key, ToldEnd { sha256: certificate.sha256.clone(), days, seen: now });
         Some(Event {
             role: Some(certificate.role),
             not_after: Some(end),
@@ -145,7 +154,10 @@ impl Memory {
 
     fn forget(&mut self, now: Timestamp) {
         self.troubles.retain(|_, told| is_within(*told, DAY, now));
-        self.ends.retain(|_, told| now < told.seen + LONG_GONE);
+        self.told_ends.retain(|_, told| {
+            told.retain(|told| now < told.seen + LONG_GONE);
+            !told.is_empty()
+        });
     }
 }
 

@@ -108,6 +108,21 @@ fn given_five_days_left_when_first_seen_then_told_once_and_again_for_another_cer
 }
 
 #[test]
+fn given_two_certificates_near_their_end_that_take_turns_when_looked_at_then_each_is_told_once() {
+    let mut ledger = Ledger::default();
+    let shown = |sha256: &str, day: u32| {
+        let (role, sha256) = (Role::UpstreamPeer, sha256.to_owned());
+        (of(vec![CertificateFact { role, sha256, ..by_hand(10) }]), NOW + DAY * day + MINUTE)
+    };
+    let told: Vec<_> = (0..6u32)
+        .flat_map(|day| ["one", "two", "one"].map(|sha256| shown(sha256, day)))
+        .flat_map(|(facts, at)| look(&mut ledger, &facts, at))
+        .collect();
+    let ends = [Some(9), Some(9), Some(6), Some(6)];
+    assert_eq!(told, ends.map(|days| (Kind::Expiring, days)));
+}
+
+#[test]
 fn given_a_certificate_when_looked_at_then_its_end_is_told_only_where_it_matters() {
     let short =
         |days: u32, left: u32| CertificateFact { not_before: Some(NOW + DAY * left - DAY * days), ..by_hand(left) };
