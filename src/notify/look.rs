@@ -255,11 +255,11 @@ fn is_serious(certificate: &CertificateFact, now: Timestamp) -> bool {
     }
 }
 
-/// The nearest of [`THRESHOLDS`] that is reached. A certificate that lives for days only is not told of weeks ahead: what
-/// renews it by itself would do so later than that.
+/// The nearest of [`THRESHOLDS`] that is reached; none that is more than a quarter of its life ahead: what renews it by itself
+/// may do so later than that.
 fn reached(begin: Timestamp, end: Timestamp, now: Timestamp) -> Option<u32> {
     let life = end.since(begin);
-    let fits = |days: &u32| DAY * (*days * 3) < life || *days == 0;
+    let fits = |days: &u32| DAY * (*days * 4) < life || *days == 0;
     let is_reached = |days: &u32| now + DAY * *days > end;
     THRESHOLDS.into_iter().filter(fits).find(is_reached)
 }

@@ -134,6 +134,8 @@ fn given_a_certificate_when_looked_at_then_its_end_is_told_only_where_it_matters
         ("no dates", CertificateFact { not_after: None, ..by_hand(20) }, false),
         ("ninety days, renewed at thirty by somebody", short(90, 29), false),
         ("ninety days, not renewed at fourteen", short(90, 13), true),
+        ("forty-five days, to be renewed at fifteen", short(45, 13), false),
+        ("forty-five days, not renewed at seven", short(45, 6), true),
         ("six days, renewed at two", short(6, 2), false),
         ("six days, not renewed at one", short(6, 0), true),
     ];

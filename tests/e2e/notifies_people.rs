@@ -194,7 +194,7 @@ fn given_a_week_when_all_is_well_or_not_then_a_heartbeat_says_so() {
     assert_eq!(beat["report"]["valid"], 1, "{beat}");
     portvakt.child.kill();
 
-    let _portvakt = started(40);
+    let _portvakt = started(50);
     let beat = inbox.wait("another heartbeat", |message| message["body"]["severity"] == "warning");
     let needs = &beat["body"]["events"][0]["report"]["needs"];
     assert_eq!((&needs[0]["matter"], &needs[0]["about"]), (&"certificate_ends".into(), &"m5.test".into()), "{beat}");

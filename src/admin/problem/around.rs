@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DAY, Level, Matter, Problem, whole_days};
+use super::{DAY, Level, Matter, Problem, ends_soon, whole_days};
 use crate::admin::status::{Acme, ClientIdentity, Egress, Notifier, Upstream};
 use crate::lifecycle::Reason;
 use crate::lifecycle::outlook::Todo;
@@ -90,10 +90,12 @@ pub(super) fn of_upstream(upstream: &Upstream, now: Timestamp) -> Vec<Problem> {
 /// Pins do not look at dates.
 fn upstream_ends(upstream: &Upstream, now: Timestamp) -> Option<Problem> {
     let judged = upstream.peers.iter().filter(|peer| peer.trust == Some("trust_anchors"));
-    let end = judged.filter_map(|peer| peer.certificate.as_ref()).map(|shown| shown.not_after).min()?;
+    let shown = judged.filter_map(|peer| peer.certificate.as_ref());
+    let ending = shown.filter(|shown| ends_soon(Some(shown.not_before), shown.not_after, now));
+    let end = ending.map(|shown| shown.not_after).min()?;
     let days = end.as_unix().saturating_sub(now.as_unix()).div_euclid(DAY);
     let matter = Matter::UpstreamEnds { days };
-    (days < 30).then(|| Problem::new(Level::Mend, matter, &upstream.name).at(Some(end)))
+    Some(Problem::new(Level::Mend, matter, &upstream.name).at(Some(end)))
 }
 
 /// Seconds, as the alert `PortvaktClockSkew`.

@@ -1,6 +1,6 @@
 //! Certificates: our own, roots, and lists of the revoked.
 
-use super::{Level, Matter, Problem, whole_days};
+use super::{Level, Matter, Problem, SOON_DAYS, ends_soon, whole_days};
 use crate::admin::status::{Certificate, ClientCrl, Served, Status};
 use crate::lifecycle::{Reason, State};
 use crate::metrics::CertificateRole;
@@ -44,9 +44,13 @@ fn of_living(certificate: &Certificate, now: Timestamp) -> Option<(Level, Matter
             let matter = Matter::Expired { reason: None, role: certificate.role, is_manual: true };
             return Some((Level::Broken, matter));
         }
-        let days = whole_days(end.since(now));
-        let matter = Matter::Ends { role: certificate.role, days };
-        return (days < MANUAL_DAYS || certificate.last_failure.is_some()).then_some((Level::Mend, matter));
+        let is_soon = match certificate.role {
+            CertificateRole::Listener => ends_soon(certificate.not_before, end, now),
+            // Roots: whoever lives by them needs another one in time, however long they have lived.
+            _ => whole_days(end.since(now)) < SOON_DAYS,
+        };
+        let matter = Matter::Ends { role: certificate.role, days: whole_days(end.since(now)) };
+        return (is_soon || certificate.last_failure.is_some()).then_some((Level::Mend, matter));
     }
     let is_emergency = certificate.emergency.is_some_and(|at| now >= at);
     let is_overdue = is_overdue(certificate, now);
@@ -135,8 +139,6 @@ pub(super) fn of_list(list: &ClientCrl, now: Timestamp) -> Option<Problem> {
 
 /// A failure may pass by itself; as many in a row do not.
 const SEVERAL: u32 = 3;
-/// As the alert for certificates that nothing renews.
-const MANUAL_DAYS: u64 = 30;
 /// As the alert for chains.
 const CHAIN_DAYS: u64 = 14;
 /// For `portvakt help`, as where the configuration is checked.

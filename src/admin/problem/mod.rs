@@ -281,6 +281,16 @@ fn whole_days(left: Duration) -> u64 {
     left.as_secs() / DAY.unsigned_abs()
 }
 
+/// Whether a certificate that we do not renew is in the last fifth of its life and has less than [`SOON_DAYS`], as the alerts
+/// for them judge: who renews it in time, by a program or by hand, is not called.
+fn ends_soon(begin: Option<Timestamp>, end: Timestamp, now: Timestamp) -> bool {
+    let left = end.since(now);
+    let is_last_fifth = begin.is_none_or(|begin| left * 5 < end.since(begin));
+    end <= now || (whole_days(left) < SOON_DAYS && is_last_fifth)
+}
+
+/// As in the alerts.
+const SOON_DAYS: u64 = 30;
 const DAY: i64 = 86_400;
 
 #[cfg(test)]

@@ -208,8 +208,9 @@ fn given_one_thing_that_is_not_well_when_judged_then_that_and_nothing_else() {
         ("by hand, in time", |s| s.certificates[0].renewal_manual = true, &[]),
         ("by hand, soon", |s| {
             s.certificates[0].renewal_manual = true;
-            s.certificates[0].not_after = at(20);
-            s.certificates[0].chain_not_after = at(20);
+            s.certificates[0].not_before = at(-70);
+            s.certificates[0].not_after = at(17);
+            s.certificates[0].chain_not_after = at(17);
         }, &[(Mend, "certificate_ends")]),
         ("a root that is over", |s| {
             s.certificates[0].role = CertificateRole::TrustAnchor;
@@ -290,6 +291,37 @@ fn given_one_thing_that_is_not_well_when_judged_then_that_and_nothing_else() {
 }
 
 #[test]
+fn given_files_that_another_program_renews_in_its_time_when_judged_then_well_until_the_last_fifth_of_their_life() {
+    // Hours: of a life, left when such programs renew, left in its last fifth.
+    let table = [
+        (24, 8, 4),
+        (6 * 24, 3 * 24, 24),
+        (45 * 24, 14 * 24, 8 * 24),
+        (90 * 24, 29 * 24, 17 * 24),
+        (365 * 24, 31 * 24, 29 * 24),
+    ];
+    let after = |hours: i64| Timestamp::from_unix(NOW.as_unix() + hours * 3600);
+    let judged = |life: i64, left: i64| {
+        let (mut files, mut seen) = (status(), status());
+        let certificate = &mut files.certificates[0];
+        certificate.renewal_manual = true;
+        (certificate.not_before, certificate.not_after) = (Some(after(left - life)), Some(after(left)));
+        certificate.chain_not_after = certificate.not_after;
+        let shown = seen.upstreams[0].peers[1].certificate.as_mut().unwrap();
+        (shown.not_before, shown.not_after) = (after(left - life), after(left));
+        [files, seen].map(|status| judge(&status).first().map(|problem| problem.matter.as_str()))
+    };
+    for (life, renewed, late) in table {
+        assert_eq!(judged(life, renewed), [None, None], "{renewed} of {life} hours");
+        assert_eq!(
+            judged(life, late),
+            [Some("certificate_ends"), Some("upstream_certificate_ends")],
+            "{late} of {life} hours"
+        );
+    }
+}
+
+#[test]
 fn given_a_process_that_ends_when_judged_then_not_well() {
     let draining = Status { phase: Phase::Draining, ..status() };
     assert!(judge(&draining).is_empty() && !is_well(&draining, &[]));
@@ -301,6 +333,7 @@ fn given_several_problems_when_judged_then_what_turns_people_away_first_and_then
     let named = |name: &str, days| Certificate {
         name: name.to_owned(),
         renewal_manual: true,
+        not_before: at(-100),
         not_after: at(days),
         chain_not_after: at(days),
         ..certificate()
