@@ -285,7 +285,8 @@ pub(super) const DAY: Duration = Duration::from_secs(86_400);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 /// In a row, before a CA that fails is something for people.
 const FAILURES: u32 = 3;
-const WHILE_FILES_CHANGE: Duration = Duration::from_secs(600);
+/// Shorter than the time after which files that were refused are read again, which makes the failure new.
+const WHILE_FILES_CHANGE: Duration = Duration::from_secs(300);
 /// What was told of a certificate is kept for so long when it is no longer there.
 const LONG_GONE: Duration = Duration::from_secs(90 * 86_400);
 /// Servers behind one address that show a certificate each.

@@ -192,6 +192,17 @@ fn given_failures_when_looked_at_then_told_when_serious_and_once_a_day() {
 }
 
 #[test]
+fn given_files_that_are_refused_again_every_ten_minutes_when_looked_at_each_minute_then_told_before_the_second_time() {
+    let mut ledger = Ledger::default();
+    let told_at = (0..60u32).find(|minute| {
+        let mut refused = CertificateFact { is_manual: true, ..failed(1 + minute / 10) };
+        refused.failure.as_mut().unwrap().at = NOW + MINUTE * (minute / 10 * 10);
+        !look(&mut ledger, &of(vec![refused]), NOW + MINUTE * *minute).is_empty()
+    });
+    assert_eq!(told_at, Some(5));
+}
+
+#[test]
 fn given_a_server_when_its_certificate_changes_then_told_but_not_the_first_and_not_those_that_take_turns() {
     let mut ledger = Ledger::default();
     let mut seen = |sha256: &str, refused: Option<&str>, at| {
