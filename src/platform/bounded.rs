@@ -1,6 +1,7 @@
 //! Programs of the operator's, which must not outlive the time that they have.
 
 use std::io;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -27,7 +28,8 @@ pub enum Ended {
 }
 
 /// Runs a program with `input` on its standard input, in a group of its own, so that what it has started dies with it
-/// when `limit` is over. What it writes to standard output is lost. It need not read its input.
+/// when `limit` is over; when it ends by itself, what it leaves behind is let be. What it writes to standard output is lost. It
+/// need not read its input.
 ///
 /// # Errors
 ///
@@ -64,8 +66,15 @@ impl Running {
                 keep_last(stderr, words).await;
             }
         };
-        let (status, (), ()) = tokio::join!(self.0.wait(), feeding, reading);
-        status
+        let mut talking = pin!(async { tokio::join!(feeding, reading) });
+        tokio::select! {
+            status = self.0.wait() => {
+                // What it leaves behind may hold its standard error open for as long as it likes.
+                let _ = tokio::time::timeout(UNTIL_READ, talking).await;
+                status
+            }
+            _ = &mut talking => self.0.wait().await,
+        }
     }
 }
 
@@ -95,12 +104,21 @@ fn told(words: &[u8]) -> String {
     lines.collect::<Vec<_>>().join("; ").chars().filter(|c| !c.is_control()).collect()
 }
 
+/// For last words that are on their way when a program has ended.
+const UNTIL_READ: Duration = Duration::from_secs(1);
 /// Bytes.
 const LAST_WORDS: usize = 2048;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        command
+    }
 
     #[test]
     fn given_many_words_when_told_then_one_line() {
@@ -110,15 +128,18 @@ mod tests {
     #[cfg(unix)]
     #[tokio::test]
     async fn given_input_when_the_program_reads_it_or_not_then_it_ends_by_itself() {
-        let shell = |script: &str| {
-            let mut command = Command::new("/bin/sh");
-            command.args(["-c", script]);
-            command
-        };
         let input = vec![b'a'; 1 << 20];
         let counted = run_bounded(shell("wc -c >&2"), input.clone(), Duration::from_secs(60)).await.unwrap();
         assert!(matches!(&counted, Ended::Exited { said, .. } if said == "1048576"), "{counted:?}");
         let deaf = run_bounded(shell("exit 7"), input, Duration::from_secs(60)).await.unwrap();
         assert!(matches!(deaf, Ended::Exited { status, .. } if status.code() == Some(7)), "{deaf:?}");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn given_a_program_that_leaves_another_behind_when_it_ends_then_it_has_ended_and_was_not_killed() {
+        let script = "echo done >&2; sleep 60 & exit 0";
+        let ended = run_bounded(shell(script), b"in".to_vec(), Duration::from_secs(30)).await.unwrap();
+        assert!(matches!(&ended, Ended::Exited { status, said } if status.success() && said == "done"), "{ended:?}");
     }
 }
