@@ -1,6 +1,8 @@
 //! Request to answer, without a socket.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -10,15 +12,35 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::Full;
 
-use super::{Report, SCHEMA, State, page};
+use super::{Report, SCHEMA, State, Turn, page};
 use crate::language::Lang;
 use crate::metrics;
 use crate::route::HostName;
 
+/// For what may wait for the disk.
+#[derive(Default)]
+pub(super) struct Turns {
+    metrics: Turn,
+    status: Turn,
+}
+
 /// Answers one request; its body is not looked at.
-pub(super) fn answer<B>(state: &dyn State, request: &Request<B>) -> Response<Full<Bytes>> {
-    let answered = admit(request).map(|()| find(state, request));
-    let Answer { status, content_type, body } = answered.unwrap_or_else(|refused| refused);
+pub(super) async fn answer<B>(state: Arc<dyn State>, turns: &Turns, request: Request<B>) -> Response<Full<Bytes>> {
+    let request = request.map(drop);
+    let turn = match request.uri().path() {
+        "/metrics" => Some(&turns.metrics),
+        "/" | "/status.json" => Some(&turns.status),
+        _ => None,
+    };
+    let answered = match (admit(&request), turn) {
+        (Err(refused), _) => refused,
+        (Ok(()), None) => find(&*state, &request),
+        (Ok(()), Some(turn)) => {
+            let late = || Answer::text(StatusCode::SERVICE_UNAVAILABLE, LATE);
+            turn.take(PATIENCE, move || find(&*state, &request)).await.unwrap_or_else(late)
+        }
+    };
+    let Answer { status, content_type, body } = answered;
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -47,7 +69,7 @@ impl Answer {
 }
 
 /// Refuses what is not a question from somebody who knows this address.
-fn admit<B>(request: &Request<B>) -> Result<(), Answer> {
+fn admit(request: &Request<()>) -> Result<(), Answer> {
     let hosts = request.headers().get_all(HOST);
     if hosts.iter().count() > 1 || (hosts.iter().next().is_none() && request.version() > Version::HTTP_10) {
         return Err(Answer::text(StatusCode::BAD_REQUEST, "exactly one Host is required\n"));
@@ -70,7 +92,7 @@ fn is_local(host: &str) -> bool {
     })
 }
 
-fn find<B>(state: &dyn State, request: &Request<B>) -> Answer {
+fn find(state: &dyn State, request: &Request<()>) -> Answer {
     let query = request.uri().query().unwrap_or_default();
     match request.uri().path() {
         "/" => {
@@ -107,6 +129,9 @@ fn status_json(state: &dyn State) -> Answer {
     }
 }
 
+/// Shorter than Prometheus waits, unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(8);
+const LATE: &str = "not gathered in time: does the disk of `state_dir` answer?\n";
 const NOT_FOUND: &str = "not found; there are /, /metrics, /livez, /readyz, /status.json and /status.schema.json\n";
 
 /// The page loads nothing, runs nothing, and cannot be framed; its language is the reader's.

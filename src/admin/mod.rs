@@ -15,6 +15,7 @@ mod page;
 mod problem;
 mod report;
 mod status;
+mod turn;
 mod words;
 
 use std::convert::Infallible;
@@ -38,12 +39,14 @@ pub use status::{
     Served, ShownIdentity, Status, Trouble, Upstream,
 };
 
-/// What the operators' listener asks.
+pub use turn::Turn;
+
+/// What the operators' listener asks. What may wait for the disk is asked on a thread that may.
 pub trait State: Send + Sync + 'static {
-    /// Every metric, as [`crate::metrics::Metrics::render`] gives them.
+    /// Every metric, as [`crate::metrics::Metrics::render`] gives them; may wait for the disk.
     fn metrics(&self) -> Vec<u8>;
 
-    /// What there is to know now.
+    /// What there is to know now; may wait for the disk.
     fn status(&self) -> Status;
 
     /// Whether the process works; where not, it should be started anew.
@@ -60,13 +63,14 @@ pub trait State: Send + Sync + 'static {
 /// Serves until `shutdown` is true or its sender is gone; open requests get a short time to finish.
 pub async fn serve(listener: TcpListener, state: Arc<dyn State>, mut shutdown: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
+    let turns = Arc::<answer::Turns>::default();
     loop {
         tokio::select! {
             () = stopped(&mut shutdown) => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if connections.len() < MOST_CONNECTIONS => {
-                    connections.spawn(converse(stream, state.clone(), shutdown.clone()));
+                    connections.spawn(converse(stream, state.clone(), turns.clone(), shutdown.clone()));
                 }
                 Ok((_, peer)) => debug!(%peer, "admin connection closed: {MOST_CONNECTIONS} are open"),
                 Err(error) => {
@@ -81,10 +85,15 @@ pub async fn serve(listener: TcpListener, state: Arc<dyn State>, mut shutdown: w
 }
 
 /// Answers the requests of one connection.
-async fn converse(stream: TcpStream, state: Arc<dyn State>, mut shutdown: watch::Receiver<bool>) {
+async fn converse(
+    stream: TcpStream,
+    state: Arc<dyn State>,
+    turns: Arc<answer::Turns>,
+    mut shutdown: watch::Receiver<bool>,
+) {
     let service = service_fn(move |request| {
-        let answer = answer::answer(&*state, &request);
-        async move { Ok::<_, Infallible>(answer) }
+        let (state, turns) = (state.clone(), turns.clone());
+        async move { Ok::<_, Infallible>(answer::answer(state, &turns, request).await) }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(LARGEST_HEADER);

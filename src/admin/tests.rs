@@ -265,7 +265,7 @@ struct Running {
 }
 
 impl Running {
-    async fn start(state: Fixed) -> Self {
+    async fn start(state: impl State) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let address = listener.local_addr().expect("address");
         let (shutdown, receiver) = watch::channel(false);
@@ -313,6 +313,51 @@ async fn given_each_path_when_asked_then_its_answer() {
         assert!(answer.contains("cache-control: no-store\r\n"), "{path}: {answer}");
         assert!(body(&answer).contains(part), "{path}: {answer}");
     }
+}
+
+/// Its disk does not answer until it is let.
+struct Hung {
+    asked: tokio::sync::mpsc::UnboundedSender<()>,
+    held: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl State for Hung {
+    fn metrics(&self) -> Vec<u8> {
+        b"portvakt_build_info 1\n".to_vec()
+    }
+
+    fn status(&self) -> Status {
+        self.asked.send(()).expect("the test");
+        self.held.lock().expect("nobody else").recv_timeout(Duration::from_secs(30)).expect("let go");
+        status()
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn readiness(&self, _strict: bool) -> Result<(), Vec<String>> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn given_a_disk_that_hangs_when_the_status_is_asked_then_all_else_is_answered() {
+    let (asked, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    let (release, held) = std::sync::mpsc::channel();
+    let server = Running::start(Hung { asked, held: held.into() }).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /status.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    begun.recv().await.unwrap();
+
+    for path in ["/livez", "/readyz", "/metrics", "/status.schema.json"] {
+        assert!(server.get(path).await.starts_with("HTTP/1.1 200"), "{path}");
+    }
+
+    release.send(()).expect("it is still asked for");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 //! # Why
 //!
 //! Whoever asks for the status or the metrics gets an answer at once, however often: the disk is read at most once in
-//! [`LIFE`], and anew as soon as an attempt has written there.
+//! [`LIFE`], and anew as soon as an attempt has written there. While a disk does not answer, one waits for it, and the others
+//! get what was read before.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -40,28 +41,72 @@ impl Cas {
 
 /// What was read, for a while.
 #[derive(Debug)]
-struct Kept<T>(Mutex<Option<(Instant, T)>>);
+struct Kept<T> {
+    last: Mutex<Last<T>>,
+    /// Held while it is read, and never together with the other but for a moment.
+    reading: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Last<T> {
+    value: Option<T>,
+    /// When it was read; `None` is before the last change.
+    at: Option<Instant>,
+    changes: u64,
+}
 
 impl<T: Clone> Kept<T> {
-    /// Who comes while it is being read waits for it, so that nobody reads it twice.
+    /// Nobody reads it twice at once. Who comes meanwhile gets what was read before, or waits where nothing was.
     fn get(&self, read: impl FnOnce() -> T) -> T {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, value)) = kept.as_ref().filter(|(at, _)| at.elapsed() < LIFE) {
-            return value.clone();
+        if let Some(fresh) = self.fresh() {
+            return fresh;
         }
-        let value = read();
-        *kept = Some((Instant::now(), value.clone()));
+        let reading = match self.reading.try_lock() {
+            Ok(reading) => reading,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => match self.last().value.clone() {
+                Some(old) => return old,
+                None => self.reading.lock().unwrap_or_else(PoisonError::into_inner),
+            },
+        };
+        // Another may have read it just now.
+        let value = self.fresh().unwrap_or_else(|| self.read(read));
+        drop(reading);
         value
     }
 
+    fn read(&self, read: impl FnOnce() -> T) -> T {
+        let changes = self.last().changes;
+        let value = read();
+        let mut last = self.last();
+        // What has changed meanwhile may not be in it.
+        let at = (last.changes == changes).then(Instant::now);
+        (last.value, last.at) = (Some(value.clone()), at);
+        value
+    }
+
+    fn fresh(&self) -> Option<T> {
+        let last = self.last();
+        last.at.filter(|at| at.elapsed() < LIFE).and_then(|_| last.value.clone())
+    }
+}
+
+impl<T> Kept<T> {
+    /// Never waits for the disk.
     fn forget(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut last = self.last();
+        last.at = None;
+        last.changes += 1;
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last<T>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T> Default for Kept<T> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self { last: Mutex::new(Last { value: None, at: None, changes: 0 }), reading: Mutex::default() }
     }
 }
 
@@ -70,6 +115,8 @@ const LIFE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -90,5 +137,32 @@ mod tests {
         cas.forget();
         (0..1000).for_each(|_| drop(ask()));
         assert_eq!(reads.get(), 3);
+    }
+
+    #[test]
+    fn given_a_disk_that_hangs_when_asked_and_changed_then_what_was_read_before_and_then_anew() {
+        let kept = Kept::default();
+        assert_eq!(kept.get(|| 1), 1);
+        kept.forget();
+        let (release, held) = mpsc::channel::<()>();
+        let (begun, begins) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                kept.get(move || {
+                    begun.send(()).unwrap();
+                    let _ = held.recv();
+                    2
+                })
+            });
+            begins.recv().unwrap();
+
+            assert_eq!(kept.get(|| 0), 1);
+            kept.forget();
+            assert_eq!(kept.get(|| 0), 1);
+
+            drop(release);
+            assert_eq!(reader.join().unwrap(), 2);
+        });
+        assert_eq!(kept.get(|| 3), 3, "changed while it was read");
     }
 }

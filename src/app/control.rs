@@ -50,8 +50,11 @@ impl Handler for App {
     async fn answer(&self, request: Request) -> Reply {
         match request {
             Request::Status => {
-                let status = status::View(self.clone()).status();
-                Reply::Done(json!(Report::of(status)))
+                let view = status::View(self.clone());
+                match self.0.asked.take(STATUS_PATIENCE, move || json!(Report::of(view.status()))).await {
+                    Some(report) => Reply::Done(report),
+                    None => Reply::Failed(json!("not gathered in time: does the disk of `state_dir` answer?")),
+                }
             }
             Request::Rehearse { site, directory } => match self.rehearse(site.as_deref(), directory.as_deref()).await {
                 Ok(rehearsal) => Reply::Done(json!(rehearsal)),
@@ -122,6 +125,8 @@ impl App {
 }
 
 const A_MINUTE: Duration = Duration::from_secs(60);
+/// Shorter than who asks waits.
+const STATUS_PATIENCE: Duration = Duration::from_secs(3);
 
 fn reply(told: Told) -> Reply {
     match told {

@@ -63,6 +63,7 @@ pub use self::rights::{RightsError, become_user, settle_rights};
 use self::status::Phase;
 use self::upgrade::Predecessor;
 use crate::access::AccessLog;
+use crate::admin::Turn;
 use crate::challenge::Challenges;
 use crate::config::{Config, Problems, Style};
 use crate::listener::{Admission, BindError, Refused};
@@ -122,6 +123,8 @@ struct Inner {
     access_log: ArcSwapOption<AccessLog>,
     reloading: tokio::sync::Mutex<()>,
     control: Mutex<Option<JoinHandle<()>>>,
+    /// For the status on the control socket.
+    asked: Turn,
 }
 
 impl App {
@@ -225,6 +228,7 @@ impl App {
             access_log,
             reloading: tokio::sync::Mutex::const_new(()),
             control: Mutex::default(),
+            asked: Turn::default(),
         }));
         // Nobody else has the cell.
         let _ = whole.set(Arc::downgrade(&app.0));
