@@ -155,7 +155,8 @@ impl Memory {
     fn forget(&mut self, now: Timestamp) {
         self.troubles.retain(|_, told| is_within(*told, DAY, now));
         self.told_ends.retain(|_, told| {
-            told.retain(|told| now < told.seen + LONG_GONE);
+            // What was seen tomorrow was told by a clock that was wrong.
+            told.retain(|told| told.seen < now + DAY && now < told.seen + LONG_GONE);
             !told.is_empty()
         });
     }

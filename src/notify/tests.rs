@@ -123,6 +123,16 @@ fn given_two_certificates_near_their_end_that_take_turns_when_looked_at_then_eac
 }
 
 #[test]
+fn given_an_end_that_a_clock_ahead_has_told_when_the_clock_is_right_then_the_true_end_is_told() {
+    let mut ledger = Ledger::default();
+    let facts = of(vec![by_hand(10)]);
+    assert_eq!(look(&mut ledger, &facts, NOW + DAY * 365), [(Kind::Expiring, Some(0))]);
+    let told: Vec<_> = (0..12u32).flat_map(|day| look(&mut ledger, &facts, NOW + DAY * day + MINUTE)).collect();
+    let days: Vec<_> = told.iter().filter(|(kind, _)| *kind == Kind::Expiring).map(|(_, days)| *days).collect();
+    assert_eq!(days, [Some(8), Some(6), Some(0), Some(0)]);
+}
+
+#[test]
 fn given_a_certificate_when_looked_at_then_its_end_is_told_only_where_it_matters() {
     let short =
         |days: u32, left: u32| CertificateFact { not_before: Some(NOW + DAY * left - DAY * days), ..by_hand(left) };
