@@ -15,7 +15,7 @@ impl ToldFamilies {
     #[rustfmt::skip]
     pub(super) fn register(registry: &Registry) -> Result<Self, Error> {
         let families = Self {
-            notified: counters(registry, "portvakt_notify_total", "Messages to people: taken, not taken and to be tried again, or events that were too many to be kept.", &["channel", "result"])?,
+            notified: counters(registry, "portvakt_notify_total", "Messages to people: taken, not taken and to be tried again, or events that nobody will be told of.", &["channel", "result"])?,
             textfile: counters(registry, "portvakt_textfile_writes_total", "Times that the metrics were written to the file for a textfile collector, by result.", &["result"])?,
         };
         [true, false].into_iter().for_each(|is_good| _ = families.textfile.with_label_values(&[result(is_good)]));
@@ -53,7 +53,7 @@ labels! {
         Ok = "ok",
         /// It was not; it is tried again.
         Error = "error",
-        /// An event came in such numbers that it was not even kept.
+        /// An event came in such numbers that it was not even kept, or another process notifies.
         Lost = "lost",
     }
 }

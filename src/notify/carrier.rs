@@ -44,7 +44,7 @@ pub enum Sent {
     Ok,
     /// It was not; it is tried again.
     Failed,
-    /// An event came in such numbers that it could not even be kept.
+    /// An event came in such numbers that it could not even be kept, or another process had the notifier until the end.
     Lost,
 }
 
@@ -178,7 +178,7 @@ impl Task {
             guard = self.take_turn() => Some(guard),
             _ = stopped.wait_for(|stop| *stop) => None,
         };
-        let Some(_guard) = begun else { return };
+        let Some(_guard) = begun else { return self.give_up_untold() };
         self.load().await;
         loop {
             self.look().await;
@@ -193,6 +193,24 @@ impl Task {
         }
         self.take_events();
         self.save().await;
+    }
+
+    /// The process that tells does not know what happened in this one, and only it may write the ledger.
+    fn give_up_untold(mut self) {
+        self.events.close();
+        let mut untold = self.lost.swap(0, Ordering::Relaxed);
+        while self.events.try_recv().is_ok() {
+            untold = untold.saturating_add(1);
+            (self.parts.count)(&self.settings.name, Sent::Lost);
+        }
+        if untold > 0 {
+            warn!(
+                notifier = self.settings.name,
+                untold,
+                fix = "the log of this process has them",
+                "another process on the same state directory notifies, and ours has ended before it: nobody was told what has happened here"
+            );
+        }
     }
 
     /// Of several processes on one state directory, one tells. A failing lock is no reason to tell nobody.
@@ -341,3 +359,36 @@ const GRACE: Duration = Duration::from_secs(3);
 const LONGEST_ERROR: usize = 600;
 /// Events that may wait while a message is sent.
 const MOST_WAITING: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::event::Kind;
+    use crate::notify::settings::{Channel, ProgramSettings};
+    use crate::time::SystemClock;
+
+    #[tokio::test]
+    async fn given_another_process_that_notifies_when_ours_ends_first_then_its_events_count_as_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let _other = Store::open(dir.path()).unwrap().lock_notifier("ops").unwrap().unwrap();
+        let counted = Arc::new(Mutex::new(Vec::new()));
+        let heard = counted.clone();
+        let notifiers = Notifiers::new(NotifiersParts {
+            store: Store::open(dir.path()).unwrap(),
+            clock: Arc::new(SystemClock),
+            facts: Arc::new(|_| Facts::default()),
+            count: Arc::new(move |name, sent| heard.lock().unwrap().push((name.to_owned(), sent))),
+        });
+        let channel = Channel::Program(ProgramSettings { command: Vec::new(), timeout: ProgramSettings::TIMEOUT });
+        let (name, events, language) = ("ops".to_owned(), Kind::ALL.to_vec(), Lang::En);
+        notifiers.apply(&[Settings { name, channel, events, language }]);
+        for subject in ["m5", "m6"] {
+            notifiers.tell(&Event::new(Kind::Renewed, subject, SystemClock.now()));
+        }
+
+        notifiers.stop().await;
+
+        let lost = ("ops".to_owned(), Sent::Lost);
+        assert_eq!(*counted.lock().unwrap(), [lost.clone(), lost]);
+    }
+}
