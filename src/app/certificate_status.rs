@@ -85,7 +85,7 @@ fn own(status: manager::CertificateStatus) -> CertificateStatus {
         serial: text(|leaf| leaf.serial.clone()),
         sha256: text(|leaf| leaf.fingerprint.to_string()),
         key_type: text(|leaf| leaf.key_type.clone()),
-        profile: String::new(),
+        profile: status.profile.unwrap_or_default(),
         sans: leaf.map_or(status.identifiers, |leaf| leaf.names.clone()),
         consecutive_failures: life.consecutive_failures,
         last_attempt: life.last_attempt,

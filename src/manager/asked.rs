@@ -45,6 +45,14 @@ pub fn issuer(source: &Settings) -> String {
     }
 }
 
+/// The profile that is set for the ACME CA that has issued, by its directory; `None` for none, and when nobody has.
+pub(super) fn profile(source: &Settings, issued_by: Option<&str>) -> Option<String> {
+    match source {
+        Settings::Acme(cas) => cas.of(issued_by?)?.profile.clone(),
+        Settings::Internal | Settings::Files(_) => None,
+    }
+}
+
 /// Who issued a certificate that is kept, for people; `directory` is that of the ACME CA.
 pub(super) fn issued_by(source: &Settings, directory: Option<&str>) -> String {
     match directory {
@@ -125,6 +133,21 @@ mod tests {
             nameservers: vec![],
             propagation_timeout: Duration::from_secs(120),
         })
+    }
+
+    #[test]
+    fn given_several_cas_when_one_has_issued_then_its_profile() {
+        let of = |directory: &str, profile: Option<&str>| AcmeSettings {
+            directory: directory.to_owned(),
+            profile: profile.map(str::to_owned),
+            ..AcmeSettings::default()
+        };
+        let source = Settings::Acme(AcmeCas { first: of("a", Some("short")), next: vec![of("b", None)] });
+        for (issued_by, expected) in [(Some("a"), Some("short")), (Some("b"), None), (Some("gone"), None), (None, None)]
+        {
+            assert_eq!(profile(&source, issued_by).as_deref(), expected, "{issued_by:?}");
+        }
+        assert_eq!(profile(&Settings::Internal, Some("a")), None);
     }
 
     #[test]

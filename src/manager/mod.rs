@@ -262,6 +262,8 @@ pub struct CertificateStatus {
     pub source: &'static str,
     /// Who has issued it, or is to: the ACME directory's host, `internal`, or the chain's path.
     pub issuer: String,
+    /// The profile that is set for the ACME CA that has issued it.
+    pub profile: Option<String>,
     /// Its life.
     pub life: Status,
     /// What is served, a placeholder too; `None` when nothing is.
@@ -380,6 +382,7 @@ impl Shown {
             identifiers: self.settings.identifiers.clone(),
             source: asked::source_name(&self.settings.source),
             issuer: snapshot.issued_by.as_deref().map_or_else(|| asked::issuer(&self.settings.source), asked::host),
+            profile: asked::profile(&self.settings.source, snapshot.issued_by.as_deref()),
             life: snapshot.life.status(now),
             leaf: chain.map(|chain| chain.leaf().clone()),
             chain: chain.cloned(),

@@ -43,7 +43,7 @@ pub struct CertificateStatus {
     pub sha256: String,
     /// Such as `ecdsa-p256`.
     pub key_type: String,
-    /// The CA's profile; empty for none.
+    /// The profile that the CA was asked for; empty for none.
     pub profile: String,
     /// DNS names and IP addresses that it is for.
     pub sans: Vec<String>,

@@ -36,6 +36,7 @@ fn given_a_certificate_when_the_first_ca_fails_at_its_renewal_then_the_second_is
     let portvakt = scene.home.start();
     scene.home.wait_certificate("m5.test", "issued", PATIENCE);
     scene.assert_issued_by(&scene.first);
+    assert_eq!(scene.profile(), "default");
     eventually("the CA is asked", PATIENCE, || (scene.first.count(Operation::RenewalInfo) > 0).then_some(()));
     portvakt.child.wait_line("the plan", |line| line.contains("next attempt planned"));
     drop(portvakt);
@@ -53,6 +54,7 @@ fn given_a_certificate_when_the_first_ca_fails_at_its_renewal_then_the_second_is
     });
 
     scene.assert_issued_by(&scene.second);
+    assert_eq!(scene.profile(), "", "that is set for the first CA alone");
     let requests = scene.second.requests();
     let ordered = requests.iter().find(|request| request.asked.operation == Operation::NewOrder).expect("an order");
     assert_eq!(ordered.payload["replaces"], Value::Null, "the other CA knows nothing of it");
@@ -126,7 +128,7 @@ impl Scene {
         let [first, second] = pebbles.each_ref().map(Witness::before);
         let scene = Self { home: Home::new(), pebbles, first, second, echo: Echo::start() };
         let next = scene.second.acme_section().replace("[acme]", "[[acme.next]]");
-        scene.configure(&format!("{}{next}", scene.first.acme_section()));
+        scene.configure(&format!("{}profile = \"default\"\n{next}", scene.first.acme_section()));
         scene
     }
 
@@ -150,6 +152,12 @@ impl Scene {
     fn status(&self) -> Value {
         let status: Value = serde_json::from_slice(&self.home.admin("/status.json").body).expect("JSON");
         status["certificates"][0].clone()
+    }
+
+    /// Of the certificate in use, as the metrics name it.
+    fn profile(&self) -> String {
+        let (metrics, labels) = (self.home.metrics(), [("cert", "m5.test")]);
+        metrics.series("portvakt_certificate_info", &labels)[0].labels["profile"].clone()
     }
 
     /// As the label `ca` names it.
