@@ -6,9 +6,9 @@
 //!
 //! Promises: after [`Manager::apply`] every certificate has something to serve, though no CA was called: the stored
 //! certificate, else a placeholder, loudly. What is not changed by `apply` is left alone, its order in flight too. No
-//! order is placed unless its attempt is on the disk; no certificate is ordered by two processes that share a state
-//! directory. A new identity is served even when the disk refuses it, and then kept as soon as the disk takes it,
-//! without another order.
+//! order is placed unless its attempt is on the disk, and a CA is asked for nothing but the time before; no certificate is
+//! ordered by two processes that share a state directory. A new identity is served even when the disk refuses it, and then
+//! kept as soon as the disk takes it, without another order.
 
 mod asked;
 pub mod client;
