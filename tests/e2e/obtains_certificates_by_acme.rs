@@ -186,7 +186,7 @@ fn given_a_validation_that_fails_when_the_cause_is_gone_then_it_recovers_by_itse
 #[test]
 #[ignore = "long: lives through several lives of a certificate"]
 fn given_short_lives_when_time_passes_then_renewed_before_each_end_without_a_new_account() {
-    let (scene, _portvakt) = Scene::running("tls-alpn-01", |settings| settings.validity = 40);
+    let (scene, _portvakt) = Scene::running("tls-alpn-01", |settings| settings.validity = 60);
     scene.home.wait_certificate("m5.test", "issued", AN_ORDER);
     let not_after =
         || scene.home.metrics().one("portvakt_certificate_not_after_timestamp_seconds", &[("cert", "m5.test")]);

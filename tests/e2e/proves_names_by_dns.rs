@@ -293,7 +293,7 @@ fn given_a_kill_while_the_text_stands_when_started_again_then_issued_and_no_text
 #[ignore = "long: lives through several lives of a certificate"]
 fn given_short_lives_when_time_passes_then_each_renewal_proves_the_name_anew() {
     let key = Key::new("update", "hmac-sha256");
-    let scene = Scene::around(zone_changed_by(&key), key, |settings| settings.validity = 40);
+    let scene = Scene::around(zone_changed_by(&key), key, |settings| settings.validity = 60);
     scene.configure("challenges = [\"dns-01\"]\n", &scene.rfc2136(), &scene.sites(&["*.example.test"]));
     let _portvakt = scene.home.start();
     let not_after =
