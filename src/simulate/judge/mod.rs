@@ -85,14 +85,17 @@ impl Judge {
         let docket = &self.dockets[site];
         let Some(failed) = docket.failed.get(&ca).copied() else { return };
         let hour = docket.failures.iter().filter(|at| now - **at < 3_600_000 - SECONDS).count();
-        if hour >= FAILURES_PER_HOUR {
+        // A clock that is put right makes failures lie in the future; what the CA has heard of them, its own limits count.
+        if hour >= FAILURES_PER_HOUR && !self.is_clock_wrong(site, now - 3_600_000, now) {
             self.blame(site, now, format!("attempt after {hour} failures within an hour"));
         }
         if let Some(until) = failed.until.filter(|until| now + SECONDS < *until) {
             self.blame(site, now, format!("attempt {} s before the time that the CA named", (until - now) / 1_000));
         }
         let (waited, least) = (now - failed.at, failed.least());
-        if failed.until.is_none() && waited + SECONDS < least && self.runs_on(site, failed.at, now) {
+        // A clock that is wrong shows less time left than there is, and a CA that does not answer cannot say so.
+        let is_told = self.runs_on(site, failed.at, now) && !self.is_clock_wrong(site, failed.at, now);
+        if failed.until.is_none() && waited + SECONDS < least && is_told {
             let (waited, least) = (waited / 1_000, least / 1_000);
             self.blame(site, now, format!("attempt {waited} s after failure {}, {least} s at least", failed.count));
         }

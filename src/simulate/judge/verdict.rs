@@ -92,6 +92,10 @@ impl Judge {
         })
     }
 
+    pub(super) fn is_clock_wrong(&self, site: usize, from: Millis, until: Millis) -> bool {
+        self.on_machine(site, from, until, |fault| matches!(fault, MachineFault::Clock { .. }))
+    }
+
     fn on_machine(&self, site: usize, from: Millis, until: Millis, is: fn(MachineFault) -> bool) -> bool {
         let faults = self.book.about(self.dockets[site].machine, &[], from, until + 1);
         faults.iter().any(|fault| from <= fault.until && matches!(fault.what, What::Machine(_, what) if is(what)))
