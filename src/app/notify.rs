@@ -119,7 +119,6 @@ pub(super) fn facts(inner: &Weak<Inner>, lang: Lang) -> Facts {
             sha256: Some(leaf.fingerprint.to_string()),
             not_after: Some(leaf.not_after),
             refused: None,
-            is_healthy: true,
         })
     }));
     let servers = servers.collect();
@@ -165,7 +164,6 @@ fn server(peer: &Peer) -> ServerFact {
         sha256: leaf.map(|leaf| leaf.fingerprint.to_string()),
         not_after: leaf.map(|leaf| leaf.not_after),
         refused: refused.map(|error| error.to_string()),
-        is_healthy: peer.is_healthy(),
     }
 }
 

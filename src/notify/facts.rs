@@ -68,8 +68,6 @@ pub struct ServerFact {
     pub not_after: Option<Timestamp>,
     /// Why its certificate is not believed, where it is another one than the one that is known.
     pub refused: Option<String>,
-    /// Nothing is known against it.
-    pub is_healthy: bool,
 }
 
 /// What a certificate is used for; in the words of the metrics' label `role`.

@@ -45,7 +45,6 @@ fn server(sha256: &str) -> ServerFact {
         sha256: Some(sha256.to_owned()),
         not_after: None,
         refused: None,
-        is_healthy: true,
     }
 }
 
