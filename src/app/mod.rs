@@ -168,7 +168,7 @@ impl App {
         let notifiers = Arc::new(Notifiers::new(NotifiersParts {
             store: store.clone(),
             clock: clock.clone(),
-            facts: Arc::new(move |lang| seen.get().map(|inner| notify::facts(inner, lang)).unwrap_or_default()),
+            facts: Arc::new(move |needs_in| seen.get().map(|inner| notify::facts(inner, needs_in)).unwrap_or_default()),
             count: notify::counter(metrics.clone()),
         }));
         metrics.reload_succeeded(started);

@@ -95,8 +95,9 @@ pub(super) fn event(certificate: &str, event: &lifecycle::Event, now: Timestamp)
     }
 }
 
-/// How everything stands; what needs somebody in the words of `lang`. Nothing once the process is gone.
-pub(super) fn facts(inner: &Weak<Inner>, lang: Lang) -> Facts {
+/// How everything stands; what needs somebody only where a language is given for it, since all is gathered for that. Nothing once
+/// the process is gone.
+pub(super) fn facts(inner: &Weak<Inner>, needs_in: Option<Lang>) -> Facts {
     let certificates = certificate_status::certificates(inner);
     let Some(inner) = inner.upgrade() else { return Facts::default() };
     let own = inner.manager.statuses();
@@ -122,7 +123,8 @@ pub(super) fn facts(inner: &Weak<Inner>, lang: Lang) -> Facts {
         })
     }));
     let servers = servers.collect();
-    let needs = admin::needs(&View(App(inner)).status(), lang).into_iter().map(need).collect();
+    let all = needs_in.map(|lang| admin::needs(&View(App(inner)).status(), lang));
+    let needs = all.into_iter().flatten().map(need).collect();
     Facts { certificates, servers, needs }
 }
 

@@ -28,8 +28,8 @@ pub struct NotifiersParts {
     pub store: Store,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Says how everything stands; may wait for the disk.
-    pub facts: Arc<dyn Fn(Lang) -> Facts + Send + Sync>,
+    /// Says how everything stands, and what needs somebody in a language where that is wanted; may wait for the disk.
+    pub facts: Arc<dyn Fn(Option<Lang>) -> Facts + Send + Sync>,
     /// Hears how each try ended, by the notifier's name.
     pub count: Arc<Count>,
 }
@@ -243,10 +243,11 @@ impl Task {
     async fn look(&mut self) {
         let before = self.ledger.clone();
         self.take_events();
-        let (facts, language) = (self.parts.facts.clone(), self.settings.language);
+        let (facts, now) = (self.parts.facts.clone(), self.now());
+        let needs_in = self.ledger.is_beat_due(now).then_some(self.settings.language);
         // Nothing is seen only when the runtime ends.
-        let Ok(facts) = tokio::task::spawn_blocking(move || facts(language)).await else { return };
-        self.ledger.look(&facts, &self.settings.events, self.now());
+        let Ok(facts) = tokio::task::spawn_blocking(move || facts(needs_in)).await else { return };
+        self.ledger.look(&facts, &self.settings.events, now);
         if self.ledger != before {
             self.save().await;
         }

@@ -129,6 +129,11 @@ impl Ledger {
         }
     }
 
+    /// Whether the next look wants to know what needs somebody.
+    pub(super) fn is_beat_due(&self, now: Timestamp) -> bool {
+        self.memory.is_beat_due(now)
+    }
+
     /// Looks at how everything stands.
     pub(super) fn look(&mut self, facts: &Facts, kinds: &[Kind], now: Timestamp) {
         let news = self.memory.look(facts, &|kind| kinds.contains(&kind), now);

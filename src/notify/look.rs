@@ -133,13 +133,17 @@ impl Memory {
 
     fn heartbeat(&mut self, facts: &Facts, now: Timestamp) -> Option<Event> {
         // A clock that was wrong must not silence it.
-        let last = self.heartbeat.unwrap_or(now).min(now);
-        if now.since(last) < WEEK {
-            self.heartbeat = Some(last);
+        if !self.is_beat_due(now) {
+            self.heartbeat = Some(self.heartbeat.unwrap_or(now).min(now));
             return None;
         }
         self.heartbeat = Some(now);
         Some(Event { report: Some(Report::of(facts, now)), ..Event::new(Kind::Heartbeat, "", now) })
+    }
+
+    /// Whether a week has passed since the last heartbeat.
+    pub(super) fn is_beat_due(&self, now: Timestamp) -> bool {
+        self.heartbeat.is_some_and(|last| now.since(last) >= WEEK)
     }
 
     /// Once a day at most.
