@@ -99,7 +99,7 @@ impl Store {
 
     /// Loads the current generation of a certificate or, when it is damaged, the newest that can be read.
     ///
-    /// `None` when none was ever saved.
+    /// `None` when none was ever saved, or the first was not finished.
     ///
     /// # Errors
     ///
@@ -108,13 +108,14 @@ impl Store {
     pub fn load_identity(&self, name: &str) -> Result<Option<Stored>, StoreError> {
         let folder = Generations::of(self, name);
         let numbers = folder.numbers()?;
-        if numbers.is_empty() {
-            return Ok(None);
-        }
         let (current, unpointed) = match folder.current() {
             Ok(current) => (Some(current), None),
             Err(reason) => (None, Some(reason)),
         };
+        let is_any = || current.is_some() || numbers.iter().any(|number| folder.is_finished(*number));
+        if numbers.is_empty() || !is_any() {
+            return Ok(None);
+        }
         let mut damages = Vec::new();
         let others = numbers.into_iter().rev().filter(|number| Some(*number) != current);
         for generation in current.into_iter().chain(others) {
@@ -202,6 +203,15 @@ impl Generations {
         number.ok_or_else(|| format!("`{}` holds no number of a generation", self.pointer().display()))
     }
 
+    fn meta(&self, number: u64) -> PathBuf {
+        self.generation(number).join("meta.json")
+    }
+
+    /// Whether it was written to its end, whatever has become of it since; not so when a crash came between.
+    fn is_finished(&self, number: u64) -> bool {
+        self.meta(number).exists()
+    }
+
     fn write(&self, number: u64, identity: &Identity, meta: &Meta) -> Result<(), StoreError> {
         atomic::create_dir(&self.folder)?;
         let unfinished = Unfinished(Some(self.generation(number)));
@@ -209,9 +219,9 @@ impl Generations {
         platform::create_private_dir(&folder).map_err(StoreError::io("create the folder", &folder))?;
         write_new(&folder.join("key.pem"), identity.key().to_pem().as_bytes())?;
         write_new(&folder.join("chain.pem"), identity.chain().to_pem().as_bytes())?;
-        let meta_path = folder.join("meta.json");
-        write_new(&meta_path, &document::to_json(&meta_path, meta)?)?;
         atomic::sync(&folder)?;
+        // Last and whole, as it says that the others are: see `is_finished`.
+        document::save(&self.meta(number), meta)?;
         atomic::sync(&self.folder)?;
         unfinished.finish();
         Ok(())
@@ -237,8 +247,7 @@ impl Generations {
     fn prune(&self, current: u64, now: Timestamp) {
         let older: Vec<u64> =
             self.numbers().unwrap_or_default().into_iter().filter(|number| *number < current).collect();
-        let (whole, unfinished): (Vec<u64>, Vec<u64>) =
-            older.into_iter().partition(|number| self.generation(*number).join("meta.json").exists());
+        let (whole, unfinished): (Vec<u64>, Vec<u64>) = older.into_iter().partition(|number| self.is_finished(*number));
         let whole: Vec<_> = whole.into_iter().map(|number| (number, self.not_after(number))).collect();
         for number in surplus(&whole, now).into_iter().chain(unfinished) {
             let folder = self.generation(number);
@@ -515,6 +524,21 @@ mod tests {
 
         assert_eq!(store.save_identity(NAME, &identity(), &meta()).unwrap(), 4);
         assert_eq!(Generations::of(&store, NAME).numbers().unwrap(), [1, 2, 4]);
+    }
+
+    #[test]
+    fn given_a_crash_within_the_first_generation_when_loaded_then_none_was_saved_and_the_next_is_given() {
+        let (_dir, store) = store();
+        let first = folder(&store).join("1");
+        fs::create_dir_all(&first).unwrap();
+        for file in ["key.pem", "chain.pem", ".new-x"] {
+            fs::write(first.join(file), "").unwrap();
+            assert!(store.load_identity(NAME).unwrap().is_none(), "{file}");
+        }
+
+        assert_eq!(store.save_identity(NAME, &identity(), &meta()).unwrap(), 2);
+        assert_eq!(Generations::of(&store, NAME).numbers().unwrap(), [2]);
+        assert_eq!(store.load_identity(NAME).unwrap().unwrap().fallback, None);
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub(super) fn save<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreErro
 }
 
 /// Readable JSON with a line end.
-pub(super) fn to_json<T: Serialize>(path: &Path, value: &T) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+fn to_json<T: Serialize>(path: &Path, value: &T) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let mut json = Zeroizing::new(Vec::with_capacity(16 * 1024));
     serde_json::to_writer_pretty(&mut *json, value)
         .map_err(|error| StoreError::io("write", path)(io::Error::new(io::ErrorKind::InvalidData, error)))?;
