@@ -113,12 +113,15 @@ impl Scene {
         scene
     }
 
-    /// Lets every site get its first certificate.
-    fn issue(&self) {
-        let _portvakt = self.home.start();
+    /// Lets every site get its first certificate. The end is a kill, too: the first renewals are on their way.
+    fn issue(&mut self) {
+        let portvakt = self.home.start();
         for name in SITES {
             self.home.wait_certificate(name, "issued", PATIENCE);
         }
+        drop(portvakt);
+        self.assert_sound();
+        self.assert_accounted();
     }
 
     /// With a setting that a reload takes over.
