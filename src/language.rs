@@ -125,6 +125,30 @@ pub(crate) fn places(text: &str) -> std::collections::BTreeSet<&str> {
     text.split('{').skip(1).filter_map(|after| after.split('}').next()).collect()
 }
 
+/// A text that was put together, in every language.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InEach([String; Lang::ALL.len()]);
+
+impl InEach {
+    /// As `tell` says it in each.
+    pub fn of(tell: impl Fn(Lang) -> String) -> Self {
+        Self(Lang::ALL.map(tell))
+    }
+
+    /// In one of them.
+    pub fn to(&self, lang: Lang) -> &str {
+        let at = Lang::ALL.iter().position(|each| *each == lang);
+        at.map_or("", |at| &self.0[at])
+    }
+}
+
+/// Programs get English.
+impl serde::Serialize for InEach {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.to(Lang::En))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +158,13 @@ mod tests {
         let say = Say { en: "{a} and {b}", sv: "", nb: "", de: "" };
         assert_eq!(say.fill(Lang::En, &[("a", "{b}".to_owned()), ("b", "2".to_owned())]), "{b} and 2");
         assert_eq!(say.fill(Lang::En, &[("a", "1".to_owned())]), "1 and <b>");
+    }
+
+    #[test]
+    fn given_a_text_in_each_language_when_asked_for_then_that_one_and_english_for_programs() {
+        let text = InEach::of(|lang| lang.tag().to_owned());
+        assert!(Lang::ALL.iter().all(|lang| text.to(*lang) == lang.tag()));
+        assert_eq!(serde_json::to_string(&text).unwrap(), "\"en\"");
     }
 
     #[test]

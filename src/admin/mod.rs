@@ -33,10 +33,10 @@ use tracing::{debug, warn};
 
 pub use report::{Need, Report, SCHEMA, needs};
 pub use status::{
-    Acme, AcmeCertificate, Allowance, Call, Certificate, CertificateFailure, ClientCrl, ClientIdentity, Detail, Egress,
-    Enforced, Event, EventKind, Http1Only, IdentityAction, IdentityRefusal, IdentityTrial, Listener, ListenerKind,
-    Next, Notifier, NotifierFailure, Observed, Observing, Peer, PeerCertificate, Phase, Reload, RenewalInformation,
-    Served, ShownIdentity, Status, Trouble, Upstream,
+    Acme, AcmeCertificate, Allowance, Call, Certificate, CertificateFailure, ClientCrl, ClientIdentity, Detail,
+    Diagnosis, DoctorFinding, Egress, Enforced, Event, EventKind, Http1Only, IdentityAction, IdentityRefusal,
+    IdentityTrial, Listener, ListenerKind, Next, Notifier, NotifierFailure, Observed, Observing, Peer, PeerCertificate,
+    Phase, Reload, RenewalInformation, Served, ShownIdentity, Status, Trouble, Upstream,
 };
 
 pub use turn::Turn;

@@ -60,7 +60,8 @@ pub(super) fn shown(inner: &Inner) -> Vec<Certificate> {
         };
         let failure = life.last_failure.clone();
         let rehearsal = life.rehearsal.as_ref().map(ToString::to_string);
-        Certificate { rehearsal, ..Certificate::new(self::own(status), Some(next), failure) }
+        let diagnosis = inner.record.diagnoses.of(&status.name);
+        Certificate { rehearsal, diagnosis, ..Certificate::new(self::own(status), Some(next), failure) }
     });
     let seen = inner.foreign().into_iter().chain(inner.internal_ca());
     own.chain(seen.map(|status| Certificate::new(status, None, None))).collect()

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 
 use super::cas::Cas;
+use super::diagnoses::Diagnoses;
 use super::events::Events;
 use crate::config::Config;
 use crate::lifecycle::{Event, Kind, Reason};
@@ -81,15 +82,17 @@ pub(super) struct Record {
     notifiers: Arc<Notifiers>,
     events: Arc<Events>,
     cas: Arc<Cas>,
+    pub(super) diagnoses: Diagnoses,
 }
 
 impl Record {
     pub(super) fn new(metrics: Arc<Metrics>, notifiers: Arc<Notifiers>, events: Arc<Events>, cas: Arc<Cas>) -> Self {
-        Self { metrics, notifiers, events, cas }
+        Self { metrics, notifiers, events, cas, diagnoses: Diagnoses::default() }
     }
 
-    /// Lets the counters of all CAs stand at zero.
+    /// Lets the counters of all CAs stand at zero, and forgets what is in the settings no more.
     pub(super) fn apply(&self, config: &Config) {
+        self.diagnoses.apply(config);
         for certificate in &config.certificates {
             let Settings::Acme(cas) = &certificate.source else { continue };
             cas.iter().for_each(|ca| drop(self.metrics.acme(&certificate.name, &manager::host(&ca.directory))));
@@ -115,6 +118,7 @@ impl Observe for Record {
     fn event(&self, certificate: &str, event: &Event) {
         manager::log(certificate, event);
         self.events.certificate(certificate, event);
+        self.diagnoses.note(certificate, event);
         self.cas.forget();
         if let Some(event) = super::notify::event(certificate, event, SystemClock.now()) {
             self.notifiers.tell(&event);

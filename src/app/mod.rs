@@ -15,6 +15,7 @@ mod client_trust;
 mod confinement;
 mod control;
 mod demo;
+mod diagnoses;
 mod dns_record;
 mod egress;
 mod events;
@@ -316,6 +317,7 @@ impl App {
         inner.events.begin();
         tokio::spawn(self.clone().watch_identities());
         tokio::spawn(self.clone().probe_upstreams());
+        tokio::spawn(self.clone().diagnose());
         tokio::spawn(self.clone().keep_textfile_current());
         tokio::spawn(self.clone().tell_what_clients_are_judged_by());
         tokio::spawn(inner.truth.clone().run());

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use super::status::View;
 use super::{App, AppError, Inner, certificate_status, rights};
-use crate::admin::{self, Notifier, NotifierFailure, State as _};
+use crate::admin::{self, Diagnosis, Notifier, NotifierFailure, State as _};
 use crate::config::Config;
 use crate::language::Lang;
 use crate::lifecycle;
@@ -104,7 +104,13 @@ pub(super) fn facts(inner: &Weak<Inner>, needs_in: Option<Lang>) -> Facts {
     let failure = |status: &CertificateStatus| {
         let own = own.iter().find(|own| status.role == CertificateRole::Listener && own.name == status.name);
         let failure = own?.life.last_failure.as_ref()?;
-        Some(FailureFact { at: failure.at, detail: failure.detail.clone(), fix: failure.fix.clone() })
+        let diagnoses = &inner.record.diagnoses;
+        // What the doctor finds within a minute or two is told with it.
+        (!diagnoses.is_awaited(&status.name)).then(|| FailureFact {
+            at: failure.at,
+            detail: failure.detail.clone(),
+            fix: with_findings(failure.fix.clone(), diagnoses.of(&status.name)),
+        })
     };
     let certificates = certificates.into_iter().map(|status| certificate(failure(&status), status)).collect();
     let upstreams = inner.server.upstreams();
@@ -126,6 +132,16 @@ pub(super) fn facts(inner: &Weak<Inner>, needs_in: Option<Lang>) -> Facts {
     let all = needs_in.map(|lang| admin::needs(&View(App(inner)).status(), lang));
     let needs = all.into_iter().flatten().map(need).collect();
     Facts { certificates, servers, needs }
+}
+
+/// What the operator can do, and what the doctor would have him do.
+fn with_findings(fix: Option<String>, diagnosis: Option<Diagnosis>) -> Option<String> {
+    let findings = diagnosis.into_iter().flat_map(|diagnosis| diagnosis.findings).take(MOST_FINDINGS);
+    let told = findings.map(|finding| {
+        format!("doctor, {}: {}: {}", finding.code, finding.what.to(Lang::En), finding.fix.to(Lang::En))
+    });
+    let all: Vec<_> = fix.into_iter().chain(told).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 fn need(need: admin::Need) -> Need {
@@ -169,10 +185,37 @@ fn server(peer: &Peer) -> ServerFact {
     }
 }
 
+/// In one message.
+const MOST_FINDINGS: usize = 3;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::DoctorFinding;
+    use crate::language::InEach;
     use crate::lifecycle::{Reason, Retry, Validity};
+
+    #[test]
+    fn given_what_the_doctor_found_when_told_then_it_follows_what_the_ca_says_and_three_at_most() {
+        let finding = |at: usize| DoctorFinding {
+            code: format!("PV064{at}"),
+            what: InEach::of(|lang| format!("what {}", lang.tag())),
+            fix: InEach::of(|lang| format!("fix {}", lang.tag())),
+        };
+        let findings =
+            |count| Some(Diagnosis { at: Timestamp::from_unix(1), findings: (0..count).map(finding).collect() });
+        let one = "doctor, PV0640: what en: fix en";
+        for (fix, diagnosis, expected) in [
+            (None, None, None),
+            (None, findings(0), None),
+            (Some("open port 80"), None, Some("open port 80".to_owned())),
+            (Some("open port 80"), findings(1), Some(format!("open port 80; {one}"))),
+            (None, findings(1), Some(one.to_owned())),
+        ] {
+            assert_eq!(with_findings(fix.map(str::to_owned), diagnosis), expected);
+        }
+        assert_eq!(with_findings(None, findings(5)).unwrap().matches("doctor").count(), MOST_FINDINGS);
+    }
 
     #[test]
     fn given_what_happens_to_a_certificate_when_told_then_only_what_people_need() {

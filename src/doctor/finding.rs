@@ -3,10 +3,11 @@
 use serde::{Serialize, Serializer};
 
 use super::topic::Topic;
+use super::words::{Lang, Told, tell};
 
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
+pub struct Finding {
     pub(super) topic: Topic,
     pub(super) level: Level,
     /// Who refuses the server because of it.
@@ -19,6 +20,16 @@ pub(crate) struct Finding {
 pub(super) type Facts = Vec<(&'static str, String)>;
 
 impl Finding {
+    /// Its number, such as `PV0640`.
+    pub fn code(&self) -> String {
+        self.topic.to_string()
+    }
+
+    /// In words.
+    pub fn told(&self, lang: Lang) -> Told {
+        tell(self, lang)
+    }
+
     /// Everybody refuses the server.
     pub(super) fn broken(topic: Topic, facts: Facts) -> Self {
         Self { topic, level: Level::Broken, breaks: Audiences::ALL, facts }

@@ -41,9 +41,10 @@ use self::trust::Roots;
 use crate::pki::TrustAnchors;
 use crate::time::{Clock, SystemClock};
 
-pub use house::{HouseCall, examine as examine_house, view_cas};
+pub use finding::Finding;
+pub use house::{HouseCall, examine as examine_house, examine_certificate, view_cas};
 pub use target::{Target, TargetError};
-pub use words::Lang;
+pub use words::{Lang, Told};
 
 /// What to take into account when a URL is looked at.
 #[derive(Clone, Debug, Default)]

@@ -43,6 +43,8 @@ pub enum Event {
         failure: Failure,
         /// Failures in a row, this one included.
         consecutive: u32,
+        /// As many of the last failures in a row only the operator can mend.
+        unmended: u32,
         /// Who was asked.
         ca: String,
     },

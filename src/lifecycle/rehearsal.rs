@@ -39,6 +39,11 @@ impl Lifecycle {
         self.record.operator_failures >= FAILURES && self.record.rehearsal.is_none()
     }
 
+    /// How many of the last failures in a row only the operator can mend.
+    pub fn operator_failures(&self) -> u32 {
+        self.record.operator_failures
+    }
+
     /// A rehearsal begins. To be kept before it does, so that a row of failures has one at most, whatever dies.
     pub fn rehearsing(&mut self, directory: &str, now: Timestamp) {
         let directory = directory.to_owned();

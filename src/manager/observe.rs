@@ -28,7 +28,7 @@ pub fn log(certificate: &str, event: &Event) {
         Event::Issued { kind, validity, serial, ca } => {
             info!(certificate, kind = kind.as_str(), ca, serial, until = %validity.not_after, "certificate issued");
         }
-        Event::Failed { kind, failure, consecutive, ca } => {
+        Event::Failed { kind, failure, consecutive, ca, .. } => {
             let (reason, fix) = (failure.reason.as_str(), failure.fix.as_deref());
             let (kind, error, help) = (kind.as_str(), &failure.detail, failure.reason.code());
             match consecutive {

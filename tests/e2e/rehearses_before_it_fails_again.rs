@@ -1,5 +1,5 @@
 //! After two failures in a row that only the operator can mend, the whole way is tried once at the CA's twin, where it costs
-//! nothing: the log and the status say what came of it.
+//! nothing: the log and the status say what came of it. After three the doctor is asked.
 
 use std::fs;
 
@@ -51,6 +51,35 @@ fn given_two_failures_when_the_twin_does_not_reach_us_either_then_told_why_and_h
     assert!(String::from_utf8_lossy(&shown.stdout).contains("  rehearsal    fails too"), "{shown:?}");
 }
 
+#[test]
+fn given_three_failures_when_only_the_operator_can_mend_them_then_the_doctor_is_asked_once_and_its_findings_are_told() {
+    let scene = Scene::new(|_| Settings::on(1, 1));
+    let portvakt = scene.start_and_fail_twice();
+    assert!(scene.certificate()["diagnosis"].is_null(), "two may have been bad luck");
+    scene.renew();
+
+    let line = portvakt.child.wait_line("the doctor's finding", |line| line.contains("the doctor has looked"));
+
+    // No name server knows it.
+    assert!(line.contains("m5.test") && line.contains("code=\"PV064") && line.contains("fix="), "{line}");
+    let diagnosis = eventually("the status tells it", PATIENCE, || {
+        let diagnosis = scene.certificate()["diagnosis"].take();
+        diagnosis.is_object().then_some(diagnosis)
+    });
+    let first = &diagnosis["findings"][0];
+    assert!(first["what"].as_str().is_some_and(|what| what.contains("m5.test")), "{diagnosis}");
+    let code = first["code"].as_str().expect("a code");
+    let shown = run(scene.home.path(), &["status", "--config", "portvakt.toml"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("  doctor       looked ") && shown.contains(&format!("    {code}     ")), "{shown}");
+    let page = String::from_utf8(scene.home.admin("/?lang=sv").body).expect("UTF-8");
+    assert!(page.contains("Vad doktorn hittar") && page.contains(&format!("portvakt help {code}")), "{page}");
+
+    // Once for a row of failures.
+    scene.renew();
+    assert_eq!(scene.certificate()["diagnosis"]["at"], diagnosis["at"]);
+}
+
 /// A CA that cannot come to us, and its twin.
 struct Scene {
     home: Home,
@@ -93,9 +122,13 @@ impl Scene {
     /// As the status tells it.
     fn rehearsal(&self) -> String {
         eventually("the status tells it", PATIENCE, || {
-            let status: Value = serde_json::from_slice(&self.home.admin("/status.json").body).expect("JSON");
-            let told = status["certificates"][0]["rehearsal"].as_str()?.to_owned();
+            let told = self.certificate()["rehearsal"].as_str()?.to_owned();
             (!told.starts_with("begun")).then_some(told)
         })
+    }
+
+    fn certificate(&self) -> Value {
+        let mut status: Value = serde_json::from_slice(&self.home.admin("/status.json").body).expect("JSON");
+        status["certificates"][0].take()
     }
 }

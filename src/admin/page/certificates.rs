@@ -1,9 +1,9 @@
 //! Every certificate: its life, what clients get, what happens next and why, what went wrong.
 
 use super::bar::{self, Life};
-use super::{Page, Problem};
+use super::{Page, Problem, sentence};
 use crate::admin::problem::{Level, Matter};
-use crate::admin::status::{Certificate, Served};
+use crate::admin::status::{Certificate, Diagnosis, Served};
 use crate::admin::words::{ByHand, FRAME, Say, advice, because, day, days_left, moment, next, role, state};
 use crate::lifecycle::State;
 use crate::metrics::CertificateRole;
@@ -258,6 +258,27 @@ fn failure(page: &mut Page<'_>, certificate: &Certificate) {
     if let Some(rehearsal) = &certificate.rehearsal {
         fact(page, FRAME.rehearsal, |page| page.own_words("span", "quote", rehearsal));
     }
+    if let Some(diagnosis) = &certificate.diagnosis {
+        fact(page, FRAME.doctor, |page| self::diagnosis(page, diagnosis));
+    }
+}
+
+fn diagnosis(page: &mut Page<'_>, diagnosis: &Diagnosis) {
+    page.when(diagnosis.at);
+    if diagnosis.findings.is_empty() {
+        page.html.text(&format!(" · {}", page.say(FRAME.doctor_finds_nothing)));
+    }
+    page.html.open("ul", "");
+    for finding in &diagnosis.findings {
+        page.html.open("li", "");
+        page.html.prose(&sentence(finding.what.to(page.lang)));
+        page.html.text(". ");
+        page.html.prose(&sentence(finding.fix.to(page.lang)));
+        page.html.text(&format!(". {}: ", page.say(FRAME.more)));
+        page.html.inline("code", "", &format!("portvakt help {}", finding.code));
+        page.html.close("li");
+    }
+    page.html.close("ul");
 }
 
 /// A term and what belongs to it.

@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::{maybe_time, role, state, time};
+use crate::language::InEach;
 use crate::lifecycle::{LastFailure, Reason, State};
 use crate::metrics::{CertificateRole, CertificateStatus};
 use crate::time::Timestamp;
@@ -79,6 +80,8 @@ pub struct Certificate {
     pub stored: Option<bool>,
     /// What came of the rehearsal that failures were answered with.
     pub rehearsal: Option<String>,
+    /// What the doctor found after three failures that only the operator can mend.
+    pub diagnosis: Option<Diagnosis>,
     /// What happens next; `None` where nothing is planned.
     pub next: Option<Next>,
     /// What the CA says about when to renew it (RFC 9773); `None` where none was asked.
@@ -126,6 +129,7 @@ impl Certificate {
             last_failure: last_failure.map(CertificateFailure::from),
             stored: facts.stored,
             rehearsal: None,
+            diagnosis: None,
             next,
             renewal_information: facts.information.map(|it| RenewalInformation {
                 start: it.window.map(|(start, _)| start),
@@ -135,6 +139,27 @@ impl Certificate {
             }),
         }
     }
+}
+
+/// What the doctor found when a certificate could not be had.
+#[derive(Clone, Debug, Serialize)]
+pub struct Diagnosis {
+    /// When it looked.
+    #[serde(serialize_with = "time")]
+    pub at: Timestamp,
+    /// The worst first; none when nothing is wrong from here.
+    pub findings: Vec<DoctorFinding>,
+}
+
+/// One thing that the doctor found.
+#[derive(Clone, Debug, Serialize)]
+pub struct DoctorFinding {
+    /// For `portvakt help`, such as `PV0647`.
+    pub code: String,
+    /// What was found.
+    pub what: InEach,
+    /// How to mend it.
+    pub fix: InEach,
 }
 
 /// What happens next to a certificate.

@@ -17,7 +17,7 @@ use crate::metrics::CertificateRole;
 use crate::time::Timestamp;
 
 pub use acme::{Acme, AcmeCertificate, Allowance};
-pub use certificate::{Certificate, CertificateFailure, Next, RenewalInformation, Served};
+pub use certificate::{Certificate, CertificateFailure, Diagnosis, DoctorFinding, Next, RenewalInformation, Served};
 pub use client_crl::ClientCrl;
 pub use egress::{Call, Egress};
 pub use event::{Detail, Event, EventKind};

@@ -55,6 +55,8 @@ pub(in crate::admin) struct Frame {
     pub(in crate::admin) last_error: Say,
     pub(in crate::admin) in_a_row: Say,
     pub(in crate::admin) rehearsal: Say,
+    pub(in crate::admin) doctor: Say,
+    pub(in crate::admin) doctor_finds_nothing: Say,
     pub(in crate::admin) ca_explains: Say,
     pub(in crate::admin) details: Say,
     pub(in crate::admin) names: Say,
@@ -277,6 +279,18 @@ pub(in crate::admin) const FRAME: Frame = Frame {
     last_error: Say { en: "Last error", sv: "Senaste fel", nb: "Siste feil", de: "Letzter Fehler" },
     in_a_row: Say { en: "{count} in a row", sv: "{count} i rad", nb: "{count} på rad", de: "{count} hintereinander" },
     rehearsal: Say { en: "Rehearsal", sv: "Genrep", nb: "Generalprøve", de: "Generalprobe" },
+    doctor: Say {
+        en: "What the doctor finds",
+        sv: "Vad doktorn hittar",
+        nb: "Hva doktoren finner",
+        de: "Was der Doktor findet",
+    },
+    doctor_finds_nothing: Say {
+        en: "nothing wrong from here: look at what lies between the CA and this machine",
+        sv: "inget fel härifrån: titta på det som ligger mellan utfärdaren och den här maskinen",
+        nb: "ingen feil herfra: se på det som ligger mellom utstederen og denne maskinen",
+        de: "von hier aus kein Fehler: zu prüfen ist, was zwischen der Zertifizierungsstelle und dieser Maschine liegt",
+    },
     ca_explains: Say {
         en: "The CA explains",
         sv: "Utfärdaren förklarar",

@@ -73,7 +73,24 @@ struct Certificate {
     consecutive_failures: u32,
     last_error: Option<String>,
     rehearsal: Option<String>,
+    diagnosis: Option<Diagnosis>,
     next: Option<Next>,
+}
+
+/// What the doctor found when it could not be had.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Diagnosis {
+    at: String,
+    findings: Vec<DoctorFinding>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct DoctorFinding {
+    code: String,
+    what: String,
+    fix: String,
 }
 
 /// What a handshake with one of its listeners shows for one name.
@@ -274,6 +291,13 @@ impl Certificate {
         }
         if let Some(rehearsal) = &self.rehearsal {
             writeln!(out, "  rehearsal    {rehearsal}")?;
+        }
+        if let Some(Diagnosis { at, findings }) = &self.diagnosis {
+            let found = if findings.is_empty() { ", and finds nothing wrong from here" } else { "" };
+            writeln!(out, "  doctor       looked {}{found}", dated(at, now))?;
+            for DoctorFinding { code, what, fix } in findings {
+                writeln!(out, "    {code}     {what}; {fix}")?;
+            }
         }
         Ok(())
     }

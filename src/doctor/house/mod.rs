@@ -67,6 +67,34 @@ pub async fn examine(config: &Config, file: PathBuf, options: &Options, is_offli
     HouseCall { config: file, at, from: crate::platform::host_name(), is_offline, is_running, findings, sites }
 }
 
+/// Looks at what one certificate needs from the world to be issued: its CAs, its names in DNS and CAA, and what answers there
+/// over plain HTTP. For the process that serves `config`; what clients see is not asked. Blocks for moments on the disk.
+pub async fn examine_certificate(config: &Config, certificate: &str) -> Vec<Finding> {
+    let mut config = config.clone();
+    let own = config.certificates.iter().map(|of| of.name == certificate).collect::<Vec<_>>();
+    let is_own = |at: usize| own.get(at).copied().unwrap_or_default();
+    config.certificates = retained(config.certificates, is_own);
+    config.route.sites = retained(config.route.sites, is_own);
+    let resolver = resolver(&config, &[]);
+    let mut orders = orders(&config);
+    orders.truncate(MOST_NAMES_OF_ONE);
+    let (options, is_running) = (Options::default(), true);
+    let (cas, addresses, challenges) = tokio::join!(
+        ca::look(&config),
+        address::findings(&config, &resolver, &orders),
+        challenge::findings(&config, &resolver, &orders, &options, is_running)
+    );
+    let mut findings = name::findings(&config);
+    findings.extend(cas.iter().flat_map(ca::Seen::findings).chain(addresses).chain(challenges));
+    findings.extend(address::caa(&resolver, &orders, &cas).await.iter().map(address::Refused::finding));
+    findings.sort_by_key(|finding| finding.level);
+    findings
+}
+
+fn retained<T>(all: Vec<T>, is_kept: impl Fn(usize) -> bool) -> Vec<T> {
+    all.into_iter().enumerate().filter(|(at, _)| is_kept(*at)).map(|(_, one)| one).collect()
+}
+
 /// What the CAs of a configuration say, and CAA about its names, for whoever judges the configuration itself.
 pub async fn view_cas(config: &Config) -> Vec<CaView> {
     let (orders, cas) = (orders(config), ca::look(config).await);
@@ -139,3 +167,5 @@ fn orders(config: &Config) -> Vec<Order<'_>> {
 /// Whoever has more sites finds what is wrong with all of them in the first ones.
 const MOST_SITES: usize = 20;
 const MOST_NAMES: usize = 100;
+/// Each that does not answer costs seconds.
+const MOST_NAMES_OF_ONE: usize = 8;

@@ -26,12 +26,17 @@ pub(super) struct Page {
     pub(super) fix: Say,
 }
 
-/// A finding in words.
-pub(super) struct Told {
-    pub(super) title: &'static str,
-    pub(super) what: String,
-    pub(super) why: String,
-    pub(super) fix: String,
+/// A finding in words, each without a full stop.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Short, and without facts.
+    pub title: &'static str,
+    /// What was found.
+    pub what: String,
+    /// Why it matters.
+    pub why: String,
+    /// How to mend it.
+    pub fix: String,
 }
 
 /// Tells a finding.

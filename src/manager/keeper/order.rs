@@ -145,11 +145,11 @@ impl<P: Parts> Keeper<P> {
 
     pub(super) async fn fail(&mut self, kind: Kind, ca: usize, failure: Failure) {
         self.life.failed(&failure, self.now(), &mut self.parts.chance());
-        let consecutive = self.life.record().consecutive_failures;
+        let (consecutive, unmended) = (self.life.record().consecutive_failures, self.life.operator_failures());
         // First of all: whoever is killed from here on still waits as long as the CA has asked him to.
         let saved = self.save_record().await;
         self.show();
-        self.tell(&Event::Failed { kind, failure, consecutive, ca: self.issuer_label(ca) });
+        self.tell(&Event::Failed { kind, failure, consecutive, unmended, ca: self.issuer_label(ca) });
         if let Err(error) = saved {
             self.tell(&Event::Trouble { failure: storage(&error) });
         }
