@@ -27,6 +27,8 @@ fn given_a_confined_process_when_it_works_then_it_orders_renews_follows_files_re
     stage.home.wait_certificate("acme.test", "issued", Duration::from_secs(90));
     assert_eq!(stage.get("/").status, 200);
     assert!(stage.home.admin("/status.json").text().contains("\"confined\": true"));
+    let shown = run(stage.home.path(), &["status"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("\nconfined       to the files"), "{shown:?}");
     let textfile = stage.home.path().join("metrics/portvakt.prom");
     eventually("the metrics are written", PATIENCE, || fs::read_to_string(&textfile).ok());
 

@@ -24,6 +24,7 @@ pub(super) struct Status {
     uptime: u64,
     config_file: Option<String>,
     last_reload: Reload,
+    confined: bool,
     listeners: Vec<Listener>,
     http1_only: Vec<Http1Only>,
     certificates: Vec<Certificate>,
@@ -232,6 +233,9 @@ impl Status {
                 )?;
                 indented(out, self.last_reload.error.as_deref().unwrap_or_default())?;
             }
+        }
+        if self.confined {
+            writeln!(out, "confined       to the files that its configuration needs (Landlock)")?;
         }
         for listener in &self.listeners {
             writeln!(out, "listening      {} on {}", listener.kind, listener.address)?;
