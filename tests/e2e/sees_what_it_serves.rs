@@ -71,6 +71,7 @@ fn given_a_reload_that_takes_a_name_away_when_scraped_then_nothing_of_it_is_left
     stage.configure("", &more);
     let portvakt = stage.home.start();
     wait_match(&stage.home, "old.test", 1.0);
+    wait_match(&stage.home, "m5.test", 1.0);
 
     stage.configure("", "");
     assert!(portvakt.reload(&stage.home));

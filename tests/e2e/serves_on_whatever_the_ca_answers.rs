@@ -33,10 +33,13 @@ fn given_a_certificate_when_the_ca_answers_a_renewal_with_rubbish_then_served_on
     scene.configure(&rows, "p384", "");
     assert!(portvakt.reload(&scene.home));
 
-    let wrong: Vec<_> =
-        rows.iter().zip(&before).filter_map(|(row, before)| scene.wrong(row, before, &portvakt)).collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // An answer that drips fails after half a minute, and soon after that the others are tried again.
+    let (late, soon): (Vec<_>, Vec<_>) = rows.iter().zip(&before).partition(|(row, _)| row.name == "drip");
+    let judge = |(row, before): (&Row, _)| scene.wrong(row, before, &portvakt);
+    let mut wrong: Vec<_> = soon.into_iter().filter_map(judge).collect();
     scene.witness.heal();
+    wrong.extend(late.into_iter().filter_map(judge));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     for row in rows.iter().filter(|row| row.then != Then::GivesUp) {
         scene.await_new_key(row);
     }
@@ -57,7 +60,8 @@ fn given_a_certificate_when_the_ca_answers_a_renewal_with_rubbish_then_served_on
 fn given_a_ca_that_fails_from_the_first_answer_on_when_started_then_a_placeholder_serves_until_it_is_sound() {
     let pebble = Pebble::start(Settings { always_valid: true, ..Settings::on(1, 1) });
     let scenes: Vec<_> = first_answers().into_iter().map(|row| First::new(&pebble, row)).collect();
-    let mut portvakts: Vec<_> = scenes.iter().map(|scene| scene.home.start()).collect();
+    let mut portvakts: Vec<_> = scenes.iter().map(|scene| scene.home.launch()).collect();
+    scenes.iter().zip(&mut portvakts).for_each(|(scene, portvakt)| portvakt.wait_ready(&scene.home));
 
     let wrong: Vec<_> = scenes.iter().zip(&portvakts).filter_map(|(scene, portvakt)| scene.wrong(portvakt)).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -29,7 +29,7 @@ async fn given_an_order_that_never_comes_to_an_end_when_it_was_waited_for_twice_
         let scene = Scene::new(|_| ());
         scene.witness.rule(Rule::on(operation, fault));
         for round in 0..2 {
-            let error = scene.obtain().await.unwrap_err();
+            let error = scene.obtain_in_seconds().await.unwrap_err();
             assert!(matches!(error, AcmeError::Timeout { .. }), "{number}: {error:?}");
             assert_eq!(error.reason(), reason, "{number}: {error}");
             assert_eq!(scene.orders().len(), 1 - round, "{number}");
@@ -85,7 +85,7 @@ async fn given_a_stored_order_when_the_ca_speaks_of_the_account_then_it_is_kept_
     let scene = Scene::new(|_| ());
     let stuck = || scene.witness.rule(Rule::on(Operation::Order, with(|order| order["status"] = "pending".into())));
     stuck();
-    scene.obtain().await.unwrap_err();
+    scene.obtain_in_seconds().await.unwrap_err();
     let kept = scene.orders().remove(0).order;
     scene.witness.heal();
     for (status, kind) in
@@ -288,8 +288,13 @@ impl Scene {
 
     fn source_of(&self, settings: AcmeSettings) -> AcmeSource {
         let (store, clock) = (self.store(), Arc::new(self.clock.clone()));
-        let source = AcmeSource::new(settings, store, Challenges::default(), clock, &Clients::default()).unwrap();
-        source.with(Patience { validation: Duration::from_secs(6), order: Duration::from_secs(8) })
+        AcmeSource::new(settings, store, Challenges::default(), clock, &Clients::default()).unwrap()
+    }
+
+    /// Where the CA comes to no end.
+    async fn obtain_in_seconds(&self) -> Result<Identity, AcmeError> {
+        let patience = Patience { validation: Duration::from_secs(6), order: Duration::from_secs(8) };
+        self.source().with(patience).obtain(&order(), None).await
     }
 
     async fn obtain(&self) -> Result<Identity, AcmeError> {

@@ -237,8 +237,9 @@ impl Pebble {
     /// The last number that its log gives between two texts.
     fn count(&self, before: &str, after: &str) -> usize {
         let lines = self.lines();
-        let mut told = lines.iter().filter_map(|line| line.split_once(before)?.1.strip_suffix(after)?.parse().ok());
-        told.next_back().unwrap_or(0)
+        // What happens at a time is told in any order.
+        let told = lines.iter().filter_map(|line| line.split_once(before)?.1.strip_suffix(after)?.parse().ok());
+        told.max().unwrap_or(0)
     }
 
     fn configuration(&self) -> String {
