@@ -70,11 +70,10 @@ pub async fn examine(config: &Config, file: PathBuf, options: &Options, is_offli
 /// Looks at what one certificate needs from the world to be issued: its CAs, its names in DNS and CAA, and what answers there
 /// over plain HTTP. For the process that serves `config`; what clients see is not asked. Blocks for moments on the disk.
 pub async fn examine_certificate(config: &Config, certificate: &str) -> Vec<Finding> {
+    let Some(at) = config.certificates.iter().position(|of| of.name == certificate) else { return Vec::new() };
     let mut config = config.clone();
-    let own = config.certificates.iter().map(|of| of.name == certificate).collect::<Vec<_>>();
-    let is_own = |at: usize| own.get(at).copied().unwrap_or_default();
-    config.certificates = retained(config.certificates, is_own);
-    config.route.sites = retained(config.route.sites, is_own);
+    config.certificates = config.certificates.drain(at..=at).collect();
+    config.route.sites = config.route.sites.into_iter().skip(at).take(1).collect();
     let resolver = resolver(&config, &[]);
     let mut orders = orders(&config);
     orders.truncate(MOST_NAMES_OF_ONE);
@@ -89,10 +88,6 @@ pub async fn examine_certificate(config: &Config, certificate: &str) -> Vec<Find
     findings.extend(address::caa(&resolver, &orders, &cas).await.iter().map(address::Refused::finding));
     findings.sort_by_key(|finding| finding.level);
     findings
-}
-
-fn retained<T>(all: Vec<T>, is_kept: impl Fn(usize) -> bool) -> Vec<T> {
-    all.into_iter().enumerate().filter(|(at, _)| is_kept(*at)).map(|(_, one)| one).collect()
 }
 
 /// What the CAs of a configuration say, and CAA about its names, for whoever judges the configuration itself.
