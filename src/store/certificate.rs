@@ -112,8 +112,8 @@ impl Store {
             Ok(current) => (Some(current), None),
             Err(reason) => (None, Some(reason)),
         };
-        let is_any = || current.is_some() || numbers.iter().any(|number| folder.is_finished(*number));
-        if numbers.is_empty() || !is_any() {
+        let is_any_finished = || numbers.iter().any(|number| folder.is_finished(*number));
+        if numbers.is_empty() || (current.is_none() && !is_any_finished()) {
             return Ok(None);
         }
         let mut damages = Vec::new();
